@@ -1,0 +1,1 @@
+"""What every app shares: identifiers, problem responses, request context, resources."""

@@ -1,0 +1,47 @@
+"""On whose behalf the code is running: carried by a context variable into every event and log line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Who acts and because of what. Empty strings mean "not known"."""
+
+    #: ``user:<id>``, ``system`` or ``task:<name>``.
+    actor: str = ""
+    #: The HTTP request that is being answered.
+    request_id: str = ""
+    #: The first cause: everything that follows from one request shares it.
+    correlation_id: str = ""
+    #: The immediate cause: the run whose handler is executing.
+    causation_id: str = ""
+    #: The worker process that executes.
+    worker: str = ""
+
+    def as_meta(self) -> dict[str, str]:
+        """The known parts, as they are stored with events."""
+        return {key: value for key, value in self.__dict__.items() if value}
+
+
+_current: ContextVar[Context] = ContextVar("chandlery_context", default=Context())
+
+
+def current() -> Context:
+    """The context in force here."""
+    return _current.get()
+
+
+@contextmanager
+def bind(**changes: str) -> Iterator[Context]:
+    """Change parts of the context for the duration of a block."""
+    context = replace(_current.get(), **changes)
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)

@@ -1,0 +1,9 @@
+-- Position numbers become visible out of order, because transactions commit in another order than
+-- they drew them. Everything below the oldest transaction still running is settled for good, and
+-- within that, (xid, position) is an order into which nothing can be inserted later.
+SELECT position, stream, version, type, schema_version, data, meta, recorded_at, xid::text
+FROM events_event
+WHERE (xid, position) > (%(xid)s::text::xid8, %(position)s)
+  AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY xid, position
+LIMIT %(limit)s

@@ -1,0 +1,1 @@
+"""E-mail, sent by durable tasks."""

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from celery import shared_task
+
+from apps.notifications import services
+from apps.notifications.models import Email
+from apps.tasks import Backoff, DurableTask, current_run
+
+
+@shared_task(
+    base=DurableTask,
+    name="notifications.send_email",
+    queue="email",
+    max_attempts=8,
+    backoff=Backoff(base=5, factor=3, maximum=3600),
+)
+def send_email(*, email_id: str) -> dict[str, str]:
+    """Send one e-mail."""
+    email = Email.objects.select_for_update().get(pk=email_id)
+    services.email_send(email=email, idempotency_key=current_run().idempotency_key or email_id)
+    return {"recipient": email.recipient}

@@ -1,0 +1,158 @@
+"""What a worker does to a run: claim it, renew the claim, end it. Every change is fenced.
+
+A claim draws a fencing token. Ending the run takes effect only while that token is the run's
+latest, so a worker whose run was given to another cannot finish it any more.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection
+
+from apps.core import context
+from apps.core.resources import sql
+from apps.tasks import conf
+from apps.tasks.errors import Fenced
+from apps.tasks.states import State
+
+#: An error's trace is cut to its last part: the cause stands at the end.
+_TRACE_LIMIT = 8_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One worker's hold on one run."""
+
+    run_id: uuid.UUID
+    task: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    attempt: int
+    max_attempts: int
+    #: The token of this claim.
+    fence: int
+    #: The context in which the run was requested.
+    meta: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orphan:
+    """A run that was taken from its worker."""
+
+    run_id: uuid.UUID
+    task: str
+    state: State
+    worker: str
+    attempt: int
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _meta() -> str:
+    return json.dumps(context.current().as_meta())
+
+
+def claim(*, run_id: uuid.UUID, worker: str) -> Claim | None:
+    """Claim a run. None: there is nothing to do (a duplicate, an ended run, or not due yet)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql(__package__, "claim.sql"),
+            {"id": run_id, "worker": worker, "lease": conf.lease(), "meta": _meta()},
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    id_, task, args, kwargs, attempt, max_attempts, fence, meta = row
+    return Claim(
+        run_id=uuid.UUID(str(id_)),
+        task=task,
+        args=_json(args),
+        kwargs=_json(kwargs),
+        attempt=attempt,
+        max_attempts=max_attempts,
+        fence=fence,
+        meta=_json(meta),
+    )
+
+
+def succeed(claimed: Claim, result: Any) -> None:
+    """Finish the run. Raises `Fenced` when it is no longer this claim's: roll back what was written."""
+    encoded = None if result is None else json.dumps(result, cls=DjangoJSONEncoder)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql(__package__, "succeed.sql"),
+            {"id": claimed.run_id, "fence": claimed.fence, "result": encoded, "meta": _meta()},
+        )
+        if cursor.rowcount != 1:
+            raise Fenced(f"run {claimed.run_id} is no longer held by attempt {claimed.attempt}")
+
+
+def fail(claimed: Claim, exc: BaseException, *, retry: bool, delay: float = 0.0) -> State | None:
+    """End a failed attempt: scheduled again after *delay* seconds, or dead, or cancelled if asked for.
+
+    Returns the run's new state; None when it is no longer this claim's, and nothing was changed.
+    """
+    reason = "the error is permanent" if not retry else f"{claimed.max_attempts} attempts have failed"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql(__package__, "fail.sql"),
+            {
+                "id": claimed.run_id,
+                "fence": claimed.fence,
+                "retry": retry,
+                "delay": delay,
+                "error": json.dumps(describe(exc)),
+                "reason": f"{reason}: {type(exc).__name__}: {exc}",
+                "meta": _meta(),
+            },
+        )
+        row = cursor.fetchone()
+    return None if row is None else State(row[0])
+
+
+def cancelled(claimed: Claim) -> None:
+    """End the run on request. Nothing happens when it is no longer this claim's."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql(__package__, "cancelled.sql"),
+            {"id": claimed.run_id, "fence": claimed.fence, "meta": _meta()},
+        )
+
+
+def renew(*, run_ids: Sequence[uuid.UUID], worker: str) -> int:
+    """Renew *worker*'s claims on those of the runs that it still holds; returns how many those are."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql(__package__, "renew.sql"), {"ids": list(run_ids), "worker": worker, "lease": conf.lease()}
+        )
+        return cursor.rowcount
+
+
+def reconcile(*, limit: int = 200) -> list[Orphan]:
+    """Take at most *limit* runs whose lease ran out from their workers.
+
+    The lost attempt counts. What has attempts left is scheduled again at once, the rest is dead.
+    Any number of processes may do this at the same time: each run is taken once.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "orphans.sql"), {"limit": limit, "meta": _meta()})
+        rows = cursor.fetchall()
+    return [
+        Orphan(run_id=uuid.UUID(str(id_)), task=task, state=State(state), worker=worker, attempt=attempt)
+        for id_, task, state, worker, attempt, _ in rows
+    ]
+
+
+def describe(exc: BaseException) -> dict[str, str]:
+    """An exception as it is stored with a run."""
+    trace = "".join(traceback.format_exception(exc))
+    return {"type": type(exc).__name__, "message": str(exc), "trace": trace[-_TRACE_LIMIT:]}

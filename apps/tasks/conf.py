@@ -1,0 +1,25 @@
+"""The settings of this app."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+
+def lease() -> float:
+    """Seconds for which a claim holds unless renewed."""
+    return float(settings.TASKS_LEASE)
+
+
+def relay_poll() -> float:
+    """Seconds after which the relay looks for due runs although nothing woke it."""
+    return float(settings.TASKS_RELAY_POLL)
+
+
+def lost_after() -> float:
+    """Seconds a queue must be seen empty before its queued runs are published again."""
+    return float(settings.TASKS_LOST_AFTER)
+
+
+def queues() -> list[str]:
+    """The logical names of all queues."""
+    return list(settings.TASKS_QUEUES)

@@ -1,0 +1,20 @@
+"""Publish runs to SQS until stopped."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from apps.tasks.relay import Relay
+
+
+class Command(BaseCommand):
+    help = "Publish due runs to SQS until stopped; any number of relays may run."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        relay = Relay()
+        signal.signal(signal.SIGTERM, relay.stop)
+        signal.signal(signal.SIGINT, relay.stop)
+        relay.run()

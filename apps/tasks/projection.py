@@ -1,0 +1,106 @@
+"""What a run's row must be, according to its events."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from apps.events.projections import Row
+from apps.events.records import StoredEvent
+from apps.tasks.states import TRANSITIONS, State
+
+
+class ImpossibleTransition(Exception):
+    """The events of a stream do not follow from each other."""
+
+
+def _time(value: str) -> datetime:
+    return datetime.fromisoformat(value)
+
+
+class TaskRuns:
+    """Folds the streams ``task:<id>`` into the table of runs."""
+
+    name = "task_runs"
+    stream_prefix = "task:"
+    table = "tasks_taskrun"
+    key = "id"
+    columns = (
+        "id", "task", "queue", "state", "version", "args", "kwargs", "priority", "group_key", "unique_key",
+        "attempt", "max_attempts", "fence", "requested_at", "due_at", "published_at", "started_at",
+        "finished_at", "worker", "cancel_requested", "result", "error", "meta",
+    )  # fmt: skip
+    json_columns = frozenset({"args", "kwargs", "result", "error", "meta"})
+
+    def defaults(self) -> Row:
+        """A rebuilt row holds no lease: if it says running, it is reconciled as an orphan."""
+        return {"lease_until": datetime.fromisoformat("1970-01-01T00:00:00+00:00"), "dead_letter_due": False}
+
+    def fold(self, row: Row | None, event: StoredEvent) -> Row:
+        """The row after *event*; raises `ImpossibleTransition` where that cannot follow."""
+        data = event.current_data()
+        before, after = TRANSITIONS[event.type]
+        state = State(row["state"]) if row is not None else None
+        expected_version = row["version"] + 1 if row is not None else 1
+        if state not in before or event.version != expected_version:
+            raise ImpossibleTransition(f"{event.stream}: {event.type} at {event.version} cannot follow {state}")
+        row = self._requested(event, data) if row is None else self._next(row, event, data)
+        return {**row, "state": after.value, "version": event.version}
+
+    def _requested(self, event: StoredEvent, data: dict[str, Any]) -> Row:
+        empty = dict.fromkeys(("published_at", "started_at", "finished_at", "result", "error"))
+        return {
+            **empty,
+            "id": uuid.UUID(event.stream.removeprefix(self.stream_prefix)),
+            "task": data["task"],
+            "queue": data["queue"],
+            "args": data["args"],
+            "kwargs": data["kwargs"],
+            "priority": data["priority"],
+            "group_key": data["group_key"],
+            "unique_key": data["unique_key"],
+            "attempt": 0,
+            "max_attempts": data["max_attempts"],
+            "fence": 0,
+            "requested_at": event.recorded_at,
+            "due_at": _time(data["due_at"]),
+            "worker": "",
+            "cancel_requested": False,
+            "meta": event.meta,
+        }
+
+    def _next(self, row: Row, event: StoredEvent, data: dict[str, Any]) -> Row:
+        changes: Row = {}
+        match event.type:
+            case "task.published":
+                changes = {"published_at": event.recorded_at}
+            case "task.started":
+                changes = {
+                    "started_at": event.recorded_at,
+                    "attempt": data["attempt"],
+                    "fence": data["fence"],
+                    "worker": data["worker"],
+                }
+            case "task.succeeded":
+                changes = {"finished_at": event.recorded_at, "result": data["result"], "error": None}
+            case "task.attempt_failed" | "task.orphaned":
+                changes = {"error": data["error"]}
+                if data["retry_at"] is not None:
+                    changes["due_at"] = _time(data["retry_at"])
+            case "task.dead_lettered":
+                changes = {"finished_at": event.recorded_at}
+            case "task.redriven":
+                changes = {
+                    "due_at": _time(data["due_at"]),
+                    "attempt": 0,
+                    "finished_at": None,
+                    "cancel_requested": False,
+                }
+            case "task.cancel_requested":
+                changes = {"cancel_requested": True}
+            case "task.cancelled":
+                changes = {"finished_at": event.recorded_at}
+                if row["state"] != State.RUNNING:
+                    changes["cancel_requested"] = True
+        return {**row, **changes}

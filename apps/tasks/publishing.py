@@ -1,0 +1,116 @@
+"""Sending wake-ups to SQS, in batches of ten on a few threads."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from apps.tasks import queues
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+logger = logging.getLogger(__name__)
+
+#: What one SendMessageBatch takes.
+_BATCH = 10
+_THREADS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wakeup:
+    """A message that makes a worker look at a run."""
+
+    run_id: uuid.UUID
+    task: str
+    queue: str
+    group_key: str = ""
+
+
+def body(wakeup: Wakeup) -> str:
+    """A minimal Celery message (protocol 2): the task's name and the run's id, no arguments.
+
+    The arguments stay in the database: messages have no size limit then, and hold no secrets.
+    """
+    run_id = str(wakeup.run_id)
+    return json.dumps(
+        {
+            "body": "[[],{},{}]",
+            "content-type": "application/json",
+            "content-encoding": "utf-8",
+            "headers": {"lang": "py", "task": wakeup.task, "id": run_id, "root_id": run_id},
+            "properties": {"delivery_info": {"exchange": "", "routing_key": wakeup.queue}, "delivery_tag": run_id},
+        },
+        separators=(",", ":"),
+    )
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="sqs-send")
+
+
+def send(wakeups: Sequence[Wakeup]) -> dict[uuid.UUID, str]:
+    """Send *wakeups*; returns the SQS message id of each that SQS took.
+
+    What is missing from the answer was not sent, or not certainly: it is to be sent again. Errors
+    are logged, not raised.
+    """
+    by_queue: dict[str, list[Wakeup]] = defaultdict(list)
+    for wakeup in wakeups:
+        by_queue[wakeup.queue].append(wakeup)
+    batches = [
+        (queue, members[start : start + _BATCH])
+        for queue, members in by_queue.items()
+        for start in range(0, len(members), _BATCH)
+    ]
+    sent: dict[uuid.UUID, str] = {}
+    for part in _pool().map(lambda batch: _send_batch(*batch), batches):
+        sent.update(part)
+    return sent
+
+
+def _send_batch(queue: str, wakeups: list[Wakeup]) -> dict[uuid.UUID, str]:
+    entries: list[SendMessageBatchRequestEntryTypeDef] = []
+    for index, wakeup in enumerate(wakeups):
+        entry: SendMessageBatchRequestEntryTypeDef = {"Id": str(index), "MessageBody": body(wakeup)}
+        if wakeup.group_key:
+            entry["MessageGroupId"] = wakeup.group_key
+        entries.append(entry)
+    sqs = queues.client()
+    try:
+        answer = sqs.send_message_batch(QueueUrl=queues.url(queue), Entries=entries)
+    except sqs.exceptions.QueueDoesNotExist:
+        logger.warning("queue %s does not exist", queues.physical_name(queue))
+        queues.forget_urls()
+        return {}
+    except (BotoCoreError, ClientError) as exc:
+        logger.warning("could not send %d messages to %s: %s", len(entries), queue, exc)
+        return {}
+    for failure in answer.get("Failed", []):
+        logger.warning("SQS refused a message to %s: %s", queue, failure.get("Message", failure["Code"]))
+    return {wakeups[int(done["Id"])].run_id: done["MessageId"] for done in answer.get("Successful", [])}
+
+
+def send_dead_letter(wakeup: Wakeup, reason: str) -> bool:
+    """Put a dead run's message into its queue's dead-letter queue, for alarms on its depth."""
+    sqs = queues.client()
+    try:
+        sqs.send_message(
+            QueueUrl=queues.url(queues.dead_letter_name(wakeup.queue)),
+            MessageBody=body(wakeup),
+            MessageAttributes={"reason": {"DataType": "String", "StringValue": reason[:1000] or "unknown"}},
+        )
+    except (BotoCoreError, ClientError) as exc:
+        logger.warning("could not send run %s to the dead-letter queue: %s", wakeup.run_id, exc)
+        return False
+    return True

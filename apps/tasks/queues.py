@@ -1,0 +1,126 @@
+"""The SQS queues: their names and addresses, making them, and how full they are."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from django.conf import settings
+
+from apps.tasks import conf
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+_DEAD_LETTER_SUFFIX = "-dlq"
+_MAX_RETENTION = 14 * 86_400
+
+_lock = threading.Lock()
+_urls: dict[str, str] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depth:
+    """How many messages SQS says a queue holds. AWS keeps these counts up to date to about a minute."""
+
+    visible: int
+    in_flight: int
+    delayed: int
+
+    @property
+    def empty(self) -> bool:
+        """No message of any kind."""
+        return not (self.visible or self.in_flight or self.delayed)
+
+
+@cache
+def client() -> SQSClient:
+    """The process's SQS client. Usable from several threads."""
+    return boto3.client(
+        "sqs",
+        region_name=settings.SQS_REGION,
+        endpoint_url=settings.SQS_ENDPOINT_URL,
+        config=Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2}),
+    )
+
+
+def physical_name(queue: str) -> str:
+    """The name on SQS of a logical queue."""
+    return f"{settings.SQS_QUEUE_PREFIX}{queue}"
+
+
+def dead_letter_name(queue: str) -> str:
+    """The logical name of a queue's dead-letter queue."""
+    return f"{queue}{_DEAD_LETTER_SUFFIX}"
+
+
+def url(queue: str) -> str:
+    """The address of a logical queue. Raises the client's QueueDoesNotExist."""
+    with _lock:
+        known = _urls.get(queue)
+    if known is None:
+        known = client().get_queue_url(QueueName=physical_name(queue))["QueueUrl"]
+        with _lock:
+            _urls[queue] = known
+    return known
+
+
+def forget_urls() -> None:
+    """Look addresses up again: the server may have been replaced."""
+    with _lock:
+        _urls.clear()
+
+
+def ensure() -> None:
+    """Make every queue that is missing, each with its dead-letter queue and a redrive policy.
+
+    Without a redrive policy SQS transports *delete* what no worker can handle. Queues that exist are
+    left as they are. Does nothing where the process may not create queues.
+    """
+    if not settings.SQS_CREATE_QUEUES:
+        return
+    forget_urls()
+    for queue in conf.queues():
+        dead_letter_arn = _ensure_one(dead_letter_name(queue), {"MessageRetentionPeriod": str(_MAX_RETENTION)})
+        policy = {"deadLetterTargetArn": dead_letter_arn, "maxReceiveCount": settings.SQS_MAX_RECEIVES}
+        _ensure_one(
+            queue,
+            {
+                "VisibilityTimeout": str(settings.SQS_VISIBILITY_TIMEOUT),
+                "MessageRetentionPeriod": str(_MAX_RETENTION),
+                "RedrivePolicy": json.dumps(policy),
+            },
+        )
+
+
+def _ensure_one(queue: str, attributes: dict[str, str]) -> str:
+    """Make the queue unless it exists; returns its ARN."""
+    sqs = client()
+    try:
+        address = url(queue)
+    except sqs.exceptions.QueueDoesNotExist:
+        address = sqs.create_queue(QueueName=physical_name(queue), Attributes=attributes)["QueueUrl"]  # type: ignore[arg-type]
+    found = sqs.get_queue_attributes(QueueUrl=address, AttributeNames=["QueueArn"])
+    return found["Attributes"]["QueueArn"]
+
+
+def depth(queue: str) -> Depth:
+    """How full a queue is."""
+    attributes = client().get_queue_attributes(
+        QueueUrl=url(queue),
+        AttributeNames=[
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ],
+    )["Attributes"]
+    return Depth(
+        visible=int(attributes["ApproximateNumberOfMessages"]),
+        in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+        delayed=int(attributes["ApproximateNumberOfMessagesDelayed"]),
+    )

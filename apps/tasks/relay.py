@@ -1,0 +1,214 @@
+"""The relay: takes runs that are due from the database to SQS.
+
+Any number of relays may run. Each takes rows that no other holds, sends them, and records what SQS
+took; a relay that dies between sending and recording leaves a message too many, which the claim
+makes harmless.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from botocore.exceptions import BotoCoreError, ClientError
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
+
+from apps.core.resources import sql
+from apps.tasks import conf, publishing, queues
+from apps.tasks.models import TaskRun
+from apps.tasks.publishing import Wakeup
+from apps.tasks.states import State
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 100
+_META = json.dumps({"actor": "relay"})
+#: Seconds between attempts while the database or SQS is away: doubled from the first to the last.
+_BACKOFF = (0.5, 15.0)
+
+
+def publish_due(*, limit: int = _BATCH) -> tuple[int, int]:
+    """Publish at most *limit* runs that are due. Returns how many were due and how many were sent."""
+    with transaction.atomic():
+        wakeups = _locked("due.sql", {"limit": limit})
+        return len(wakeups), _publish(wakeups, reason="due")
+
+
+def publish_lost(*, queue: str, before: Any, limit: int = _BATCH) -> int:
+    """Publish again at most *limit* queued runs of *queue* that were published before a moment.
+
+    Only right when the queue is known to hold no messages for them.
+    """
+    with transaction.atomic():
+        return _publish(_locked("lost.sql", {"queue": queue, "before": before, "limit": limit}), reason="lost")
+
+
+def _locked(statement: str, parameters: dict[str, Any]) -> list[Wakeup]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, statement), parameters)
+        return [
+            Wakeup(run_id=uuid.UUID(str(id_)), task=task, queue=queue, group_key=group_key)
+            for id_, task, queue, group_key in cursor.fetchall()
+        ]
+
+
+def _publish(wakeups: Sequence[Wakeup], *, reason: str) -> int:
+    sent = publishing.send(wakeups)
+    if sent:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                sql(__package__, "published.sql"),
+                {"ids": list(sent), "message_ids": list(sent.values()), "reason": reason, "meta": _META},
+            )
+    return len(sent)
+
+
+def publish_dead_letters(*, limit: int = _BATCH) -> int:
+    """Send the messages of dead runs to the dead-letter queues. Returns how many were sent."""
+    with transaction.atomic():
+        runs = TaskRun.objects.filter(dead_letter_due=True).select_for_update(skip_locked=True)[:limit]
+        sent = [
+            run.pk
+            for run in runs
+            if publishing.send_dead_letter(
+                Wakeup(run_id=run.pk, task=run.task, queue=run.queue),
+                f"{(run.error or {}).get('type', '')}: {(run.error or {}).get('message', '')}",
+            )
+        ]
+        return TaskRun.objects.filter(pk__in=sent).update(dead_letter_due=False)
+
+
+class LostMessages:
+    """Finds queues that lost their messages, and publishes what was in them again.
+
+    Age alone proves nothing: in a backlog every run waits long. So a queue counts as having lost its
+    messages when SQS reported it empty at two looks, `conf.lost_after` seconds apart and with no
+    message between them, while runs published before the first look still wait.
+    """
+
+    def __init__(self) -> None:
+        self._empty_since: dict[str, tuple[float, Any]] = {}
+
+    def look(self) -> int:
+        """Look at every queue once; returns how many runs were published again."""
+        return sum(self._look_at(queue) for queue in conf.queues())
+
+    def _look_at(self, queue: str) -> int:
+        waiting = TaskRun.objects.filter(state=State.QUEUED, queue=queue).order_by("published_at")
+        oldest = waiting.values_list("published_at", flat=True).first()
+        if oldest is None or not queues.depth(queue).empty:
+            self._empty_since.pop(queue, None)
+            return 0
+        now = time.monotonic()
+        since, before = self._empty_since.setdefault(queue, (now, _database_time()))
+        if now - since < conf.lost_after() or oldest >= before:
+            return 0
+        found = 0
+        while count := publish_lost(queue=queue, before=before):
+            found += count
+        if found:
+            logger.warning("queue %s had lost its messages: published %d runs again", queue, found)
+        self._empty_since.pop(queue, None)
+        return found
+
+
+def _database_time() -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0]
+
+
+class Relay:
+    """The loop of `manage.py relay`."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._lost = LostMessages()
+        self._listener: psycopg.Connection[Any] | None = None
+        self._next_look = 0.0
+
+    def stop(self, *_: Any) -> None:
+        """End the loop after what is being sent; fit to be a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Publish until stopped. Outages of the database and of SQS are waited out."""
+        wait, ready = _BACKOFF[0], False
+        while not self._stop.is_set():
+            try:
+                close_old_connections()
+                if not ready:
+                    queues.ensure()
+                    self._listen()
+                    logger.info("relay ready.")
+                    ready = True
+                busy, stuck = self._round()
+                if stuck:
+                    queues.ensure()
+                    raise _Stuck
+                wait = _BACKOFF[0]
+                if not busy:
+                    self._sleep()
+            except _Stuck:
+                wait = self._back_off(wait)
+            except (DatabaseError, InterfaceError, psycopg.Error, BotoCoreError, ClientError) as exc:
+                logger.warning("relay: %s: %s; next attempt in %.1f s", type(exc).__name__, exc, wait)
+                self._unlisten()
+                connection.close()
+                ready = False
+                wait = self._back_off(wait)
+        self._unlisten()
+
+    def _round(self) -> tuple[bool, bool]:
+        """One look at the database. Returns whether there may be more to do, and whether SQS took nothing."""
+        due, sent = publish_due()
+        publish_dead_letters()
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + max(conf.lost_after() / 2, conf.relay_poll())
+            self._lost.look()
+        return sent == _BATCH, due > 0 and sent == 0
+
+    def _back_off(self, wait: float) -> float:
+        self._stop.wait(wait)
+        return min(wait * 2, _BACKOFF[1])
+
+    def _listen(self) -> None:
+        """A connection of its own for LISTEN: psycopg wakes it the moment a request commits."""
+        self._unlisten()
+        parameters = connection.get_connection_params()
+        parameters.pop("cursor_factory", None)
+        parameters.pop("context", None)
+        self._listener = psycopg.connect(**parameters, autocommit=True)
+        self._listener.execute("LISTEN tasks_due")
+
+    def _unlisten(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def _sleep(self) -> None:
+        """Wait for a notification, for the next run to fall due, or for the poll interval."""
+        assert self._listener is not None
+        timeout = min(conf.relay_poll(), _seconds_until_due())
+        for _ in self._listener.notifies(timeout=max(timeout, 0.005), stop_after=1):
+            return
+
+
+class _Stuck(Exception):
+    """Runs are due and SQS takes none of them."""
+
+
+def _seconds_until_due() -> float:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT extract(epoch FROM min(due_at) - clock_timestamp())"
+            " FROM tasks_taskrun WHERE state = 'scheduled'"
+        )
+        seconds = cursor.fetchone()[0]
+    return float("inf") if seconds is None else float(seconds)

@@ -1,0 +1,127 @@
+"""What a handler sees of its own run."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from apps.core.resources import sql
+from apps.tasks import claims
+from apps.tasks.errors import Cancelled, Fenced
+
+#: Seconds between two progress reports that are stored.
+_PROGRESS_EVERY = 1.0
+
+_side = threading.local()
+
+
+def _side_connection() -> BaseDatabaseWrapper:
+    """A second connection of this thread: what it writes is visible before the handler commits."""
+    if not hasattr(_side, "connection"):
+        _side.connection = connections.create_connection("default")
+    connection: BaseDatabaseWrapper = _side.connection
+    return connection
+
+
+def close_side_connection() -> None:
+    """Close this thread's progress connection; the next report opens another."""
+    if hasattr(_side, "connection"):
+        _side.connection.close()
+        del _side.connection
+
+
+class Run:
+    """A run under way, or a stand-in where the function was called directly and there is none."""
+
+    def __init__(self, claim: claims.Claim | None = None) -> None:
+        self._claim = claim
+        self._next_report = 0.0
+        #: True once the handler has committed its success itself.
+        self.completed = False
+
+    @property
+    def id(self) -> uuid.UUID | None:
+        """The run's id; None without a run."""
+        return self._claim.run_id if self._claim else None
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        return self._claim.attempt if self._claim else 1
+
+    @property
+    def max_attempts(self) -> int:
+        """How many attempts there may be."""
+        return self._claim.max_attempts if self._claim else 1
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same in every attempt, and no other run's: to be passed on to external services."""
+        return str(self._claim.run_id) if self._claim else ""
+
+    def progress(self, done: int, total: int, message: str = "") -> None:
+        """Report how far the work is; at most one report a second is stored, and the last one always.
+
+        Raises `Cancelled` when somebody asked to cancel the run, and `Fenced` when it was taken away.
+        """
+        now = time.monotonic()
+        if self._claim is None or (now < self._next_report and done < total):
+            return
+        self._next_report = now + _PROGRESS_EVERY
+        parameters = {
+            "id": self._claim.run_id,
+            "fence": self._claim.fence,
+            "progress": json.dumps({"done": done, "total": total, "message": message}),
+        }
+        try:
+            with _side_connection().cursor() as cursor:
+                cursor.execute(sql(__package__, "progress.sql"), parameters)
+                row = cursor.fetchone()
+        except (InterfaceError, OperationalError):
+            close_side_connection()
+            raise
+        if row is None:
+            raise Fenced(f"run {self._claim.run_id} is no longer held by attempt {self._claim.attempt}")
+        if row[0]:
+            raise Cancelled(f"run {self._claim.run_id} was cancelled at {done} of {total}")
+
+    @contextmanager
+    def completing(self, result: Any = None) -> Iterator[None]:
+        """Commit what the block writes together with the run's success: both or neither.
+
+        For handlers that work outside of a transaction first. Raises `Fenced`, and rolls the block
+        back, when the run was taken away meanwhile.
+        """
+        with transaction.atomic():
+            yield
+            if self._claim is not None:
+                claims.succeed(self._claim, result)
+        self.completed = True
+
+
+_NO_RUN = Run()
+_current: ContextVar[Run] = ContextVar("chandlery_run", default=_NO_RUN)
+
+
+def current_run() -> Run:
+    """The run whose handler is executing; a stand-in that records nothing outside of one."""
+    return _current.get()
+
+
+@contextmanager
+def running(run: Run) -> Iterator[Run]:
+    """Make *run* the current one for the duration of a block."""
+    token = _current.set(run)
+    try:
+        yield run
+    finally:
+        _current.reset(token)

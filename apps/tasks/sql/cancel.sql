@@ -1,0 +1,20 @@
+-- Cancel a run: at once where it has not started, by a flag where it is running.
+WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
+run AS (
+    UPDATE tasks_taskrun
+    SET version = version + 1,
+        cancel_requested = true,
+        state = CASE WHEN state = 'running' THEN 'running' ELSE 'cancelled' END,
+        finished_at = CASE WHEN state = 'running' THEN finished_at ELSE now END
+    FROM moment
+    WHERE id = %(id)s AND (state IN ('scheduled', 'queued') OR state = 'running' AND NOT cancel_requested)
+    RETURNING id, state, version, now
+),
+event AS (
+    INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
+    SELECT 'task:' || id, version,
+           CASE state WHEN 'running' THEN 'task.cancel_requested' ELSE 'task.cancelled' END,
+           1, '{}'::jsonb, %(meta)s::jsonb, now
+    FROM run
+)
+SELECT state FROM run

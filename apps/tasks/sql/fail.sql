@@ -1,0 +1,43 @@
+-- End an attempt that failed: back to scheduled, or dead where no attempt is left or may be made,
+-- or cancelled where that was asked for meanwhile.
+WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
+claim AS (
+    SELECT id, cancel_requested, (%(retry)s AND attempt < max_attempts) AS again
+    FROM tasks_taskrun
+    WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
+    FOR NO KEY UPDATE
+),
+run AS (
+    UPDATE tasks_taskrun AS t
+    SET state = CASE WHEN c.cancel_requested THEN 'cancelled' WHEN c.again THEN 'scheduled' ELSE 'dead' END,
+        version = version + CASE WHEN c.again AND NOT c.cancel_requested THEN 1 ELSE 2 END,
+        due_at = CASE WHEN c.again AND NOT c.cancel_requested
+                      THEN now + %(delay)s * interval '1 second' ELSE due_at END,
+        finished_at = CASE WHEN c.again AND NOT c.cancel_requested THEN NULL ELSE now END,
+        dead_letter_due = NOT c.again AND NOT c.cancel_requested,
+        lease_until = NULL,
+        error = %(error)s::jsonb
+    FROM claim AS c, moment
+    WHERE t.id = c.id
+    RETURNING t.id, t.state, t.version, t.attempt, t.due_at, t.error, now
+),
+failed AS (
+    INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
+    SELECT 'task:' || id, CASE WHEN state = 'scheduled' THEN version ELSE version - 1 END,
+           'task.attempt_failed', 1,
+           jsonb_build_object('attempt', attempt, 'error', error,
+                              'retry_at', CASE WHEN state = 'scheduled' THEN due_at END),
+           %(meta)s::jsonb, now
+    FROM run
+),
+ended AS (
+    INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
+    SELECT 'task:' || id, version,
+           CASE state WHEN 'dead' THEN 'task.dead_lettered' ELSE 'task.cancelled' END, 1,
+           CASE state WHEN 'dead' THEN jsonb_build_object('reason', %(reason)s::text) ELSE '{}'::jsonb END,
+           %(meta)s::jsonb, now
+    FROM run
+    WHERE state <> 'scheduled'
+)
+-- The relay reckons anew when the next run is due, or has a dead letter to send.
+SELECT state, due_at, pg_notify('tasks_due', '') FROM run

@@ -1,0 +1,16 @@
+-- Record what was sent. The caller holds the rows' locks.
+WITH sent AS (
+    SELECT * FROM unnest(%(ids)s::uuid[], %(message_ids)s::text[]) AS s (id, message_id)
+),
+run AS (
+    UPDATE tasks_taskrun AS t
+    SET state = 'queued', version = version + 1, published_at = clock_timestamp()
+    FROM sent
+    WHERE t.id = sent.id AND t.state IN ('scheduled', 'queued')
+    RETURNING t.id, t.queue, t.version, t.published_at, sent.message_id
+)
+INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
+SELECT 'task:' || id, version, 'task.published', 1,
+       jsonb_build_object('queue', queue, 'message_id', message_id, 'reason', %(reason)s::text),
+       %(meta)s::jsonb, published_at
+FROM run

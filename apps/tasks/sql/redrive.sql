@@ -1,0 +1,17 @@
+-- Send an ended run on its way again, with fresh attempts.
+WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
+run AS (
+    UPDATE tasks_taskrun
+    SET state = 'scheduled', version = version + 1, attempt = 0, due_at = now, finished_at = NULL,
+        cancel_requested = false, dead_letter_due = false
+    FROM moment
+    WHERE id = %(id)s AND state IN ('dead', 'cancelled')
+    RETURNING id, version, due_at, now
+),
+event AS (
+    INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
+    SELECT 'task:' || id, version, 'task.redriven', 1, jsonb_build_object('due_at', due_at),
+           %(meta)s::jsonb, now
+    FROM run
+)
+SELECT id, pg_notify('tasks_due', '') FROM run

@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from apps.tasks.views import TaskRunDetail, TaskRunList
+
+urlpatterns = [
+    path("tasks", TaskRunList.as_view(), name="task-list"),
+    path("tasks/<uuid:run_id>", TaskRunDetail.as_view(), name="task-detail"),
+]

@@ -1,0 +1,16 @@
+"""The Celery application: ``celery -A project worker``, ``celery -A project beat``."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+from apps.tasks.worker import install
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings.dev")
+
+app = Celery("chandlery")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+install(app)
+app.autodiscover_tasks()

@@ -1,0 +1,20 @@
+"""The test run: the private stack of `manage.py test`, and short waits."""
+
+from __future__ import annotations
+
+from .base import *  # noqa: F403
+from .base import CELERY_BROKER_TRANSPORT_OPTIONS, INSTALLED_APPS, env
+
+SECRET_KEY = env.str("SECRET_KEY", default="tests")
+INSTALLED_APPS = [*INSTALLED_APPS, "apps.stack", "tests.workload"]
+ALLOWED_HOSTS = ["*"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+TASKS_LEASE = env.float("TASKS_LEASE", default=3.0)
+TASKS_RELAY_POLL = env.float("TASKS_RELAY_POLL", default=0.2)
+TASKS_LOST_AFTER = env.float("TASKS_LOST_AFTER", default=2.0)
+TASKS_RECONCILE_EVERY = env.float("TASKS_RECONCILE_EVERY", default=1.0)
+CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "wait_time_seconds": 1}
+CELERY_BEAT_SCHEDULE = {
+    "reconcile-orphans": {"task": "tasks.reconcile_orphans", "schedule": TASKS_RECONCILE_EVERY},
+}

@@ -1,0 +1,1 @@
+"""An app of the test run: tasks with effects that can be counted."""

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from django.db import models
+
+
+class Effect(models.Model):
+    """One row is one effect of one handler. Nothing keeps a second one of the same name out."""
+
+    name = models.TextField()
+    attempt = models.IntegerField()
+
+
+class Start(models.Model):
+    """One row is one handler having begun, committed at once."""
+
+    name = models.TextField()
+    pid = models.IntegerField()

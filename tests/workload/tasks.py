@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from celery import shared_task
+from django.db import connection, transaction
+
+from apps.tasks import Backoff, DurableTask, PermanentError, RetryLater, current_run
+from tests.workload.models import Effect, Start
+
+SOON = Backoff(base=0.05, factor=1.0, maximum=0.05)
+
+
+def _effect(name: str) -> None:
+    Effect.objects.create(name=name, attempt=current_run().attempt)
+
+
+@shared_task(base=DurableTask, name="workload.note", backoff=SOON)
+def note(name: str, seconds: float = 0.0) -> dict[str, Any]:
+    """Leave one effect, then take *seconds* before the end."""
+    _effect(name)
+    if seconds:
+        time.sleep(seconds)
+    return {"noted": name}
+
+
+@shared_task(base=DurableTask, name="workload.long", backoff=SOON, atomic=False)
+def long(name: str, steps: int, seconds: float) -> None:
+    """Begin visibly, take a while with progress reports, and commit one effect at the end."""
+    Start.objects.create(name=name, pid=os.getpid())
+    run = current_run()
+    for step in range(steps):
+        run.progress(step, steps, f"step {step}")
+        time.sleep(seconds)
+    with run.completing({"steps": steps}):
+        _effect(name)
+
+
+@shared_task(base=DurableTask, name="workload.flaky", backoff=SOON, max_attempts=5)
+def flaky(name: str, failures: int) -> None:
+    """Write, and fail in the first *failures* attempts."""
+    _effect(name)
+    if current_run().attempt <= failures:
+        raise RuntimeError(f"failure {current_run().attempt} of {failures}")
+
+
+@shared_task(base=DurableTask, name="workload.hopeless", max_attempts=3, backoff=SOON)
+def hopeless() -> None:
+    """Fail always."""
+    raise ValueError("always")
+
+
+@shared_task(base=DurableTask, name="workload.refused", max_attempts=3)
+def refused() -> None:
+    """Fail for good."""
+    raise PermanentError("no use")
+
+
+@shared_task(base=DurableTask, name="workload.later", max_attempts=3)
+def later(seconds: float) -> None:
+    """Ask for a certain wait."""
+    raise RetryLater(seconds, "busy")
+
+
+@shared_task(base=DurableTask, name="workload.chain")
+def chain(names: list[str]) -> None:
+    """Leave an effect and request the next run."""
+    _effect(names[0])
+    if names[1:]:
+        chain.delay(names=names[1:])
+
+
+@shared_task(base=DurableTask, name="workload.cancelling", atomic=False)
+def cancelling() -> None:
+    """Have itself cancelled, and find out at the next report."""
+    from apps.tasks import services
+
+    run = current_run()
+    assert run.id is not None
+    services.cancel(run_id=run.id, actor="test")
+    run.progress(1, 1)
+
+
+@shared_task(base=DurableTask, name="workload.fenced")
+def fenced(name: str) -> None:
+    """Lose the claim in the middle, as after a pause longer than the lease."""
+    _effect(name)
+    run = current_run()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE tasks_taskrun SET fence = fence + 1 WHERE id = %s", [run.id])
+
+
+@shared_task(base=DurableTask, name="workload.broken_transaction")
+def broken_transaction() -> None:
+    """Leave the transaction in a failed state."""
+    with transaction.atomic():
+        Effect.objects.create(name=None, attempt=1)  # type: ignore[misc]
