@@ -10,6 +10,8 @@ INSTALLED_APPS = [*INSTALLED_APPS, "apps.stack", "tests.workload"]
 ALLOWED_HOSTS = ["*"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
+# A killed worker's prefetched messages come back soon.
+SQS_VISIBILITY_TIMEOUT = env.int("SQS_VISIBILITY_TIMEOUT", default=10)
 TASKS_LEASE = env.float("TASKS_LEASE", default=3.0)
 TASKS_RELAY_POLL = env.float("TASKS_RELAY_POLL", default=0.2)
 TASKS_LOST_AFTER = env.float("TASKS_LOST_AFTER", default=2.0)

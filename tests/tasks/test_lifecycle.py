@@ -17,7 +17,7 @@ from apps.tasks.models import TaskRun
 from apps.tasks.projection import TaskRuns
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending
-from tests.conftest import wait_until
+from tests.support import wait_until
 from tests.workload import tasks as work
 from tests.workload.models import Effect
 

@@ -1,0 +1,41 @@
+"""What tests of several areas share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.db import connection, transaction
+
+
+def wait_until(
+    condition: Callable[[], Any], *, seconds: float = 30.0, what: str = "", every: float = 0.05
+) -> Any:
+    """The first true value of *condition*; fails the test when there is none in time."""
+    deadline = monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if monotonic() > deadline:
+            pytest.fail(f"not within {seconds:g} s: {what or condition}")
+        sleep(every)
+
+
+def database_url() -> str:
+    """The address of the database that this test uses, for processes started by it."""
+    parts = connection.settings_dict
+    host = quote(parts["HOST"], safe="")
+    port = f":{parts['PORT']}" if parts["PORT"] else ""
+    password = f":{quote(parts['PASSWORD'], safe='')}" if parts["PASSWORD"] else ""
+    return f"postgres://{parts['USER']}{password}@{host}{port}/{parts['NAME']}"
+
+
+def forget_events() -> None:
+    """Empty the event store, which refuses that unless asked in the right way."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL chandlery.events_maintenance = 'on'")
+        cursor.execute("TRUNCATE events_event")
