@@ -28,12 +28,18 @@ class Context:
         return {key: value for key, value in self.__dict__.items() if value}
 
 
-_current: ContextVar[Context] = ContextVar("chandlery_context", default=Context())
+_NOBODY = Context()
+_current: ContextVar[Context] = ContextVar("chandlery_context", default=_NOBODY)
 
 
 def current() -> Context:
     """The context in force here."""
     return _current.get()
+
+
+def set_actor(actor: str) -> None:
+    """Name who acts, from here to the end of the enclosing `bind`."""
+    _current.set(replace(_current.get(), actor=actor))
 
 
 @contextmanager

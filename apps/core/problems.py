@@ -94,8 +94,10 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         detail = "; ".join(f"{e['field']}: {e['detail']}" if e["field"] else e["detail"] for e in errors)
         body = problem("invalid-request", response.status_code, detail, errors)
     else:
-        name = "malformed-body" if isinstance(exc, exceptions.ParseError) else _BY_STATUS.get(
-            response.status_code, "invalid-request"
+        name = (
+            "malformed-body"
+            if isinstance(exc, exceptions.ParseError)
+            else _BY_STATUS.get(response.status_code, "invalid-request")
         )
         if isinstance(exc, Http404):
             detail = str(exc) or TITLES["not-found"]

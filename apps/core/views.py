@@ -1,12 +1,28 @@
-"""Signing in and the health of this process."""
+"""The base of API views, signing in, and the health of this process."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 from drf_spectacular.utils import extend_schema, inline_serializer
 from knox.views import LoginView as KnoxLoginView
 from rest_framework import serializers
 from rest_framework.authentication import BasicAuthentication
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from apps.core import context
+
+
+class ApiView(APIView):
+    """An API view whose caller is named in every event that follows from the request."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Authenticate, check permissions, and name the actor."""
+        super().initial(request, *args, **kwargs)
+        if request.user.is_authenticated:
+            context.set_actor(f"user:{request.user.pk}")
 
 
 @extend_schema(

@@ -48,6 +48,6 @@ def follow(name: str, handle: Callable[[list[StoredEvent]], None], *, limit: int
         batch = read_after(Place(xid=int(row.xid), position=row.position), limit=limit)
         if batch:
             handle(batch)
-            row.xid, row.position = batch[-1].xid, batch[-1].position  # type: ignore[assignment]
+            row.xid, row.position = batch[-1].xid, batch[-1].position
             row.save()
     return len(batch)

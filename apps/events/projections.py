@@ -23,16 +23,35 @@ Row = dict[str, Any]
 class Projection(Protocol):
     """How one state table follows from events."""
 
-    #: The name used on the command line.
-    name: str
-    #: Streams whose name begins so belong to it.
-    stream_prefix: str
-    table: str
-    key: str
-    #: The columns that follow from events. Others (a lease, a progress bar) are left alone.
-    columns: tuple[str, ...]
-    #: Those of them that are jsonb.
-    json_columns: frozenset[str]
+    @property
+    def name(self) -> str:
+        """The name used on the command line."""
+        ...
+
+    @property
+    def stream_prefix(self) -> str:
+        """Streams whose name begins so belong to it."""
+        ...
+
+    @property
+    def table(self) -> str:
+        """The state table."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Its primary key."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that follow from events. Others (a lease, a progress bar) are left alone."""
+        ...
+
+    @property
+    def json_columns(self) -> frozenset[str]:
+        """Those of them that are jsonb."""
+        ...
 
     def fold(self, row: Row | None, event: StoredEvent) -> Row:
         """The row after *event*; raises `registry.UnknownEventType` for a type it does not know."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
@@ -32,7 +33,7 @@ def append(*, stream: str, after: int, events: Sequence[NewEvent]) -> list[Store
     kinds = [registry.check(event.type, event.data) for event in events]
     if not kinds:
         return []
-    parameters = {
+    parameters: dict[str, Any] = {
         "stream": stream,
         "after": after,
         "types": [kind.name for kind in kinds],

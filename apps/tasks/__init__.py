@@ -1,9 +1,9 @@
 """Durable Celery tasks: the database holds the truth about every run, SQS carries only wake-ups.
 
-    @shared_task(base=DurableTask, queue="email", max_attempts=8, backoff=Backoff(base=5, maximum=900))
-    def send_email(*, message_id: str) -> None: ...
+@shared_task(base=DurableTask, queue="email", max_attempts=8, backoff=Backoff(base=5, maximum=900))
+def send_email(*, message_id: str) -> None: ...
 
-    send_email.delay(message_id="...")   # recorded in the caller's transaction, published after it
+send_email.delay(message_id="...")   # recorded in the caller's transaction, published after it
 """
 
 from __future__ import annotations

@@ -17,7 +17,17 @@ from apps.tasks.models import TaskRun
 class TaskRunAdmin(admin.ModelAdmin[TaskRun]):
     """The task board and one run's timeline."""
 
-    list_display = ("id", "task", "queue", "state", "attempt", "worker", "requested_at", "due_at", "finished_at")
+    list_display = (
+        "id",
+        "task",
+        "queue",
+        "state",
+        "attempt",
+        "worker",
+        "requested_at",
+        "due_at",
+        "finished_at",
+    )
     list_filter = ("state", "queue", "task")
     search_fields = ("id", "task", "unique_key", "worker")
     search_help_text = "Run id, task, unique key or worker"
@@ -37,7 +47,11 @@ class TaskRunAdmin(admin.ModelAdmin[TaskRun]):
         return False
 
     def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """The run's fields, and under them its timeline."""
         context = {**(extra_context or {}), "timeline": selectors.timeline(object_id)}

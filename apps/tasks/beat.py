@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from celery.beat import ScheduleEntry, Scheduler
+from celery.schedules import crontab
 from celery.schedules import schedule as interval
 from django.db import close_old_connections
 
@@ -22,8 +23,8 @@ def tick_of(entry: ScheduleEntry, now: datetime) -> datetime:
     Intervals count from the Unix epoch, crontab entries from the full minute.
     """
     seconds = 60.0
-    if type(entry.schedule) is interval:
-        seconds = entry.schedule.run_every.total_seconds()
+    if isinstance(entry.schedule, interval) and not isinstance(entry.schedule, crontab):
+        seconds = entry.schedule.run_every.total_seconds()  # type: ignore[attr-defined]
     return datetime.fromtimestamp(now.timestamp() // seconds * seconds, tz=UTC)
 
 
@@ -41,12 +42,12 @@ class DurableScheduler(Scheduler):
         close_old_connections()
         tick = tick_of(entry, datetime.now(UTC))
         if advance:
-            entry = self.reserve(entry)
-        task = self.app.tasks[entry.task]
+            self.reserve(entry)
+        task = self.app.tasks[str(entry.task)]
         with context.bind(actor=f"beat:{entry.name}"):
             return task.apply_async(
                 entry.args,
                 entry.kwargs,
                 task_id=str(uuid7_of(tick, f"beat:{entry.name}")),
-                **entry.options,
+                **(entry.options or {}),
             )

@@ -134,7 +134,7 @@ def renew(*, run_ids: Sequence[uuid.UUID], worker: str) -> int:
         cursor.execute(
             sql(__package__, "renew.sql"), {"ids": list(run_ids), "worker": worker, "lease": conf.lease()}
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def reconcile(*, limit: int = 200) -> list[Orphan]:

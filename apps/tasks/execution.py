@@ -29,7 +29,7 @@ class Outcome:
 
     state: State | None = None
     result: Any = None
-    error: BaseException | None = None
+    error: Exception | None = None
     #: Seconds until the next attempt is due, where there is one.
     delay: float = 0.0
 
@@ -97,6 +97,8 @@ def _execute(run: Run, claimed: claims.Claim, handler: Callable[..., Any], atomi
 def _fail(claimed: claims.Claim, exc: Exception, backoff: Backoff) -> Outcome:
     retry = not isinstance(exc, PermanentError)
     asked = getattr(exc, "retry_after", None)
-    delay = backoff.delay(claimed.attempt) if asked is None else min(max(float(asked), 0.0), _RETRY_AFTER_LIMIT)
+    delay = (
+        backoff.delay(claimed.attempt) if asked is None else min(max(float(asked), 0.0), _RETRY_AFTER_LIMIT)
+    )
     state = claims.fail(claimed, exc, retry=retry, delay=delay)
     return Outcome(state=state, error=exc, delay=delay)

@@ -60,8 +60,12 @@ class TaskRun(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["-priority", "due_at"], name="tasks_taskrun_due", condition=Q(state="scheduled")),
-            models.Index(fields=["queue", "published_at"], name="tasks_taskrun_queued", condition=Q(state="queued")),
+            models.Index(
+                fields=["-priority", "due_at"], name="tasks_taskrun_due", condition=Q(state="scheduled")
+            ),
+            models.Index(
+                fields=["queue", "published_at"], name="tasks_taskrun_queued", condition=Q(state="queued")
+            ),
             models.Index(fields=["lease_until"], name="tasks_taskrun_leased", condition=Q(state="running")),
             models.Index(fields=["id"], name="tasks_taskrun_dead_letter", condition=Q(dead_letter_due=True)),
             models.Index(fields=["state", "-id"], name="tasks_taskrun_state_id"),

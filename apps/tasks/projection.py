@@ -44,7 +44,9 @@ class TaskRuns:
         state = State(row["state"]) if row is not None else None
         expected_version = row["version"] + 1 if row is not None else 1
         if state not in before or event.version != expected_version:
-            raise ImpossibleTransition(f"{event.stream}: {event.type} at {event.version} cannot follow {state}")
+            raise ImpossibleTransition(
+                f"{event.stream}: {event.type} at {event.version} cannot follow {state}"
+            )
         row = self._requested(event, data) if row is None else self._next(row, event, data)
         return {**row, "state": after.value, "version": event.version}
 

@@ -48,7 +48,10 @@ def body(wakeup: Wakeup) -> str:
             "content-type": "application/json",
             "content-encoding": "utf-8",
             "headers": {"lang": "py", "task": wakeup.task, "id": run_id, "root_id": run_id},
-            "properties": {"delivery_info": {"exchange": "", "routing_key": wakeup.queue}, "delivery_tag": run_id},
+            "properties": {
+                "delivery_info": {"exchange": "", "routing_key": wakeup.queue},
+                "delivery_tag": run_id,
+            },
         },
         separators=(",", ":"),
     )

@@ -86,7 +86,9 @@ def ensure() -> None:
         return
     forget_urls()
     for queue in conf.queues():
-        dead_letter_arn = _ensure_one(dead_letter_name(queue), {"MessageRetentionPeriod": str(_MAX_RETENTION)})
+        dead_letter_arn = _ensure_one(
+            dead_letter_name(queue), {"MessageRetentionPeriod": str(_MAX_RETENTION)}
+        )
         policy = {"deadLetterTargetArn": dead_letter_arn, "maxReceiveCount": settings.SQS_MAX_RECEIVES}
         _ensure_one(
             queue,

@@ -46,7 +46,9 @@ def publish_lost(*, queue: str, before: Any, limit: int = _BATCH) -> int:
     Only right when the queue is known to hold no messages for them.
     """
     with transaction.atomic():
-        return _publish(_locked("lost.sql", {"queue": queue, "before": before, "limit": limit}), reason="lost")
+        return _publish(
+            _locked("lost.sql", {"queue": queue, "before": before, "limit": limit}), reason="lost"
+        )
 
 
 def _locked(statement: str, parameters: dict[str, Any]) -> list[Wakeup]:

@@ -77,7 +77,7 @@ class Run:
         if self._claim is None or (now < self._next_report and done < total):
             return
         self._next_report = now + _PROGRESS_EVERY
-        parameters = {
+        parameters: dict[str, Any] = {
             "id": self._claim.run_id,
             "fence": self._claim.fence,
             "progress": json.dumps({"done": done, "total": total, "message": message}),

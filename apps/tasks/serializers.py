@@ -32,7 +32,7 @@ class TimelineEntrySerializer(serializers.Serializer[Any]):
     meaning = serializers.CharField()
     recorded_at = serializers.DateTimeField()
     elapsed = serializers.SerializerMethodField(help_text="Seconds since the event before.")
-    data = serializers.JSONField()
+    data = serializers.JSONField()  # type: ignore[assignment]
     meta = serializers.JSONField()
 
     def get_elapsed(self, entry: selectors.TimelineEntry) -> float | None:
@@ -49,7 +49,8 @@ class TaskRunDetailSerializer(TaskRunSerializer):
         read_only_fields = fields
 
     def get_events(self, run: TaskRun) -> list[dict[str, Any]]:
-        return [dict(TimelineEntrySerializer(entry).data) for entry in selectors.timeline(run.pk)]
+        shown = TimelineEntrySerializer()
+        return [shown.to_representation(entry) for entry in selectors.timeline(run.pk)]
 
 
 class TaskRunFilterSerializer(serializers.Serializer[Any]):

@@ -40,7 +40,7 @@ def request(
     *run_id* that exists, or a *unique_key* whose run has not ended, requests nothing; the id of the
     run that is there is returned.
     """
-    parameters = {
+    parameters: dict[str, Any] = {
         "id": run_id,
         "task": task,
         "queue": queue,

@@ -43,7 +43,17 @@ for _event in (
         name="task.requested",
         meaning="The run was requested; it exists once the requesting transaction commits.",
         fields=frozenset(
-            {"task", "queue", "args", "kwargs", "due_at", "max_attempts", "priority", "group_key", "unique_key"}
+            {
+                "task",
+                "queue",
+                "args",
+                "kwargs",
+                "due_at",
+                "max_attempts",
+                "priority",
+                "group_key",
+                "unique_key",
+            }
         ),
     ),
     EventType(
@@ -68,7 +78,7 @@ for _event in (
     ),
     EventType(
         name="task.orphaned",
-        meaning="The worker's lease ran out. retry_at says when the next attempt is due; null: there is none.",
+        meaning="The worker's lease ran out. retry_at: when the next attempt is due; null: there is none.",
         fields=frozenset({"attempt", "worker", "error", "retry_at"}),
     ),
     EventType(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Task
@@ -99,7 +99,7 @@ class DurableTask(Task):  # type: ignore[type-arg]
     def _json_arguments(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[list[Any], dict[str, Any]]:
-        self.__header__(*args, **kwargs)
+        self.__header__(*args, **kwargs)  # type: ignore[attr-defined]
         given = [*((str(index), value) for index, value in enumerate(args)), *kwargs.items()]
         for name, value in given:
             try:
@@ -133,7 +133,7 @@ class DurableTask(Task):  # type: ignore[type-arg]
         if outcome.state is State.SUCCEEDED:
             return outcome.result
         if outcome.state is State.SCHEDULED:
-            raise Retry(exc=outcome.error, when=outcome.delay)
+            raise Retry(exc=outcome.error, when=datetime.now(UTC) + timedelta(seconds=outcome.delay))
         if outcome.error is not None:
             raise outcome.error
         raise Ignore

@@ -74,6 +74,7 @@ class Channel(SQS.Channel):  # type: ignore[misc]
         self._failures = 0
         self._logged_at = 0.0
         self._deleter: BatchDeleter | None = None
+        self._asynsqs: GuardedConnection | None = None
         super().__init__(*args, **kwargs)
 
     # Queues ---------------------------------------------------------------------------------------

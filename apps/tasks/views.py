@@ -9,14 +9,14 @@ from rest_framework.exceptions import NotFound
 from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from apps.core.views import ApiView
 from apps.tasks import selectors
 from apps.tasks.models import TaskRun
 from apps.tasks.serializers import TaskRunDetailSerializer, TaskRunFilterSerializer, TaskRunSerializer
 
 
-class TaskRunList(APIView):
+class TaskRunList(ApiView):
     """Runs, newest first."""
 
     permission_classes = [IsAdminUser]
@@ -34,7 +34,7 @@ class TaskRunList(APIView):
         return Response(TaskRunSerializer(selectors.runs(**query.validated_data)[:limit], many=True).data)
 
 
-class TaskRunDetail(APIView):
+class TaskRunDetail(ApiView):
     """One run with its history."""
 
     permission_classes = [IsAdminUser]

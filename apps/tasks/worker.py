@@ -15,14 +15,14 @@ from kombu.transport import TRANSPORT_ALIASES
 logger = logging.getLogger(__name__)
 
 
-class LeaseKeeper(bootsteps.StartStopStep):  # type: ignore[misc]
+class LeaseKeeper(bootsteps.StartStopStep):
     """Renews the leases of the runs that this worker has in hand.
 
     It lives in the worker's main process, so a handler that never yields does not lose its lease, and
     one statement renews all of them.
     """
 
-    requires = {"celery.worker.components:Pool"}
+    requires = ("celery.worker.components:Pool",)
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)

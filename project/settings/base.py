@@ -193,6 +193,9 @@ CELERY_BEAT_SCHEDULE = {
 # Exchanges: a base URL set here replaces every URL of that ccxt client.
 EXCHANGE_URLS = {"binance": env.str("EXCHANGE_BINANCE_URL", default="") or None}
 
+# Where people reach this installation: the links in e-mails begin with it.
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")
+
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = {
     "version": 1,

@@ -13,7 +13,7 @@ if _demo.is_file():
     environ.Env.read_env(str(_demo))
 
 from .base import *  # noqa: E402, F403
-from .base import env  # noqa: E402
+from .base import INSTALLED_APPS, env  # noqa: E402
 
 SECRET_KEY = env.str("SECRET_KEY", default="development-only")
 INSTALLED_APPS = [*INSTALLED_APPS, "apps.stack"]

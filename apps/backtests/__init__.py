@@ -1,0 +1,1 @@
+"""Backtests as a service over the candle store."""

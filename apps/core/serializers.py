@@ -1,0 +1,71 @@
+"""Parts of request bodies and queries that several apps take."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.http import QueryDict
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+#: No moment before this, or from `LATEST` on, is taken.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses what it does not know, and query parameters that are given twice."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        errors: dict[str, list[str]] = {}
+        if isinstance(data, QueryDict):
+            times = Counter({name: len(data.getlist(name)) for name in data})
+            errors = {name: ["May be given only once."] for name, count in times.items() if count > 1}
+            data = data.dict()
+        if isinstance(data, Mapping):
+            known = ", ".join(self.fields)
+            for name in data.keys() - self.fields.keys():
+                errors[str(name)] = [f"Not known here. Known are: {known}."]
+        if errors:
+            raise serializers.ValidationError(errors)
+        return super().to_internal_value(data)
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "format": "int64"}]}
+)
+class MomentField(serializers.Field[datetime, Any, str, Any]):
+    """A moment: ISO 8601 with Z or an offset, or milliseconds since 1970 as an integer."""
+
+    default_error_messages = {
+        "malformed": "Expected ISO 8601 with Z or an offset (+ is %2B in a URL), or whole milliseconds.",
+        "naive": "Needs Z or an offset from UTC.",
+        "range": "Must lie between 1970 and 2200.",
+    }
+
+    def to_internal_value(self, data: Any) -> datetime:
+        if isinstance(data, str) and _INTEGER.fullmatch(data):
+            data = int(data)
+        if isinstance(data, int) and not isinstance(data, bool):
+            if not 0 <= data < (LATEST - EARLIEST) // _MILLISECOND:
+                self.fail("range")
+            return EARLIEST + data * _MILLISECOND
+        try:
+            moment = datetime.fromisoformat(data)
+        except (TypeError, ValueError):
+            self.fail("malformed")
+        if moment.utcoffset() is None:
+            self.fail("naive")
+        if not EARLIEST <= moment < LATEST:
+            self.fail("range")
+        return moment
+
+    def to_representation(self, value: datetime) -> str:
+        return value.isoformat()
