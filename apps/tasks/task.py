@@ -32,8 +32,8 @@ class DurableTask(Task):  # type: ignore[type-arg]
 
     abstract = True
 
-    #: The logical queue.
-    queue: str = "default"
+    #: The logical queue, from the option ``queue``.
+    default_queue: str = "default"
     #: How often the run may be started.
     max_attempts: int = 8
     #: How long to wait between attempts.
@@ -46,6 +46,13 @@ class DurableTask(Task):  # type: ignore[type-arg]
     ignore_result = True
     # Attempts are counted in the database; Celery's own retry is never used.
     max_retries = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Take over the option ``queue``: by that name Celery would route (and warns of it)."""
+        super().__init_subclass__(**kwargs)
+        if "queue" in cls.__dict__:
+            cls.default_queue = cls.__dict__["queue"]
+            delattr(cls, "queue")
 
     def apply_async(  # type: ignore[override]
         self,
@@ -84,7 +91,7 @@ class DurableTask(Task):  # type: ignore[type-arg]
         run_id = services.request(
             run_id=uuid.UUID(task_id) if task_id else uuid7(),
             task=self.name,
-            queue=queue or self.queue,
+            queue=queue or self.default_queue,
             args=arguments,
             kwargs=keywords,
             max_attempts=max_attempts or self.max_attempts,

@@ -64,7 +64,9 @@ def test_check_names_any_difference_and_rebuild_mends_it(runs, statement, findin
     assert rebuild("--check")[0] == "task_runs: state equals events\n"
     for pk, run in runs.items():
         now = TaskRun.objects.get(pk=pk)
-        assert {c: getattr(now, c) for c in TaskRuns.columns} == {c: getattr(run, c) for c in TaskRuns.columns}
+        assert {c: getattr(now, c) for c in TaskRuns.columns} == {
+            c: getattr(run, c) for c in TaskRuns.columns
+        }
 
 
 def test_an_empty_table_is_rebuilt_whole(runs):

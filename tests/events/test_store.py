@@ -15,7 +15,9 @@ from apps.events.registry import EventType, UnknownEventType
 from apps.events.selectors import read_stream
 from apps.events.services import StreamConflict, append
 
-registry.register(EventType(name="thing.made", meaning="A thing was made.", fields=frozenset({"size"}), version=3))
+registry.register(
+    EventType(name="thing.made", meaning="A thing was made.", fields=frozenset({"size"}), version=3)
+)
 registry.register(EventType(name="thing.seen", meaning="A thing was seen."))
 
 
@@ -61,7 +63,7 @@ def test_a_writer_who_has_not_seen_the_latest_version_is_refused(stream, after):
 
 @pytest.mark.django_db
 def test_an_event_that_is_not_registered_or_not_complete_is_refused(stream):
-    with pytest.raises(UnknownEventType, match="thing.gone"):
+    with pytest.raises(UnknownEventType, match=r"thing\.gone"):
         append(stream=stream, after=0, events=[NewEvent(type="thing.gone")])
     with pytest.raises(ValueError, match="size"):
         append(stream=stream, after=0, events=[NewEvent(type="thing.made")])
@@ -105,7 +107,11 @@ def test_of_two_writers_at_the_same_version_one_wins(committed, stream):
 )
 def test_the_database_refuses_to_change_events(stream, statement):
     append(stream=stream, after=0, events=[MADE])
-    with pytest.raises(IntegrityError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        pytest.raises(IntegrityError, match="append-only"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(statement)
     assert len(read_stream(stream)) == 1
 

@@ -12,10 +12,11 @@ from apps.tasks import queues
 from apps.tasks.models import TaskRun
 from apps.tasks.projection import TaskRuns
 from apps.tasks.states import State
-from tests.support import wait_until
 from tests.platform import wait_for_all
+from tests.support import wait_until
 from tests.workload import tasks as work
 from tests.workload.models import Effect, Start
+
 
 def assert_each_once(names: list[str]) -> None:
     assert Counter(Effect.objects.values_list("name", flat=True)) == Counter(names)

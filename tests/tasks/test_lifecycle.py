@@ -56,7 +56,8 @@ def test_a_run_goes_from_request_to_success_and_tells_every_step():
     assert run_pending() == [uuid.UUID(result.id)]
     run = run_of(result)
     assert (run.state, run.attempt, run.result) == (State.SUCCEEDED, 1, {"noted": "a"})
-    assert run.finished_at and run.lease_until is None
+    assert run.finished_at is not None
+    assert run.lease_until is None
     assert types(run.pk) == ["requested", "started", "succeeded"]
     assert Effect.objects.count() == 1
 
@@ -144,7 +145,8 @@ def test_a_handler_that_lost_its_claim_changes_nothing():
     TaskRun.objects.filter(pk=result.id).update(lease_until=timezone.now() - timedelta(seconds=1))
     assert [orphan.worker for orphan in claims.reconcile()] == ["w1"]
     second = claims.claim(run_id=uuid.UUID(result.id), worker="w2")
-    assert second is not None and second.fence == claimed.fence + 1
+    assert second is not None
+    assert second.fence == claimed.fence + 1
     with pytest.raises(claims.Fenced), transaction.atomic():
         Effect.objects.create(name="late", attempt=1)
         claims.succeed(claimed, None)

@@ -7,7 +7,6 @@ import signal
 import time
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from django.db import transaction
 
 from apps.core.ids import uuid7
@@ -18,10 +17,11 @@ from apps.tasks.models import TaskRun
 from apps.tasks.projection import TaskRuns
 from apps.tasks.publishing import Wakeup
 from apps.tasks.states import State
-from tests.support import wait_until
 from tests.platform import wait_for_all
+from tests.support import wait_until
 from tests.workload import tasks as work
 from tests.workload.models import Effect
+
 
 def types(run_id) -> list[str]:
     return [event.type.removeprefix("task.") for event in read_stream(f"task:{run_id}")]

@@ -9,9 +9,15 @@ class Effect(models.Model):
     name = models.TextField()
     attempt = models.IntegerField()
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class Start(models.Model):
     """One row is one handler having begun, committed at once."""
 
     name = models.TextField()
     pid = models.IntegerField()
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,39 @@
+"""The backtest engine: pure Python and numpy, no Django.
+
+    bars = Bars(ts=…, open=…, high=…, low=…, close=…, volume=…)
+    spec = Spec.from_dict({"strategy": "sma_cross", "params": {"fast": 10, "slow": 30}})
+    result = run(bars, spec)
+
+A run has two stages: a strategy turns bars into one byte of entry and exit bits per bar, and one event
+loop (``kernel``) turns those into fills, trades and equity.
+"""
+
+from __future__ import annotations
+
+from apps.backtests.engine.bars import Bars
+from apps.backtests.engine.downsample import downsample
+from apps.backtests.engine.errors import BarsError, SpecError
+from apps.backtests.engine.kernel import warm_up
+from apps.backtests.engine.metrics import METRICS, Metric
+from apps.backtests.engine.run import ENGINE_VERSION, Result, run
+from apps.backtests.engine.spec import SCHEMA, Spec
+from apps.backtests.engine.strategies import STRATEGIES, Strategy
+from apps.backtests.engine.trades import Trades
+
+__all__ = [
+    "ENGINE_VERSION",
+    "METRICS",
+    "SCHEMA",
+    "STRATEGIES",
+    "Bars",
+    "BarsError",
+    "Metric",
+    "Result",
+    "Spec",
+    "SpecError",
+    "Strategy",
+    "Trades",
+    "downsample",
+    "run",
+    "warm_up",
+]

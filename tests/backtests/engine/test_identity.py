@@ -1,0 +1,248 @@
+"""The same specification and data give the same bytes: compiled or not, cut anywhere, on any machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apps.backtests.engine import ENGINE_VERSION, Bars, BarsError, Spec, kernel, run, warm_up
+from apps.backtests.engine.run import run_signals
+from apps.backtests.engine.simulation import Simulation
+from apps.backtests.engine.strategies import STRATEGIES, Signals
+
+Walk = Callable[[int, int], Bars]
+
+CHECKOUT = Path(__file__).parents[3]
+
+needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed")
+
+LONG_SHORT = Spec(
+    strategy="sma_cross",
+    params={"fast": 5, "slow": 21, "direction": "long_short"},
+    commission=0.0004,
+    slippage=0.0001,
+    spread=0.0001,
+    lot=0.001,
+)
+LONG = Spec(strategy="sma_cross", params={"fast": 3, "slow": 8}, commission=0.001, fraction=0.37)
+
+
+def python(code: str, **environ: str) -> str:
+    """What *code* prints in an interpreter of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=CHECKOUT,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_results_have_the_recorded_fingerprints(walk: Walk) -> None:
+    """Recorded once; a change of any byte here needs a new ENGINE_VERSION and new records."""
+    bars = walk(5000, 42)
+    assert ENGINE_VERSION == "1"
+    assert bars.fingerprint == "738ab39c5591c9752f51df45475c3d1afccec0f009f98a8fd0b453583cfefb37"
+    assert run(bars, LONG_SHORT, jit=False).fingerprint == (
+        "4ac6d2d9c63b9f8497ac1d104db6ead86334ba6f226a7bfabab70bec9a4c84d9"
+    )
+    assert run(bars, LONG, jit=False).fingerprint == (
+        "22905ea7ac75b911548429dbe35fcf2a0e421b7e1179e784843cd92ccba10e3f"
+    )
+
+
+@needs_numba
+@pytest.mark.parametrize("spec", [LONG_SHORT, LONG])
+def test_compiled_and_uncompiled_runs_are_equal_byte_for_byte(walk: Walk, spec: Spec) -> None:
+    bars = walk(20_000, 7)
+    compiled, plain = run(bars, spec, jit=True), run(bars, spec, jit=False)
+    assert compiled.equity.tobytes() == plain.equity.tobytes()
+    assert compiled.fingerprint == plain.fingerprint
+    assert compiled.metrics == plain.metrics
+    assert len(plain.trades) > 100
+
+
+@needs_numba
+@given(st.binary(min_size=2, max_size=80), st.integers(0, 2**32))
+@settings(deadline=None)
+def test_compiled_and_uncompiled_agree_on_any_signals(walk: Walk, noise: bytes, seed: int) -> None:
+    bars = walk(len(noise), seed)
+    wild = Bars(
+        ts=bars.ts,
+        open=bars.open,
+        high=bars.high * 9,
+        low=bars.low,
+        close=bars.close * (1 + np.array(list(noise)) / 40),
+        volume=bars.volume,
+    )
+    signals = Signals(bits=np.array([value % 16 for value in noise], np.uint8), warmup=0)
+    compiled, plain = (run_signals(wild, signals, LONG_SHORT, jit=jit) for jit in (True, False))
+    assert compiled.fingerprint == plain.fingerprint
+
+
+@given(chunk=st.integers(1, 3000), jit=st.sampled_from([None, False]))
+@settings(deadline=None)
+def test_chunks_of_any_size_give_the_bytes_of_one_pass(walk: Walk, chunk: int, jit: bool | None) -> None:
+    bars = walk(2500, 3)
+    calls: list[tuple[int, int]] = []
+    result = run(
+        bars, LONG_SHORT, chunk=chunk, jit=jit, progress=lambda done, total: calls.append((done, total))
+    )
+    whole = run(bars, LONG_SHORT, chunk=2500, jit=False)
+    assert result.fingerprint == whole.fingerprint
+    assert calls[-1] == (2500, 2500)
+    assert [done for done, _ in calls] == [min(chunk * (k + 1), 2500) for k in range(len(calls))]
+
+
+@given(cuts=st.lists(st.integers(0, 600), max_size=6), jit=st.sampled_from([None, False]))
+@settings(deadline=None)
+def test_a_simulation_may_be_cut_anywhere(walk: Walk, cuts: list[int], jit: bool | None) -> None:
+    bars = walk(600, 5)
+    bits = STRATEGIES["sma_cross"].signals(bars, LONG_SHORT.params).bits
+    bits.flags.writeable = False
+    simulation = Simulation(LONG_SHORT, entries=int(np.count_nonzero(bits)), jit=jit)
+    equity = np.empty(600)
+    for start, stop in pairwise([0, *sorted(cuts), 600]):
+        part = slice(start, stop)
+        simulation.advance(bars.open[part], bars.close[part], bits[part], equity[part])
+    equity[-1] = simulation.finish(float(bars.close[-1]))
+    assert equity.tobytes() == run(bars, LONG_SHORT, jit=False).equity.tobytes()
+
+
+def test_an_exception_of_the_progress_callback_ends_the_run(walk: Walk) -> None:
+    class Cancelled(Exception):
+        pass
+
+    calls: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        calls.append(done)
+        if done >= 200:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        run(walk(1000, 1), LONG, chunk=100, progress=progress)
+    assert calls == [100, 200]
+
+
+@given(cut=st.integers(1, 400), seed=st.integers(0, 50))
+@settings(deadline=None)
+def test_signals_of_a_prefix_are_the_prefix_of_the_signals(walk: Walk, cut: int, seed: int) -> None:
+    bars = walk(400, seed)
+    signals = STRATEGIES["sma_cross"].signals
+    assert signals(bars.head(cut), LONG_SHORT.params).bits.tobytes() == (
+        signals(bars, LONG_SHORT.params).bits[:cut].tobytes()
+    )
+
+
+@pytest.mark.parametrize("spec", [LONG_SHORT, LONG])
+def test_equity_before_the_end_knows_nothing_of_what_follows(walk: Walk, spec: Spec) -> None:
+    bars = walk(1000, 9)
+    equity = run(bars, spec).equity
+    for cut in (2, 30, 333, 999):
+        assert run(bars.head(cut), spec).equity[: cut - 1].tobytes() == equity[: cut - 1].tobytes()
+
+
+@pytest.mark.parametrize("spec", [LONG_SHORT, LONG])
+def test_money_is_conserved(walk: Walk, spec: Spec) -> None:
+    for seed in range(10):
+        result = run(walk(3000, seed), spec)
+        assert result.metrics["n_trades"] > 50
+        assert result.equity[-1] == pytest.approx(spec.cash + result.trades.pnl.sum(), rel=1e-12)
+        fees = result.trades
+        value = np.abs(fees.size) * (fees.entry_price + fees.exit_price)
+        assert fees.commission == pytest.approx(value * spec.commission, rel=1e-12)
+
+
+def test_a_result_carries_what_identifies_it(walk: Walk) -> None:
+    bars = walk(100, 1)
+    result = run(bars, LONG)
+    assert (result.spec_hash, result.data_fingerprint, result.engine_version) == (
+        LONG.spec_hash,
+        bars.fingerprint,
+        ENGINE_VERSION,
+    )
+    assert result.equity.shape == (100,)
+
+
+def test_there_must_be_bars_and_chunks(bars_of: Callable[..., Bars]) -> None:
+    with pytest.raises(BarsError, match="no bars"):
+        run(bars_of([]), LONG)
+    with pytest.raises(ValueError, match="at least one bar"):
+        run(bars_of([1.0]), LONG, chunk=0)
+
+
+def test_equity_beyond_float64_is_refused(bars_of: Callable[..., Bars]) -> None:
+    """Thirty gains by a factor of 1e29 each."""
+    bars = bars_of([1e-15, 1e15] * 30, opens=[1e15, 1e-15] * 30)
+    bits = np.array([kernel.ENTER_LONG, kernel.EXIT_LONG] * 30, np.uint8)
+    with pytest.raises(BarsError, match="beyond the range"):
+        run_signals(bars, Signals(bits=bits, warmup=0), LONG, jit=False)
+
+
+@needs_numba
+def test_the_environment_can_switch_compiling_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kernel.chosen(None) is kernel.compiled()
+    assert kernel.chosen(True) is kernel.compiled()
+    assert kernel.chosen(False) is None
+    assert warm_up()
+    monkeypatch.setenv("CHANDLERY_JIT", "0")
+    assert kernel.chosen(None) is None
+    assert kernel.chosen(True) is kernel.compiled()
+    assert not warm_up()
+
+
+def test_without_numba_the_same_loop_runs_and_insisting_fails() -> None:
+    code = """
+import sys
+sys.modules["numba"] = None  # as if it were not installed
+from apps.backtests.engine import kernel
+assert kernel.chosen(None) is None
+try:
+    kernel.chosen(True)
+except RuntimeError as error:
+    print(error)
+"""
+    assert python(code) == "jit=True needs numba, which cannot be imported here"
+
+
+@needs_numba
+def test_where_no_cache_can_be_written_the_loop_is_compiled_all_the_same() -> None:
+    code = """
+import numba
+from numba.core import caching
+caching.CacheImpl._locator_classes = []  # no place to write to, as in a read-only container
+try:
+    numba.njit(cache=True)(lambda: None)
+except RuntimeError as error:
+    assert "no locator" in str(error)
+else:
+    raise SystemExit("this numba no longer refuses")
+from apps.backtests.engine import kernel, warm_up
+assert warm_up()
+print(kernel.compiled().nopython_signatures != [])
+"""
+    assert python(code) == "True"
+
+
+def test_the_engine_imports_neither_django_nor_numba() -> None:
+    code = """
+import sys
+import apps.backtests.engine
+print(sorted({"django", "celery", "numba", "pandas"} & set(sys.modules)))
+print(sorted(name for name in sys.modules if name.startswith("apps.") and "backtests" not in name))
+"""
+    assert python(code) == "[]\n[]"

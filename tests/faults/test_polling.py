@@ -1,0 +1,70 @@
+"""A worker goes on whatever SQS answers to its polls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from apps.tasks import queues
+from apps.tasks.models import TaskRun
+from apps.tasks.states import State
+from tests.faults.sqs_proxy import FAULTS, SqsProxy
+from tests.support import wait_until
+from tests.workload import tasks as work
+from tests.workload.models import Effect
+
+
+@pytest.fixture
+def proxy(settings: Any) -> Iterator[SqsProxy]:
+    """In front of the shared SQS server, for this process and those that it starts."""
+    with SqsProxy(settings.SQS_ENDPOINT_URL) as running:
+        settings.SQS_ENDPOINT_URL = running.url
+        queues.client.cache_clear()
+        yield running
+    queues.client.cache_clear()
+
+
+def succeeded(run_id: str) -> bool:
+    return TaskRun.objects.get(pk=run_id).state == State.SUCCEEDED
+
+
+def test_a_worker_survives_every_way_a_poll_can_fail(proxy, platform):
+    platform.relay()
+    worker = platform.worker()
+    pid, pool = worker.pid, worker.children()
+    for kind in FAULTS:
+        proxy.broken, proxy.fault = 0, kind
+        wait_until(lambda: proxy.broken >= 5, what=f"five polls to meet: {kind}")
+        result = work.note.delay(kind)
+        proxy.fault = None
+        wait_until(lambda result=result: succeeded(result.id), what=f"work to go on after: {kind}")
+    assert (worker.pid, worker.returncode) == (pid, None)
+    assert worker.children() == pool
+    assert Effect.objects.count() == len(FAULTS)
+    assert "works again" in worker.log
+
+
+def test_runs_wait_in_the_database_while_sqs_takes_no_messages(proxy, platform):
+    relay = platform.relay()
+    platform.worker()
+    proxy.only, proxy.fault = "Send", "unavailable"
+    results = [work.note.delay(f"n{index}") for index in range(15)]
+    wait_until(lambda: proxy.broken >= 2, what="sends to fail")
+    assert not Effect.objects.exists()
+    assert TaskRun.objects.filter(pk__in=[r.id for r in results], state=State.SCHEDULED).count() == 15
+    proxy.fault = None
+    wait_until(lambda: all(succeeded(result.id) for result in results), seconds=60, what="all of them")
+    assert relay.returncode is None
+
+
+def test_failed_deletions_cost_a_delivery_and_no_second_effect(proxy, platform):
+    platform.relay()
+    platform.worker()
+    proxy.only, proxy.fault = "DeleteMessage", "internal error"
+    result = work.note.delay("a")
+    wait_until(lambda: succeeded(result.id) and proxy.broken >= 3, what="deletions to fail")
+    proxy.fault = None
+    wait_until(lambda: queues.depth("default").empty, seconds=60, what="the duplicate to be dropped")
+    assert Effect.objects.count() == 1
