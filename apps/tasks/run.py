@@ -34,9 +34,23 @@ def _side_connection() -> BaseDatabaseWrapper:
 
 def close_side_connection() -> None:
     """Close this thread's progress connection; the next report opens another."""
-    if hasattr(_side, "connection"):
-        _side.connection.close()
-        del _side.connection
+    connection: BaseDatabaseWrapper | None = _side.__dict__.pop("connection", None)
+    if connection is not None:
+        connection.close()
+
+
+@contextmanager
+def reporting_on(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Store progress through *connection* for the duration of a block.
+
+    For tests, whose runs exist in a transaction that no other connection sees.
+    """
+    close_side_connection()
+    _side.connection = connection
+    try:
+        yield
+    finally:
+        _side.__dict__.pop("connection", None)
 
 
 class Run:

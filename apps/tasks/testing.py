@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 
 from celery import current_app
+from django.db import connection
 from django.db.models.functions import Now
 
 from apps.tasks.execution import attempt
 from apps.tasks.models import TaskRun
-from apps.tasks.run import close_side_connection
+from apps.tasks.run import reporting_on
 from apps.tasks.states import State
 from apps.tasks.task import DurableTask
 
@@ -20,10 +21,8 @@ def run_pending(*, limit: int = 1000) -> list[uuid.UUID]:
     Runs that those request are executed too. Returns the ids in the order of execution. Raises
     `RuntimeError` after *limit* attempts, `LookupError` for a task that is not registered.
     """
-    try:
+    with reporting_on(connection):
         return _run_pending(limit)
-    finally:
-        close_side_connection()
 
 
 def _run_pending(limit: int) -> list[uuid.UUID]:
