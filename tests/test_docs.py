@@ -1,0 +1,73 @@
+"""What the README promises exists, and what exists is in the README."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from apps.candles.timeframes import TIMEFRAMES
+from apps.events.registry import all_types
+from apps.tasks import Backoff, DurableTask
+from apps.tasks.states import State
+
+ROOT = Path(settings.BASE_DIR)
+README = (ROOT / "README.md").read_text()
+SETTINGS = "".join(path.read_text() for path in (ROOT / "project" / "settings").glob("*.py"))
+
+
+def first_column(heading: str) -> list[str]:
+    """The code words in the first column of the table whose header begins with *heading*."""
+    table = README.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
+    return re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+
+
+def test_every_environment_variable_is_documented_and_every_documented_one_is_read():
+    read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', SETTINGS))
+    assert set(first_column("variable")) == read
+
+
+def test_every_state_and_every_event_is_documented():
+    assert first_column("state") == [state.value for state in State]
+    assert sorted(first_column("event")) == [kind.name for kind in all_types() if kind.name.startswith("task.")]
+
+
+def _addresses(patterns: list[URLPattern | URLResolver], prefix: str = "/") -> set[str]:
+    found = set()
+    for pattern in patterns:
+        address = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            if not address.startswith("/admin"):
+                found |= _addresses(pattern.url_patterns, address)
+        else:
+            found.add(re.sub(r"<[^>]+>", "<id>", address))
+    return found
+
+
+def test_every_address_is_documented():
+    documented = {address.split()[1] for address in first_column("address")}
+    assert documented | {"/api/docs", "/api/schema"} == _addresses(get_resolver().url_patterns)
+
+
+def test_every_timeframe_is_documented():
+    listed = re.search(r"bars of an instrument: (.*) \|", README)
+    assert listed is not None
+    assert listed.group(1).split(", ") == list(TIMEFRAMES)
+
+
+def test_the_readmes_task_takes_the_options_that_are_shown():
+    options = re.search(r"@shared_task\(base=DurableTask, (.*)\)\n", README)
+    assert options is not None
+    given = eval(f"dict({options.group(1)})", {"Backoff": Backoff, "dict": dict})
+    for name in given:
+        assert name == "queue" or hasattr(DurableTask, name)
+
+
+@pytest.mark.parametrize("file", ["base.txt", "dev.txt", "prod.txt"])
+def test_every_requirement_has_a_range_and_a_reason(file):
+    for line in (ROOT / "requirements" / file).read_text().splitlines():
+        if line and not line.startswith(("#", "-r")):
+            assert re.fullmatch(r"[\w\[\],.-]+>=[\d.]+(\.post\d)?,<[\d.]+ +# \S.*", line), line
