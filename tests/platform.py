@@ -29,6 +29,13 @@ class Platform:
     def worker(self, *, concurrency: int = 2) -> Worker:
         return self._stack.enter_context(Worker(self.environ, concurrency=concurrency))
 
+    def launch_worker(self) -> Worker:
+        """A worker that is not waited for."""
+        worker = Worker(self.environ)
+        self._stack.callback(worker.close)
+        worker.launch()
+        return worker
+
     def beat(self) -> Beat:
         return self._stack.enter_context(Beat(self.environ))
 

@@ -21,7 +21,7 @@ class TaskRunAdmin(admin.ModelAdmin[TaskRun]):
         "id",
         "task",
         "queue",
-        "state",
+        "state_name",
         "attempt",
         "worker",
         "requested_at",
@@ -35,6 +35,11 @@ class TaskRunAdmin(admin.ModelAdmin[TaskRun]):
     actions = ("redrive", "cancel")
     change_form_template = "admin/tasks/taskrun/change_form.html"
     show_full_result_count = False
+
+    @admin.display(description="State", ordering="state")
+    def state_name(self, run: TaskRun) -> str:
+        """The state without its explanation."""
+        return run.state
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -121,12 +121,13 @@ class DurableTask(Task):  # type: ignore[type-arg]
             return super().__call__(*args, **kwargs)
         from apps.tasks.execution import attempt
         from apps.tasks.models import TaskRun
+        from apps.tasks.worker import identity
 
         run_id = uuid.UUID(self.request.id)
         try:
             outcome = attempt(
                 run_id=run_id,
-                worker=self.request.hostname or "",
+                worker=identity(self.request.hostname),
                 handler=self.run,
                 atomic=self.atomic,
                 backoff=self.backoff,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import uuid
 from contextlib import suppress
@@ -13,6 +14,16 @@ from celery.worker import state as worker_state
 from kombu.transport import TRANSPORT_ALIASES
 
 logger = logging.getLogger(__name__)
+
+_identity = ""
+
+
+def identity(hostname: str | None) -> str:
+    """Who claims runs here: the worker's node name and the number of its main process.
+
+    The node name alone would let a worker that was started again renew what it held before.
+    """
+    return _identity or f"{hostname}/{os.getpid()}"
 
 
 class LeaseKeeper(bootsteps.StartStopStep):
@@ -26,12 +37,15 @@ class LeaseKeeper(bootsteps.StartStopStep):
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
+        # Before the pool forks: its processes share it.
+        global _identity
+        _identity = f"{parent.hostname}/{os.getpid()}"
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self, parent: Any) -> None:
         """Begin to renew."""
-        self._thread = threading.Thread(target=self._run, args=(parent.hostname,), name="leases", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(_identity,), name="leases", daemon=True)
         self._thread.start()
 
     def stop(self, parent: Any) -> None:

@@ -192,6 +192,17 @@ def test_a_stopped_worker_finishes_what_it_has_begun(platform):
     assert TaskRun.objects.get(pk=result.id).state == State.SUCCEEDED
 
 
+def test_a_worker_waits_for_queues_that_are_not_there_yet(platform):
+    for queue in ("default", "email", "ingest", "backtests"):
+        queues.client().delete_queue(QueueUrl=queues.url(queue))
+    worker = platform.launch_worker()
+    result = work.note.delay("a")
+    wait_until(lambda: "no queue" in worker.log, what="the worker to miss its queues")
+    platform.relay()
+    wait_for_all()
+    assert TaskRun.objects.get(pk=result.id).worker.endswith(f"/{worker.pid}")
+
+
 def test_the_relay_ends_at_once_when_asked(platform):
     process = platform.relay()
     began = time.monotonic()
