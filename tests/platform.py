@@ -4,40 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from apps.stack.processes import Beat, Relay, Worker
-from apps.stack.servers import SqsServer
+from apps.stack.servers import Running, SqsServer
 from apps.tasks import queues
 from apps.tasks.models import TaskRun
 from apps.tasks.states import ENDED
 from tests.support import database_url, wait_until
 
+Process = TypeVar("Process", bound=Running)
+
 
 class Platform:
-    """Starts processes on this test's database and queues, and stops them at its end."""
+    """Starts processes on this test's database and queues, and ends them with it."""
 
     def __init__(self, stack: ExitStack, environ: dict[str, str]) -> None:
         self._stack = stack
         self.environ = environ
 
     def relay(self) -> Relay:
-        return self._stack.enter_context(Relay(self.environ))
+        return self._launch(Relay(self.environ))
 
-    def worker(self, *, concurrency: int = 2) -> Worker:
-        return self._stack.enter_context(Worker(self.environ, concurrency=concurrency))
-
-    def launch_worker(self) -> Worker:
-        """A worker that is not waited for."""
-        worker = Worker(self.environ)
-        self._stack.callback(worker.close)
-        worker.launch()
-        return worker
+    def worker(self, *queues: str, concurrency: int = 2) -> Worker:
+        """A worker of *queues*; of the one that the workload uses if none is named."""
+        return self._launch(Worker(self.environ, queues=queues or ("default",), concurrency=concurrency))
 
     def beat(self) -> Beat:
-        return self._stack.enter_context(Beat(self.environ))
+        return self._launch(Beat(self.environ))
+
+    def _launch(self, process: Process) -> Process:
+        self._stack.callback(_end, process)
+        process.launch()
+        return process
+
+    def ready(self, *processes: Running) -> None:
+        """Wait until these are ready: processes are started without waiting, to start together."""
+        for process in processes:
+            process.wait_ready()
+
+
+def _end(process: Running) -> None:
+    """The test is over: nothing that the process still does matters."""
+    if process.launched:
+        process.kill()
+    process.close()
 
 
 def all_ended() -> bool:

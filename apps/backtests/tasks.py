@@ -25,6 +25,7 @@ def run_backtest(*, backtest_id: str) -> None:
 
 
 @worker_init.connect
-def _compile_the_kernel(**_: Any) -> None:
-    """In the worker's main process, so that every pool process is forked with it compiled."""
-    warm_up()
+def _compile_the_kernel(sender: Any, **_: Any) -> None:
+    """In the main process of a worker that runs backtests, so that its pool is forked with it compiled."""
+    if "backtests" in sender.app.amqp.queues.consume_from:
+        warm_up()

@@ -85,9 +85,11 @@ def test_the_sqs_server_killed_with_all_its_messages(private_sqs, platform):
 
 def test_a_relay_killed_while_publishing(platform):
     relay = platform.relay()
+    platform.ready(relay)
     names = [f"n{index}" for index in range(150)]
     for name in names:
         work.note.delay(name)
+    wait_until(lambda: TaskRun.objects.filter(state=State.QUEUED).exists(), what="publishing to begin")
     relay.kill()
     platform.worker()
     platform.relay()
@@ -98,7 +100,9 @@ def test_a_relay_killed_while_publishing(platform):
 def test_beat_killed_and_started_again(platform):
     platform.relay()
     platform.worker()
-    platform.beat().kill()
+    beat = platform.beat()
+    platform.ready(beat)
+    beat.kill()
     platform.beat()
     reconciliations = TaskRun.objects.filter(task="tasks.reconcile_orphans", state=State.SUCCEEDED)
     wait_until(lambda: reconciliations.count() >= 2, what="beat's ticks to be served")

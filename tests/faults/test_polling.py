@@ -31,12 +31,12 @@ def succeeded(run_id: str) -> bool:
 
 
 def test_a_worker_survives_every_way_a_poll_can_fail(proxy, platform):
-    platform.relay()
-    worker = platform.worker()
+    relay, worker = platform.relay(), platform.worker()
+    platform.ready(relay, worker)
     pid, pool = worker.pid, worker.children()
     for kind in FAULTS:
         proxy.broken, proxy.fault = 0, kind
-        wait_until(lambda: proxy.broken >= 5, what=f"five polls to meet: {kind}")
+        wait_until(lambda: proxy.broken >= 3, what=f"three polls to meet: {kind}")
         result = work.note.delay(kind)
         proxy.fault = None
         wait_until(lambda result=result: succeeded(result.id), what=f"work to go on after: {kind}")

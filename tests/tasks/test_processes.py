@@ -186,6 +186,7 @@ def test_two_beats_make_one_run_a_tick(platform):
 def test_a_stopped_worker_finishes_what_it_has_begun(platform):
     platform.relay()
     worker = platform.worker()
+    platform.ready(worker)
     result = work.long.delay("a", steps=10, seconds=0.2)
     wait_until(lambda: TaskRun.objects.get(pk=result.id).state == State.RUNNING)
     assert worker.stop()
@@ -195,7 +196,7 @@ def test_a_stopped_worker_finishes_what_it_has_begun(platform):
 def test_a_worker_waits_for_queues_that_are_not_there_yet(platform):
     for queue in ("default", "email", "ingest", "backtests"):
         queues.client().delete_queue(QueueUrl=queues.url(queue))
-    worker = platform.launch_worker()
+    worker = platform.worker()
     result = work.note.delay("a")
     wait_until(lambda: "no queue" in worker.log, what="the worker to miss its queues")
     platform.relay()
@@ -205,6 +206,7 @@ def test_a_worker_waits_for_queues_that_are_not_there_yet(platform):
 
 def test_the_relay_ends_at_once_when_asked(platform):
     process = platform.relay()
+    platform.ready(process)
     began = time.monotonic()
     process.signal(signal.SIGTERM)
     assert process.wait_ended(10)
