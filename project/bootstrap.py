@@ -8,7 +8,6 @@ ensurepip and without a writable home folder, and one run waits for another that
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -155,6 +154,8 @@ class Environment:
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
     """Hold the lock of the set-up; wait for another run that has it."""
+    import fcntl  # Windows has none, where ordinary commands must work nevertheless
+
     folder = ROOT / ".data"
     try:
         folder.mkdir(exist_ok=True)
@@ -201,6 +202,8 @@ def ensure(argv: Sequence[str]) -> None:
     if satisfied(command) and current:
         return
     try:
+        if os.name != "posix":
+            raise SetupFailed("this needs Linux or macOS; on Windows, run it in WSL")
         if again:
             raise SetupFailed(f"packages are still missing in {VENV}: remove it and try again")
         python = _set_up()

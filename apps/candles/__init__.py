@@ -1,0 +1,1 @@
+"""Instruments, one-minute candles and their roll-ups, ingestion, data sources and the candle API."""

@@ -1,0 +1,39 @@
+"""The exchange clients of this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import ccxt
+
+from apps.candles import conf
+from apps.candles.venues.client import venue_client
+
+#: Seconds after which a client is replaced, and with it the list of markets that it has loaded.
+_LIFETIME = 3600.0
+
+_local = threading.local()
+
+
+def client_for(exchange: str, symbol: str = "") -> ccxt.Exchange:
+    """This thread's client of an exchange, kept because its list of markets is costly to load.
+
+    A new one is made once the list is an hour old, and at once when it does not have *symbol*: that
+    may have been listed since. Raises `UnknownVenue`.
+    """
+    kept: dict[tuple[str, str | None], tuple[float, ccxt.Exchange]] = _local.__dict__.setdefault("kept", {})
+    urls = conf.exchange_urls()
+    key = exchange, urls.get(exchange)
+    made_at, client = kept.get(key, (0.0, None))
+    stale = client is None or time.monotonic() - made_at > _LIFETIME
+    if stale or (symbol and client.markets and symbol not in client.markets):
+        client = venue_client(exchange, base_urls=urls)
+        kept[key] = time.monotonic(), client
+    return client
+
+
+def forget_clients() -> None:
+    """Close this thread's clients; the next call of `client_for` makes new ones."""
+    for _, client in _local.__dict__.pop("kept", {}).values():
+        client.session.close()

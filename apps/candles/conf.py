@@ -1,0 +1,42 @@
+"""The settings of this app, each with its default. Read when asked for, so tests may override them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+
+
+def _setting(name: str, default: Any) -> Any:
+    return getattr(settings, name, default)
+
+
+def chunk() -> timedelta:
+    """``CANDLES_CHUNK_DAYS``: how much of a backfill one task fetches and writes (3 days)."""
+    return timedelta(days=_setting("CANDLES_CHUNK_DAYS", 3))
+
+
+def max_backfill() -> timedelta:
+    """``CANDLES_MAX_BACKFILL_DAYS``: the longest range that one backfill may ask for (400 days)."""
+    return timedelta(days=_setting("CANDLES_MAX_BACKFILL_DAYS", 400))
+
+
+def sync_lookback() -> timedelta:
+    """``CANDLES_SYNC_LOOKBACK_HOURS``: how far back the sync reaches at most (6 hours)."""
+    return timedelta(hours=_setting("CANDLES_SYNC_LOOKBACK_HOURS", 6))
+
+
+def default_bars() -> int:
+    """``CANDLES_DEFAULT_BARS``: the bars that the API answers when no start is given (500)."""
+    return int(_setting("CANDLES_DEFAULT_BARS", 500))
+
+
+def max_bars() -> int:
+    """``CANDLES_MAX_BARS``: the most bars that one API answer may span (10,000)."""
+    return int(_setting("CANDLES_MAX_BARS", 10_000))
+
+
+def exchange_urls() -> dict[str, str | None]:
+    """``EXCHANGE_URLS``: the exchanges there are, each with the address that replaces its own, or None."""
+    return dict(_setting("EXCHANGE_URLS", {"binance": None}))

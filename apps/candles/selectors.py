@@ -1,0 +1,166 @@
+"""Reading instruments, what is stored of them, and how backfills stand."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, connections, models
+from django.db.models import QuerySet
+
+from apps.candles.instruments import parse_instrument
+from apps.candles.models import Backfill, BackfillChunk, Instrument
+from apps.candles.sources.base import Span
+from apps.core.resources import sql
+from apps.tasks.models import TaskRun
+from apps.tasks.states import ACTIVE, State
+
+_STORAGE = "apps.candles.storage"
+
+
+def instruments(*, exchange: str | None = None, active: bool | None = None) -> QuerySet[Instrument]:
+    """Instruments, by exchange and symbol."""
+    filters = {"exchange": exchange, "active": active}
+    return Instrument.objects.filter(**{key: value for key, value in filters.items() if value is not None})
+
+
+def instrument_get(text: str) -> Instrument:
+    """The instrument with this text form. Raises ValueError for another shape, and DoesNotExist."""
+    exchange, symbol = parse_instrument(text)
+    return Instrument.objects.get(exchange=exchange, symbol=symbol)
+
+
+def coverage(ids: Iterable[int], *, using: str = "default") -> dict[int, Span]:
+    """The first and the last stored minute of each of these instruments that has any."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql(_STORAGE, "coverage.sql"), {"ids": list(ids)})
+        return {pk: Span(first=first, last=last) for pk, first, last in cursor.fetchall()}
+
+
+def latest(ids: Iterable[int], *, since: datetime) -> dict[int, datetime]:
+    """The last stored minute, from *since* on, of each of these instruments that has one there.
+
+    The bound keeps the search to the newest partitions.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql(_STORAGE, "latest.sql"), {"ids": list(ids), "since": since})
+        return dict(cursor.fetchall())
+
+
+class BackfillState(models.TextChoices):
+    """Where a backfill stands, read off the runs of its tasks."""
+
+    PREPARING = "preparing", "Preparing: the instrument is being looked up and the chunks planned"
+    RUNNING = "running", "Running: chunks are being fetched, or wait for their turn or next attempt"
+    SUCCEEDED = "succeeded", "Succeeded: every chunk is stored"
+    FAILED = "failed", "Failed: nothing moves any more, and at least one task was given up"
+    CANCELLED = "cancelled", "Cancelled: nothing moves any more, and at least one task was cancelled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackfillError:
+    """What went wrong last in one of a backfill's tasks that has not succeeded."""
+
+    run_id: uuid.UUID
+    #: The task's state: ``dead``, or one that says that it will be tried again.
+    state: str
+    #: The chunk concerned; None for the preparation.
+    start: datetime | None
+    end: datetime | None
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackfillStatus:
+    """How far a backfill has come."""
+
+    state: BackfillState
+    #: None until the chunks are planned.
+    chunks_total: int | None
+    chunks_done: int
+    #: Minutes stored by the chunks that are done.
+    rows: int
+    #: The part of the range that is dealt with, 0 to 1, including what is fetched and not yet written.
+    progress: float
+    errors: list[BackfillError] = field(default_factory=list)
+
+
+def backfill_status(backfill: Backfill) -> BackfillStatus:
+    """How one backfill stands."""
+    return backfill_statuses([backfill])[backfill.pk]
+
+
+def backfill_statuses(backfills: Sequence[Backfill]) -> dict[uuid.UUID, BackfillStatus]:
+    """How each of these backfills stands, in two queries."""
+    chunks: dict[uuid.UUID, list[BackfillChunk]] = {backfill.pk: [] for backfill in backfills}
+    for chunk in BackfillChunk.objects.filter(backfill__in=chunks).order_by("start"):
+        chunks[chunk.backfill_id].append(chunk)
+    wanted = [backfill.prepare_run for backfill in backfills]
+    wanted += [chunk.task_run for several in chunks.values() for chunk in several]
+    runs = TaskRun.objects.only("state", "progress", "error").in_bulk([run for run in wanted if run])
+    return {backfill.pk: _status(backfill, chunks[backfill.pk], runs) for backfill in backfills}
+
+
+def _status(backfill: Backfill, chunks: list[BackfillChunk], runs: dict[Any, TaskRun]) -> BackfillStatus:
+    preparation = runs.get(backfill.prepare_run)
+    pairs = [(chunk, runs.get(chunk.task_run)) for chunk in chunks]
+    states = [_state(run, chunk.rows is not None) for chunk, run in pairs]
+    span = (backfill.end - backfill.start).total_seconds()
+    dealt_with = sum(
+        (chunk.end - chunk.start).total_seconds() * _part(run, state)
+        for (chunk, run), state in zip(pairs, states, strict=True)
+    )
+    errors = [_error(preparation, None), *(_error(run, chunk) for chunk, run in pairs)]
+    return BackfillStatus(
+        state=_overall([_state(preparation, bool(chunks)), *states]),
+        chunks_total=len(chunks) or None,
+        chunks_done=states.count(State.SUCCEEDED),
+        rows=sum(chunk.rows or 0 for chunk in chunks),
+        progress=round(dealt_with / span, 4),
+        errors=[error for error in errors if error is not None],
+    )
+
+
+def _overall(states: list[str]) -> BackfillState:
+    """The state of the whole from those of the preparation, which comes first, and the chunks."""
+    if any(state in ACTIVE for state in states):
+        return BackfillState.PREPARING if states[0] in ACTIVE else BackfillState.RUNNING
+    if State.DEAD in states:
+        return BackfillState.FAILED
+    if State.CANCELLED in states:
+        return BackfillState.CANCELLED
+    return BackfillState.SUCCEEDED
+
+
+def _state(run: TaskRun | None, effect: bool) -> str:
+    """A run's state. Of a run that is no longer kept, its effect tells."""
+    if run is None:
+        return State.SUCCEEDED if effect else State.DEAD
+    return run.state
+
+
+def _part(run: TaskRun | None, state: str) -> float:
+    """How much of its chunk a run has dealt with, 0 to 1."""
+    if state == State.SUCCEEDED:
+        return 1.0
+    if run is not None and state == State.RUNNING and run.progress and run.progress["total"]:
+        return min(1.0, float(run.progress["done"] / run.progress["total"]))
+    return 0.0
+
+
+def _error(run: TaskRun | None, chunk: BackfillChunk | None) -> BackfillError | None:
+    """What went wrong last in a run that has not succeeded, if anything."""
+    if run is None or not run.error or run.state == State.SUCCEEDED:
+        return None
+    return BackfillError(
+        run_id=run.pk,
+        state=run.state,
+        start=chunk.start if chunk else None,
+        end=chunk.end if chunk else None,
+        type=str(run.error.get("type", "")),
+        message=str(run.error.get("message", "")),
+    )

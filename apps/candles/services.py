@@ -1,0 +1,168 @@
+"""Changes to the candle store: the public face for writing.
+
+Candles themselves are written by `write_candles`, `raise_scale` and `refresh_rollups`, which live in
+`storage`; the rest of this module is about instruments and backfills.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.candles import conf
+from apps.candles.instruments import parse_instrument
+from apps.candles.models import Backfill, BackfillChunk, Instrument
+from apps.candles.storage.exact import ScaleOverflow
+from apps.candles.storage.rollups import refresh_rollups
+from apps.candles.storage.scales import raise_scale
+from apps.candles.storage.writer import Minutes, WriteResult, write_candles
+from apps.candles.timeframes import D1, minute_of, to_datetime, to_ms
+
+__all__ = [
+    "InvalidBackfill",
+    "Minutes",
+    "ScaleOverflow",
+    "WriteResult",
+    "backfill_plan",
+    "backfill_request",
+    "chunk_complete",
+    "instrument_upsert",
+    "raise_scale",
+    "refresh_rollups",
+    "write_candles",
+]
+
+
+class InvalidBackfill(ValueError):
+    """A backfill that makes no sense. ``field`` names the argument at fault."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@transaction.atomic
+def backfill_request(*, instrument_id_text: str, start: datetime, end: datetime, actor: str) -> Backfill:
+    """Ask for the minutes of an instrument that open in [start, end), and set the work going.
+
+    The instrument need not be known: the first task looks it up at the exchange, and a symbol that
+    the exchange does not have leaves that task dead with the reason. *start* and *end* are cut down
+    to whole minutes. Asking twice for the same range is harmless: what is stored is not written again.
+
+    Raises `InvalidBackfill` when the instrument's text has another shape or names an exchange that
+    there is not here, and when the range is naive, reversed, empty, in the future or too long.
+    """
+    from apps.candles.tasks import prepare_backfill
+
+    try:
+        exchange, symbol = parse_instrument(instrument_id_text)
+    except ValueError as exc:
+        raise InvalidBackfill("instrument", str(exc)) from None
+    if exchange not in (known := conf.exchange_urls()):
+        raise InvalidBackfill("instrument", f"no exchange {exchange!r} here; there is {', '.join(known)}")
+    for name, moment in (("start", start), ("end", end)):
+        if timezone.is_naive(moment):
+            raise InvalidBackfill(name, f"{name} has no time zone")
+    if end > timezone.now():
+        raise InvalidBackfill("end", "end is in the future")
+    start, end = minute_of(start), minute_of(end)
+    if start >= end:
+        raise InvalidBackfill("start", "start must be at least a whole minute before end")
+    if end - start > conf.max_backfill():
+        raise InvalidBackfill("start", f"the range is longer than {conf.max_backfill().days} days")
+    backfill = Backfill(exchange=exchange, symbol=symbol, start=start, end=end, requested_by=actor)
+    result = prepare_backfill.apply_async(
+        kwargs={"backfill_id": str(backfill.pk)}, unique_key=f"candles.backfill:{backfill.pk}"
+    )
+    backfill.prepare_run = UUID(result.id)
+    backfill.save(force_insert=True)
+    return backfill
+
+
+@transaction.atomic
+def backfill_plan(*, backfill: Backfill, instrument: Instrument) -> list[BackfillChunk]:
+    """Cut a backfill into chunks and request a run for each. Doing it again changes nothing.
+
+    Chunks begin and end at midnight UTC where the range allows it: no two then remake the same day.
+    """
+    from apps.candles.tasks import ingest_chunk
+
+    Backfill.objects.filter(pk=backfill.pk).update(instrument=instrument)
+    chunks = []
+    start = backfill.start
+    border = to_datetime(D1.floor(to_ms(start)))
+    while start < backfill.end:
+        border += conf.chunk()
+        end = min(border, backfill.end)
+        chunk, _ = BackfillChunk.objects.get_or_create(backfill=backfill, start=start, defaults={"end": end})
+        if chunk.task_run is None:
+            result = ingest_chunk.apply_async(
+                kwargs={"chunk_id": str(chunk.pk)}, unique_key=f"candles.chunk:{chunk.pk}"
+            )
+            chunk.task_run = UUID(result.id)
+            chunk.save(update_fields=["task_run"])
+        chunks.append(chunk)
+        start = end
+    return chunks
+
+
+@transaction.atomic
+def chunk_complete(*, chunk: BackfillChunk, instrument: Instrument, minutes: Minutes) -> WriteResult:
+    """Store the minutes of a chunk and note how many there were: both or neither."""
+    result = write_candles(instrument=instrument, minutes=minutes)
+    BackfillChunk.objects.filter(pk=chunk.pk).update(rows=result.rows)
+    return result
+
+
+@transaction.atomic
+def instrument_upsert(
+    *,
+    exchange: str,
+    symbol: str,
+    base: str,
+    quote: str,
+    kind: str,
+    price_scale: int,
+    volume_scale: int,
+    active: bool,
+) -> Instrument:
+    """The instrument as its exchange describes it now, made if need be.
+
+    Scales only grow. Of an instrument that is there already, ``active`` is only ever turned off: whom
+    to follow is the operator's choice, but what is no longer traded cannot be followed.
+    """
+    instrument, created = Instrument.objects.get_or_create(
+        exchange=exchange,
+        symbol=symbol,
+        defaults={
+            "base": base,
+            "quote": quote,
+            "kind": kind,
+            "price_scale": price_scale,
+            "volume_scale": volume_scale,
+            "active": active,
+        },
+    )
+    if not created:
+        # Takes the instrument's lock, which every writer takes before it touches the row.
+        raise_scale(instrument=instrument, price_scale=price_scale, volume_scale=volume_scale)
+        instrument.base, instrument.quote, instrument.kind = base, quote, kind
+        instrument.active = instrument.active and active
+        instrument.save(update_fields=["base", "quote", "kind", "active"])
+    return instrument
+
+
+def sync_range(*, last: datetime | None, now: datetime) -> tuple[datetime, datetime] | None:
+    """The minutes [start, end) that a sync at *now* fetches; None when nothing is missing.
+
+    From the last stored minute on, which is fetched again because an exchange may still correct it,
+    but no further back than the look-back; up to the minute that is forming, which is left out.
+    """
+    end = minute_of(now)
+    if last is not None and last >= end - timedelta(minutes=1):
+        return None
+    earliest = end - conf.sync_lookback()
+    return max(earliest, last) if last is not None else earliest, end

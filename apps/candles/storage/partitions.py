@@ -1,0 +1,48 @@
+"""The monthly partitions of ``candle_1m``."""
+
+from __future__ import annotations
+
+import numpy as np
+from django.db import connection, transaction
+from numpy.typing import NDArray
+
+from apps.candles.storage import locks
+from apps.core.resources import sql
+
+#: A check against nonsense, far wider than any exchange's history.
+FIRST_MONTH, LAST_MONTH = np.datetime64("1970-01"), np.datetime64("2200-01")
+
+
+@transaction.atomic
+def ensure_partitions(ts: NDArray[np.int64]) -> list[str]:
+    """Make the partitions that rows at *ts* (milliseconds) need. Returns the names of the new ones.
+
+    Safe under concurrency: makers queue up for a lock and look again once they have it. Readers and
+    writers of other partitions are not held up: a table is made on the side and then attached.
+
+    Raises ValueError for times outside of 1970 to 2199.
+    """
+    months = np.unique(np.asarray(ts, "datetime64[ms]").astype("datetime64[M]"))
+    if len(months) and not (months[0] >= FIRST_MONTH and months[-1] < LAST_MONTH):
+        raise ValueError(f"no candles are kept for {months[0]}..{months[-1]}")
+    wanted = {f"candle_1m_{month}".replace("-", "_"): month for month in months}
+    if not (missing := _missing(list(wanted))):
+        return []
+    locks.lock_partitions()
+    missing = _missing(missing)
+    with connection.cursor() as cursor:
+        for name in missing:
+            start, end = wanted[name], wanted[name] + 1
+            cursor.execute(f"CREATE TABLE {name} (LIKE candle_1m INCLUDING ALL)")
+            cursor.execute(
+                f"ALTER TABLE candle_1m ATTACH PARTITION {name}"
+                f" FOR VALUES FROM ('{start}-01 00:00+00') TO ('{end}-01 00:00+00')"
+            )
+    return missing
+
+
+def _missing(names: list[str]) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "partitions.sql"), {"names": names})
+        present = {name for (name,) in cursor.fetchall()}
+    return [name for name in names if name not in present]

@@ -1,0 +1,44 @@
+"""Minutes as an exchange sends them, before anybody has judged them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MINUTE_MS = 60_000
+
+#: Open time (ms), open, high, low, close and volume, if it is as it should be.
+Row = Sequence[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawMinutes:
+    """The rows of a range as an exchange sent them: nothing sorted, dropped, converted or believed.
+
+    They answer the request for [*start_ms*, *end_ms*), whose end is not after the last minute that had
+    ended at *now_ms*, the exchange's time.
+    """
+
+    symbol: str
+    start_ms: int
+    end_ms: int
+    now_ms: int
+    pages: int
+    rows: tuple[Row, ...]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def open_time(row: Row) -> int | None:
+    """A row's open time in milliseconds, None when there is none that is a whole number."""
+    value = row[0] if row else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    return None

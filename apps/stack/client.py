@@ -1,0 +1,58 @@
+"""A small HTTP client: JSON in, JSON out, errors in words."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+_TIMEOUT = 30.0
+
+
+class RequestFailed(Exception):
+    """The server refused, failed, or did not answer."""
+
+
+class Client:
+    """Requests to one server, with a token once signed in."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._authorization = ""
+
+    def sign_in(self, username: str, password: str) -> None:
+        """Exchange name and password for a token. Raises `RequestFailed`."""
+        pair = base64.b64encode(f"{username}:{password}".encode()).decode()
+        self._authorization = f"Basic {pair}"
+        self._authorization = f"Token {self.post('/api/v1/auth/login', {})['token']}"
+
+    def get(self, path: str, **query: str) -> Any:
+        """GET *path* (or a whole URL of this server). Raises `RequestFailed`."""
+        suffix = f"?{urllib.parse.urlencode(query)}" if query else ""
+        return self._request("GET", f"{path}{suffix}", None)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """POST *body*. Raises `RequestFailed`."""
+        return self._request("POST", path, json.dumps(body).encode())
+
+    def _request(self, method: str, path: str, body: bytes | None) -> Any:
+        url = path if path.startswith("http") else f"{self.base_url}{path}"
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if self._authorization:
+            headers["Authorization"] = self._authorization
+        request = urllib.request.Request(url, data=body, headers=headers, method=method)  # noqa: S310
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as exc:
+            text = exc.read().decode(errors="replace")
+            try:
+                text = json.loads(text)["detail"]
+            except (ValueError, KeyError, TypeError):
+                text = text[:200]
+            raise RequestFailed(f"{method} {url}: {exc.code} {text}") from exc
+        except (OSError, ValueError) as exc:
+            raise RequestFailed(f"{method} {url}: {exc}") from exc

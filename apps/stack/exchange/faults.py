@@ -1,0 +1,227 @@
+"""Faults on demand: rules that make the exchange fail in the ways exchanges do."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+Row = list[Any]
+
+KLINES = "/api/v3/klines"
+
+WAF_PAGE = "<html><head><title>403 Forbidden</title></head><body>Request blocked.</body></html>"
+BAD_GATEWAY_PAGE = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
+
+_BODIES: Mapping[int, Any] = {
+    403: WAF_PAGE,
+    418: {"code": -1003, "msg": "Way too much request weight used; IP banned. Please use WebSocket Streams."},
+    429: {
+        "code": -1003,
+        "msg": "Too much request weight used; current limit is 6000 request weight per 1 MINUTE.",
+    },
+    500: {"code": -1000, "msg": "An unknown error occurred while processing the request."},
+    502: BAD_GATEWAY_PAGE,
+    503: {
+        "code": -1008,
+        "msg": "Server is currently overloaded with other requests. Please try again in a few minutes.",
+    },
+    504: {
+        "code": -1007,
+        "msg": "Timeout waiting for response from backend server. "
+        "Send status unknown; execution status unknown.",
+    },
+}
+
+
+class BadRule(ValueError):
+    """A fault rule that cannot be followed; the text names the field."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One fault: the next *times* requests for *path* (``*`` is any) go wrong, for ever when None.
+
+    Kinds: ``status`` answers *status* with *body* and *headers*; ``reset`` cuts the connection without an
+    answer; ``garbage`` answers 200 without JSON; ``html`` answers 502 with a page; ``delay`` waits for
+    *seconds* and then answers; ``rows`` spoils the candles of a klines answer in the way *rows* names.
+    *symbol* narrows the rule to requests for that symbol.
+    """
+
+    path: str
+    kind: str
+    times: int | None = 1
+    symbol: str | None = None
+    status: int = 500
+    body: Any = None
+    headers: Mapping[str, str] | None = None
+    seconds: float = 0.0
+    rows: str = ""
+
+    def response_body(self) -> bytes:
+        """What a ``status`` rule sends: its own body, else the one that belongs to its status."""
+        body = _BODIES.get(self.status, {"code": -1000, "msg": "Error."}) if self.body is None else self.body
+        return body.encode() if isinstance(body, str) else json.dumps(body).encode()
+
+    def as_json(self) -> dict[str, Any]:
+        """The rule as it was ordered, with the times that are left."""
+        result: dict[str, Any] = {"path": self.path, "kind": self.kind, "times": self.times}
+        if self.symbol is not None:
+            result["symbol"] = self.symbol
+        if self.kind == "status":
+            result |= {"status": self.status, "body": self.body, "headers": dict(self.headers or {})}
+        if self.kind == "delay":
+            result["seconds"] = self.seconds
+        if self.kind == "rows":
+            result["rows"] = self.rows
+        return result
+
+
+def _middle(rows: list[Row], change: Callable[[Row], Row]) -> list[Row]:
+    """*rows* with the one in the middle changed."""
+    middle = len(rows) // 2
+    return [*rows[:middle], change(list(rows[middle])), *rows[middle + 1 :]]
+
+
+def _with(index: int, value: object) -> Callable[[list[Row]], list[Row]]:
+    def spoil(rows: list[Row]) -> list[Row]:
+        return _middle(rows, lambda row: [*row[:index], value, *row[index + 1 :]])
+
+    return spoil
+
+
+def _negative(rows: list[Row]) -> list[Row]:
+    return _middle(rows, lambda row: [*row[:3], "-" + row[3], *row[4:]])
+
+
+def _high_below_low(rows: list[Row]) -> list[Row]:
+    return _middle(rows, lambda row: [*row[:2], row[3], f"{float(row[3]) * 2:.8f}", *row[4:]])
+
+
+def _unsorted(rows: list[Row]) -> list[Row]:
+    middle = max(1, len(rows) // 2)
+    return [*rows[: middle - 1], *reversed(rows[middle - 1 : middle + 1]), *rows[middle + 1 :]]
+
+
+def _duplicate(rows: list[Row]) -> list[Row]:
+    middle = len(rows) // 2
+    return [*rows[: middle + 1], *rows[middle:]]
+
+
+def _gap(rows: list[Row]) -> list[Row]:
+    middle = len(rows) // 2
+    return [*rows[:middle], *rows[middle + 1 :]]
+
+
+def _future(rows: list[Row]) -> list[Row]:
+    minute = int(time.time()) // 60 * 60_000 + 3_600_000
+    return [*rows, [minute, *rows[-1][1:6], minute + rows[-1][6] - rows[-1][0], *rows[-1][7:]]]
+
+
+def _finer(rows: list[Row]) -> list[Row]:
+    return _middle(rows, lambda row: [*row[:5], f"{row[5]}1", *row[6:]])
+
+
+SPOILERS: Mapping[str, Callable[[list[Row]], list[Row]]] = {
+    "nan": _with(4, "NaN"),
+    "negative": _negative,
+    "high_below_low": _high_below_low,
+    "unsorted": _unsorted,
+    "duplicate": _duplicate,
+    "gap": _gap,
+    "wrong_types": _with(2, {"price": None}),
+    "short_row": lambda rows: _middle(rows, lambda row: row[:3]),
+    "future": _future,
+    "finer": _finer,
+}
+
+
+def spoil(rows: list[Row], how: str) -> list[Row]:
+    """The candles *rows* made into rubbish of the kind *how*; an empty answer stays empty."""
+    return SPOILERS[how](rows) if rows else rows
+
+
+_KINDS = ("status", "reset", "garbage", "html", "delay", "rows")
+
+
+def parse_rules(body: bytes) -> list[Rule]:
+    """The rules in a JSON list. Raises `BadRule`."""
+    try:
+        listed = json.loads(body)
+    except ValueError as error:
+        raise BadRule(f"not JSON: {error}") from None
+    if not isinstance(listed, list):
+        raise BadRule("not a list of rules")
+    return [_parse_rule(entry) for entry in listed]
+
+
+def _parse_rule(entry: object) -> Rule:
+    if not isinstance(entry, dict):
+        raise BadRule("a rule is an object")
+    unknown = set(entry) - set(Rule.__dataclass_fields__)
+    if unknown:
+        raise BadRule(f"unknown fields: {', '.join(sorted(unknown))}")
+    _check(entry, "path", isinstance(entry.get("path"), str), "a path such as /api/v3/klines, or *")
+    _check(entry, "kind", entry.get("kind") in _KINDS, f"one of {', '.join(_KINDS)}")
+    times = entry.get("times", 1)
+    _check(entry, "times", times is None or (_integer(times) and times > 0), "a number from 1, or null")
+    _check(entry, "symbol", isinstance(entry.get("symbol", ""), str | None), "a symbol such as BTCUSDT")
+    status = entry.get("status", 500)
+    _check(entry, "status", _integer(status) and 200 <= status <= 599, "an HTTP status")
+    headers = entry.get("headers") or {}
+    well_formed = isinstance(headers, dict) and all(
+        isinstance(value, str | int) for value in headers.values()
+    )
+    _check(entry, "headers", well_formed, "an object of texts")
+    seconds = entry.get("seconds", 0)
+    _check(entry, "seconds", (_integer(seconds) or isinstance(seconds, float)) and seconds >= 0, "seconds")
+    if entry["kind"] == "rows":
+        _check(entry, "path", entry["path"] == KLINES, f"{KLINES} for rows")
+        _check(entry, "rows", entry.get("rows") in SPOILERS, f"one of {', '.join(SPOILERS)}")
+    texts = {name: str(value) for name, value in headers.items()}
+    return Rule(**{**entry, "headers": texts, "times": times})
+
+
+def _integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check(entry: Mapping[str, Any], name: str, holds: bool, wanted: str) -> None:
+    if not holds:
+        raise BadRule(f"{name} must be {wanted}, not {entry.get(name)!r}")
+
+
+class Faults:
+    """The rules in force, in the order in which they were ordered. Safe for many threads."""
+
+    def __init__(self) -> None:
+        self._rules: list[Rule] = []
+        self._lock = threading.Lock()
+
+    def add(self, rules: list[Rule]) -> None:
+        with self._lock:
+            self._rules += rules
+
+    def clear(self) -> None:
+        with self._lock:
+            self._rules = []
+
+    def listed(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return [rule.as_json() for rule in self._rules]
+
+    def take(self, path: str, symbol: str | None) -> Rule | None:
+        """The first rule that fits the request, used up by one; None when all is well."""
+        with self._lock:
+            for index, rule in enumerate(self._rules):
+                if rule.path not in ("*", path) or rule.symbol not in (None, symbol):
+                    continue
+                if rule.times == 1:
+                    del self._rules[index]
+                elif rule.times is not None:
+                    self._rules[index] = replace(rule, times=rule.times - 1)
+                return rule
+        return None

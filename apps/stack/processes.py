@@ -1,0 +1,76 @@
+"""The product's processes for tests: each with a given environment, to be killed and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from apps.stack import environment, product
+from apps.stack.child import Service
+from apps.stack.servers import Listening, Running
+from apps.stack.sockets import HOST
+
+
+class Worker(Running):
+    """A Celery worker. *environ* is added to our own; *queues* are logical names, none for all."""
+
+    name = "worker"
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        queues: Sequence[str] = (),
+        concurrency: int = 2,
+        folder: Path | None = None,
+    ) -> None:
+        super().__init__(folder)
+        self._environ, self._queues, self._concurrency = environ, queues, concurrency
+
+    def _service(self) -> Service:
+        environ = environment.inherited(**self._environ)
+        return product.worker(environ, queues=self._queues, concurrency=self._concurrency)
+
+
+class Beat(Running):
+    """Celery beat. *environ* is added to our own."""
+
+    name = "beat"
+
+    def __init__(self, environ: Mapping[str, str], *, folder: Path | None = None) -> None:
+        super().__init__(folder)
+        self._environ = environ
+
+    def _service(self) -> Service:
+        return product.beat(environment.inherited(**self._environ), self.folder)
+
+
+class Relay(Running):
+    """``manage.py relay``. *environ* is added to our own."""
+
+    name = "relay"
+
+    def __init__(self, environ: Mapping[str, str], *, folder: Path | None = None) -> None:
+        super().__init__(folder)
+        self._environ = environ
+
+    def _service(self) -> Service:
+        return product.relay(environment.inherited(**self._environ))
+
+
+class Web(Listening):
+    """The web server. *environ* is added to our own; `url` is where it answers."""
+
+    name = "web"
+
+    def __init__(self, environ: Mapping[str, str], *, folder: Path | None = None) -> None:
+        super().__init__(folder)
+        self._environ = environ
+
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+        return f"http://{HOST}:{self.port}"
+
+    def _service(self) -> Service:
+        return product.web(environment.inherited(**self._environ), self.listener)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+from django.db import connection
+
+from apps.candles.clients import forget_clients
+from apps.stack.exchange.api import Exchange
+from apps.stack.exchange.server import ExchangeServer
+
+
+@pytest.fixture
+def shared_candles(committed: None) -> Iterator[None]:
+    """Tests whose candles other connections see. Django does not empty tables that it does not manage."""
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE candle_1m")
+
+
+class SimulatedExchange:
+    """The simulated exchange of one test, asked and disturbed over HTTP."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def disturb(self, *rules: dict[str, Any]) -> None:
+        """Order faults; see `apps.stack.exchange.faults`."""
+        self._ask("/_sim/faults", json.dumps(rules).encode())
+
+    def disturbances(self) -> list[dict[str, Any]]:
+        """The faults that were ordered and have not happened yet."""
+        rules: list[dict[str, Any]] = self._ask("/_sim/faults")
+        return rules
+
+    def klines(self, symbol: str, start: datetime, end: datetime) -> list[list[Any]]:
+        """What it has, up to 1000 rows, as it sends them."""
+        first, last = (int(moment.timestamp() * 1000) for moment in (start, end))
+        query = f"symbol={symbol}&interval=1m&startTime={first}&endTime={last - 1}&limit=1000"
+        rows: list[list[Any]] = self._ask(f"/api/v3/klines?{query}")
+        return rows
+
+    def requests(self, path: str) -> int:
+        """How many requests this path had."""
+        count: int = self._ask("/_sim/stats")["paths"].get(path, {"requests": 0})["requests"]
+        return count
+
+    def _ask(self, path: str, body: bytes | None = None) -> Any:
+        with urlopen(Request(self.url + path, data=body), timeout=10) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture
+def exchange(settings: Any) -> Iterator[SimulatedExchange]:
+    """A simulated Binance of the test's own, which the product's client is pointed at."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    server = ExchangeServer(listener, Exchange())
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    settings.EXCHANGE_URLS = {"binance": server.url}
+    yield SimulatedExchange(server.url)
+    forget_clients()
+    server.stopping.set()
+    server.shutdown()
+    server.server_close()
+    thread.join(10)
