@@ -24,6 +24,7 @@ _WHEEL = re.compile(r"pip-(\d+(?:\.\d+)+)-py3-none-any\.whl")
 _PIP_WITH_PYTHON_OPTION = (22, 3)
 _PYPI = "https://pypi.org/simple"
 _FORMATS = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
+_BROKEN = re.compile("after connection broken by '(.{1,300}?)': /")
 _NETWORK = re.compile(
     r"(connection|timed? ?out|resolve|resolution|unreachable|dns error|ssl|certificate|proxy|could not fetch|"
     r"failed to fetch|error sending request|http status|40[0-9] |50[0-9] )",
@@ -92,10 +93,13 @@ def _run(arguments: Sequence[str | Path]) -> str | None:
 
 def reason(output: str) -> str:
     """The line of *output* that says most about why an installation failed."""
+    if broken := _BROKEN.search(output):
+        # pip itself ends with "No matching distribution found", as if the index had none.
+        return f"the package index cannot be reached: {re.sub('<[^>]*>: ', '', broken[1])}"
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for wanted in (_NETWORK, re.compile("^error", re.IGNORECASE)):
         for line in lines:
-            if wanted.search(line) and not line.startswith("WARNING: Retrying"):
+            if wanted.search(line):
                 return line[:300]
     return lines[-1][:300] if lines else "no reason given"
 

@@ -32,7 +32,9 @@ def test_every_environment_variable_is_documented_and_every_documented_one_is_re
 
 def test_every_state_and_every_event_is_documented():
     assert first_column("state") == [state.value for state in State]
-    assert sorted(first_column("event")) == [kind.name for kind in all_types() if kind.name.startswith("task.")]
+    assert sorted(first_column("event")) == [
+        kind.name for kind in all_types() if kind.name.startswith("task.")
+    ]
 
 
 def _addresses(patterns: list[URLPattern | URLResolver], prefix: str = "/") -> set[str]:

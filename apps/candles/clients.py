@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-
-import ccxt
+from typing import TYPE_CHECKING
 
 from apps.candles import conf
 from apps.candles.venues.client import venue_client
+
+if TYPE_CHECKING:
+    # Takes seconds to import: only processes that ask exchanges do.
+    import ccxt
 
 #: Seconds after which a client is replaced, and with it the list of markets that it has loaded.
 _LIFETIME = 3600.0

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import shared_task
+from celery.signals import worker_init
 from django.utils import timezone
 
 from apps.candles import conf, selectors, services
@@ -144,3 +145,10 @@ def sync_all() -> dict[str, Any]:
         waits = [exc.retry_after for exc in resting.values() if exc.retry_after is not None]
         raise SyncFailed(failed, max(waits, default=None))
     return {"instruments": synced, "rows": rows, "failed": failed}
+
+
+@worker_init.connect
+def _import_ccxt(sender: Any, **_: Any) -> None:
+    """In the main process of a worker that asks exchanges: its pool is forked with it imported."""
+    if "ingest" in sender.app.amqp.queues.consume_from:
+        import ccxt  # noqa: F401

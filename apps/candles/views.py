@@ -12,7 +12,6 @@ from rest_framework.permissions import AllowAny, IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.views import APIView
 
 from apps.candles import selectors, services
 from apps.candles.models import Backfill
@@ -27,11 +26,12 @@ from apps.candles.serializers import (
 )
 from apps.candles.sources.base import VALUES, SourceError
 from apps.candles.sources.timescale import TimescaleSource
+from apps.core.views import ApiView
 
 _PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
 
 
-class InstrumentList(APIView):
+class InstrumentList(ApiView):
     """What there are candles of."""
 
     permission_classes = [AllowAny]
@@ -51,7 +51,7 @@ class InstrumentList(APIView):
         return Response({"count": len(rows), "instruments": rows})
 
 
-class CandleList(APIView):
+class CandleList(ApiView):
     """Bars of one instrument."""
 
     permission_classes = [AllowAny]
@@ -78,7 +78,7 @@ class CandleList(APIView):
         return Response({**asked, "count": len(candles), **columns})
 
 
-class BackfillList(APIView):
+class BackfillList(ApiView):
     """Where backfills are asked for."""
 
     permission_classes = [IsAdminUser]
@@ -108,7 +108,7 @@ class BackfillList(APIView):
         return Response(answer, status.HTTP_202_ACCEPTED, headers={"Location": answer["url"]})
 
 
-class BackfillDetail(APIView):
+class BackfillDetail(ApiView):
     """One backfill."""
 
     permission_classes = [IsAdminUser]

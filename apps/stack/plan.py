@@ -83,6 +83,7 @@ class Plan:
         return environment.inherited(
             **self.variables,
             SECRET_KEY=self.given.get("SECRET_KEY") or self.credentials.secret_key,
+            PUBLIC_URL=self.given.get("PUBLIC_URL") or self.base_url,
             DJANGO_SETTINGS_MODULE=self.settings,
         )
 

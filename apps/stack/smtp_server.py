@@ -31,7 +31,7 @@ class Sink:
         recipients = ", ".join(envelope.rcpt_tos)
         head = f"X-Envelope-From: {envelope.mail_from}\r\nX-Envelope-To: {recipients}\r\n".encode()
         content = envelope.content if isinstance(envelope.content, bytes) else b""
-        making = self.folder / f".{name}"
+        making = self.folder / f"{name}.part"
         making.write_bytes(head + content)
         making.rename(self.folder / name)
         return "250 kept"

@@ -36,6 +36,9 @@ _SHOWN_METRICS = (
 )  # fmt: skip
 
 
+_VALUES = ("open", "high", "low", "close", "volume")
+
+
 class TourFailed(Exception):
     """The product did not do what the tour asked of it."""
 
@@ -57,6 +60,12 @@ def _ms(moment: datetime) -> int:
 
 def _utc(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, tz=UTC)
+
+
+def _in_words(value: float | int | None) -> str:
+    if value is None:
+        return "undefined for this run"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
 class _Tour:
@@ -158,12 +167,9 @@ class _Tour:
                 )
                 if not answer["count"]:
                     raise TourFailed(f"there are no {timeframe} candles of {symbol}")
-                last = {name: answer[name][-1] for name in ("ts", "open", "high", "low", "close", "volume")}
-                self._say(
-                    f"  {symbol} {timeframe:>2}: {answer['count']:>5,} bars; {_utc(last['ts']):%F %H:%M}"
-                    f" o {last['open']:.10g} h {last['high']:.10g} l {last['low']:.10g} c {last['close']:.10g}"
-                    f" v {last['volume']:.10g}"
-                )
+                at = f"{_utc(answer['ts'][-1]):%F %H:%M}"
+                last = " ".join(f"{name[0]} {answer[name][-1]:.10g}" for name in _VALUES)
+                self._say(f"  {symbol} {timeframe:>2}: {answer['count']:>5,} bars; {at} {last}")
 
     def _backtest(self, start: datetime, end: datetime) -> dict[str, Any]:
         body = {
@@ -192,7 +198,7 @@ class _Tour:
         )
         for name in _SHOWN_METRICS:
             value = result["metrics"][name]
-            self._say(f"  {name:<22} {'undefined' if value is None else f'{value:,.2f}'}")
+            self._say(f"  {name:<22} {_in_words(value)}")
         self._say(f"  result {result['fingerprint'][:16]}, of data {result['data_fingerprint'][:16]}")
 
     def _show_history(self, run_id: str) -> None:

@@ -143,6 +143,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "TaskState": "apps.tasks.states.State",
+        "BackfillState": "apps.candles.selectors.BackfillState",
+    },
 }
 
 # Amazon SQS, or any server that speaks it. Credentials are found by boto3 as usual.

@@ -115,10 +115,8 @@ def test_the_demo_replays_a_file_of_minutes(checkout: Path, tmp_path: Path):
     with gzip.open(file, "wt") as out:
         out.write("open_time,open,high,low,close,volume\n")
         for index in range(2 * 1440):
-            price = 40_000 + (index * 37 % 1_000)
-            out.write(
-                f"{began + timedelta(minutes=index)},{price}.5,{price + 9}.25,{price - 9},{price + 1}.75,0.5\n"
-            )
+            moment, price = began + timedelta(minutes=index), 40_000 + index * 37 % 1_000
+            out.write(f"{moment},{price}.5,{price + 9}.25,{price - 9},{price + 1}.75,0.5\n")
     shutil.rmtree(checkout / ".data", ignore_errors=True)
     process = start(checkout, "--exit", "--candles", str(file))
     output = finish(process)

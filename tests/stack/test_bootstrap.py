@@ -283,7 +283,8 @@ def test_an_index_that_cannot_be_reached_is_one_clear_line(bare: Path) -> None:
     assert process.returncode == 1
     last = stderr.strip().splitlines()[-1]
     assert last.startswith("[setup")
-    assert "failed: " in last
+    assert "failed: the requirements cannot be installed: the package index cannot be reached: " in last
+    assert "Connection refused" in last
     assert "Traceback" not in stderr
     assert stdout == ""
 

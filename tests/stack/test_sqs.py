@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
+from apps.stack import sqs_server
 from apps.stack.testing import SqsServer
 
 
@@ -76,6 +78,51 @@ def test_a_long_poll_ends_with_the_message_it_waits_for(shared: SqsServer) -> No
     poll.join(15)
     assert not poll.is_alive(), "the poll went on although the message was there"
     assert [message["Body"] for message in received[0]["Messages"]] == ["at last"]
+
+
+class _Counting:
+    """A backend that notices when two requests are inside it at once; `receive_message` finds one message
+    after the first `send_message`."""
+
+    def __init__(self) -> None:
+        self.inside, self.overlaps, self.messages = 0, 0, 0
+
+    def visit(self, *_: object, **__: object) -> None:
+        self.inside += 1
+        self.overlaps += self.inside > 1
+        time.sleep(0.002)
+        self.inside -= 1
+
+    def send_message(self) -> None:
+        self.visit()
+        self.messages += 1
+
+    def receive_message(self, queue: str, count: int, wait: int) -> list[str]:
+        assert wait == 0, "the server itself must never wait inside the lock"
+        self.visit()
+        return ["message"] if self.messages else []
+
+
+for _name in set(sqs_server._LOCKED) - {"send_message"}:
+    setattr(_Counting, _name, _Counting.visit)
+
+
+def test_requests_take_turns_and_a_poll_lets_others_in() -> None:
+    sqs_server.serialise(_Counting)  # type: ignore[arg-type]
+    backend: Any = _Counting()
+    polled: list[list[str]] = []
+    poll = threading.Thread(target=lambda: polled.append(backend.receive_message("work", 1, 20)))
+    poll.start()
+    others = [
+        threading.Thread(target=lambda name=name: [getattr(backend, name)() for _ in range(5)])
+        for name in sqs_server._LOCKED
+    ]
+    for thread in others:
+        thread.start()
+    for thread in (*others, poll):
+        thread.join(15)
+    assert polled == [["message"]]
+    assert backend.overlaps == 0
 
 
 def test_receivers_at_the_same_time_never_share_a_message(shared: SqsServer) -> None:

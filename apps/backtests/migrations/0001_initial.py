@@ -8,7 +8,6 @@ import apps.core.ids
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -17,47 +16,78 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Backtest',
+            name="Backtest",
             fields=[
-                ('id', models.UUIDField(default=apps.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('instrument', models.TextField(help_text='As binance:BTC/USDT.')),
-                ('timeframe', models.TextField()),
-                ('start', models.DateTimeField()),
-                ('end', models.DateTimeField()),
-                ('spec', models.JSONField(help_text='The complete specification, defaults filled in.')),
-                ('spec_hash', models.TextField()),
-                ('task_run', models.UUIDField(help_text='The run that computes it.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='backtests', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=apps.core.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("instrument", models.TextField(help_text="As binance:BTC/USDT.")),
+                ("timeframe", models.TextField()),
+                ("start", models.DateTimeField()),
+                ("end", models.DateTimeField()),
+                ("spec", models.JSONField(help_text="The complete specification, defaults filled in.")),
+                ("spec_hash", models.TextField()),
+                ("task_run", models.UUIDField(help_text="The run that computes it.")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="backtests",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'backtests_backtest',
-                'ordering': ['-id'],
+                "db_table": "backtests_backtest",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='BacktestResult',
+            name="BacktestResult",
             fields=[
-                ('backtest', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='result', serialize=False, to='backtests.backtest')),
-                ('bars', models.IntegerField()),
-                ('metrics', models.JSONField()),
-                ('trades', models.JSONField(help_text='A list of objects, in the order of their exits.')),
-                ('equity', models.JSONField(help_text='Columns ts and value: a curve that keeps every peak and trough.')),
-                ('fingerprint', models.TextField(help_text='sha256 over the whole equity curve and all trades.')),
-                ('data_fingerprint', models.TextField()),
-                ('engine_version', models.TextField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "backtest",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="result",
+                        serialize=False,
+                        to="backtests.backtest",
+                    ),
+                ),
+                ("bars", models.IntegerField()),
+                ("metrics", models.JSONField()),
+                ("trades", models.JSONField(help_text="A list of objects, in the order of their exits.")),
+                (
+                    "equity",
+                    models.JSONField(
+                        help_text="Columns ts and value: a curve that keeps every peak and trough."
+                    ),
+                ),
+                (
+                    "fingerprint",
+                    models.TextField(help_text="sha256 over the whole equity curve and all trades."),
+                ),
+                ("data_fingerprint", models.TextField()),
+                ("engine_version", models.TextField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'db_table': 'backtests_result',
+                "db_table": "backtests_result",
             },
         ),
         migrations.AddIndex(
-            model_name='backtest',
-            index=models.Index(fields=['owner', '-id'], name='backtests_backtest_owner'),
+            model_name="backtest",
+            index=models.Index(fields=["owner", "-id"], name="backtests_backtest_owner"),
         ),
         migrations.AddConstraint(
-            model_name='backtest',
-            constraint=models.CheckConstraint(condition=models.Q(('start__lt', models.F('end'))), name='backtests_backtest_range'),
+            model_name="backtest",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("start__lt", models.F("end"))), name="backtests_backtest_range"
+            ),
         ),
     ]
