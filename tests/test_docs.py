@@ -54,6 +54,11 @@ def test_every_address_is_documented():
     assert documented | {"/api/docs", "/api/schema"} == _addresses(get_resolver().url_patterns)
 
 
+def test_every_command_is_documented():
+    ours = {path.stem for path in ROOT.glob("apps/*/management/commands/[a-z]*.py")}
+    assert {command.split()[0] for command in first_column("command")} == ours
+
+
 def test_every_timeframe_is_documented():
     listed = re.search(r"bars of an instrument: (.*) \|", README)
     assert listed is not None

@@ -61,7 +61,9 @@ class TaskRun(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["-priority", "due_at"], name="tasks_taskrun_due", condition=Q(state="scheduled")
+                fields=["queue", "-priority", "due_at"],
+                name="tasks_taskrun_due",
+                condition=Q(state="scheduled"),
             ),
             models.Index(
                 fields=["queue", "published_at"], name="tasks_taskrun_queued", condition=Q(state="queued")

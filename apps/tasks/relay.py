@@ -29,14 +29,15 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 100
 _META = json.dumps({"actor": "relay"})
-#: Seconds between attempts while the database or SQS is away: doubled from the first to the last.
+#: Seconds between attempts while the database, SQS or one queue is away: doubled from the first to the last.
 _BACKOFF = (0.5, 15.0)
+_SHORTEST_SLEEP = 0.02
 
 
-def publish_due(*, limit: int = _BATCH) -> tuple[int, int]:
-    """Publish at most *limit* runs that are due. Returns how many were due and how many were sent."""
+def publish_due(*, queue: str, limit: int = _BATCH) -> tuple[int, int]:
+    """Publish at most *limit* runs of *queue* that are due. Returns how many were due and were sent."""
     with transaction.atomic():
-        wakeups = _locked("due.sql", {"limit": limit})
+        wakeups = _locked("due.sql", {"queue": queue, "limit": limit})
         return len(wakeups), _publish(wakeups, reason="due")
 
 
@@ -104,7 +105,7 @@ class LostMessages:
     def _look_at(self, queue: str) -> int:
         waiting = TaskRun.objects.filter(state=State.QUEUED, queue=queue).order_by("published_at")
         oldest = waiting.values_list("published_at", flat=True).first()
-        if oldest is None or not queues.depth(queue).empty:
+        if oldest is None or not _is_empty(queue):
             self._empty_since.pop(queue, None)
             return 0
         now = time.monotonic()
@@ -120,10 +121,42 @@ class LostMessages:
         return found
 
 
+def _is_empty(queue: str) -> bool:
+    """Whether SQS holds no message of *queue*. A queue that is gone holds none, and is made again."""
+    try:
+        return queues.depth(queue).empty
+    except queues.client().exceptions.QueueDoesNotExist:
+        queues.ensure()
+        return True
+
+
 def _database_time() -> Any:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         return cursor.fetchone()[0]
+
+
+class _Pauses:
+    """Which queues are left alone for now, because SQS took nothing for them."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, tuple[float, float]] = {}
+
+    def over(self, queue: str) -> bool:
+        """Whether *queue* may be tried."""
+        return time.monotonic() >= self._until.get(queue, (0.0, 0.0))[0]
+
+    def longer(self, queue: str) -> None:
+        """Leave *queue* alone for twice as long as the last time."""
+        wait = min(self._until.get(queue, (0.0, _BACKOFF[0] / 2))[1] * 2, _BACKOFF[1])
+        self._until[queue] = (time.monotonic() + wait, wait)
+
+    def end(self, queue: str) -> None:
+        """SQS took something for *queue*, or there was nothing to take."""
+        self._until.pop(queue, None)
+
+    def __bool__(self) -> bool:
+        return bool(self._until)
 
 
 class Relay:
@@ -132,6 +165,7 @@ class Relay:
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._lost = LostMessages()
+        self._pauses = _Pauses()
         self._listener: psycopg.Connection[Any] | None = None
         self._next_look = 0.0
 
@@ -150,35 +184,37 @@ class Relay:
                     self._listen()
                     logger.info("relay ready.")
                     ready = True
-                busy, stuck = self._round()
-                if stuck:
-                    queues.ensure()
-                    raise _Stuck
-                wait = _BACKOFF[0]
-                if not busy:
+                if not self._round():
                     self._sleep()
-            except _Stuck:
-                wait = self._back_off(wait)
+                wait = _BACKOFF[0]
             except (DatabaseError, InterfaceError, psycopg.Error, BotoCoreError, ClientError) as exc:
                 logger.warning("relay: %s: %s; next attempt in %.1f s", type(exc).__name__, exc, wait)
                 self._unlisten()
                 connection.close()
                 ready = False
-                wait = self._back_off(wait)
+                self._stop.wait(wait)
+                wait = min(wait * 2, _BACKOFF[1])
         self._unlisten()
 
-    def _round(self) -> tuple[bool, bool]:
-        """One look at the database. Returns whether there may be more to do, and whether SQS took nothing."""
-        due, sent = publish_due()
+    def _round(self) -> bool:
+        """Publish a batch of every queue. Returns whether there may be more to do at once.
+
+        A queue that SQS takes nothing for is tried again after a growing pause; the others go on.
+        """
+        busy = False
+        for queue in filter(self._pauses.over, conf.queues()):
+            due, sent = publish_due(queue=queue)
+            if due and not sent:
+                self._pauses.longer(queue)
+                queues.ensure()
+            else:
+                self._pauses.end(queue)
+            busy = busy or sent == _BATCH
         publish_dead_letters()
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + max(conf.lost_after() / 2, conf.relay_poll())
             self._lost.look()
-        return sent == _BATCH, due > 0 and sent == 0
-
-    def _back_off(self, wait: float) -> float:
-        self._stop.wait(wait)
-        return min(wait * 2, _BACKOFF[1])
+        return busy
 
     def _listen(self) -> None:
         """A connection of its own for LISTEN: psycopg wakes it the moment a request commits."""
@@ -197,13 +233,12 @@ class Relay:
     def _sleep(self) -> None:
         """Wait for a notification, for the next run to fall due, or for the poll interval."""
         assert self._listener is not None
-        timeout = min(conf.relay_poll(), _seconds_until_due())
-        for _ in self._listener.notifies(timeout=max(timeout, 0.005), stop_after=1):
+        timeout = conf.relay_poll()
+        if not self._pauses:
+            # The lower bound is for runs that are due and in another relay's hands.
+            timeout = min(timeout, max(_seconds_until_due(), _SHORTEST_SLEEP))
+        for _ in self._listener.notifies(timeout=timeout, stop_after=1):
             return
-
-
-class _Stuck(Exception):
-    """Runs are due and SQS takes none of them."""
 
 
 def _seconds_until_due() -> float:

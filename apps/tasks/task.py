@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from apps.core.ids import uuid7
+from apps.tasks import conf
 from apps.tasks.backoff import Backoff
 from apps.tasks.states import State
 
@@ -84,6 +85,10 @@ class DurableTask(Task):  # type: ignore[type-arg]
         unknown = options.keys() - _IGNORED_OPTIONS
         if unknown:
             raise TypeError(f"{self.name}: durable tasks take no option {', '.join(sorted(unknown))}")
+        if max_attempts is not None and max_attempts < 1:
+            raise TypeError(f"{self.name}: max_attempts must be at least 1, not {max_attempts}")
+        if (queue or self.default_queue) not in conf.queues():
+            raise TypeError(f"{self.name}: there is no queue {queue or self.default_queue!r}")
         arguments, keywords = self._json_arguments(args or (), kwargs or {})
         moment = run_at or eta
         if moment is not None and timezone.is_naive(moment):
@@ -94,7 +99,7 @@ class DurableTask(Task):  # type: ignore[type-arg]
             queue=queue or self.default_queue,
             args=arguments,
             kwargs=keywords,
-            max_attempts=max_attempts or self.max_attempts,
+            max_attempts=self.max_attempts if max_attempts is None else max_attempts,
             run_at=moment.astimezone(UTC) if moment else None,
             countdown=countdown or 0.0,
             priority=priority or 0,

@@ -15,7 +15,9 @@ logger = logging.getLogger(__name__)
 @shared_task(base=DurableTask, name="tasks.reconcile_orphans", max_attempts=1)
 def reconcile_orphans() -> dict[str, int]:
     """End the leases that ran out; run by beat."""
-    orphans = claims.reconcile()
+    orphans: list[claims.Orphan] = []
+    while found := claims.reconcile():
+        orphans += found
     for orphan in orphans:
         logger.warning(
             "run %s (%s) was orphaned by %s in attempt %d: %s",

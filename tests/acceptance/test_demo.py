@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.stack.folders import CHECKOUT
+from apps.stack.folders import CHECKOUT, remove_tree
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -39,7 +39,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )
     shutil.copytree(CHECKOUT, copy, ignore=left_out)
     yield copy
-    shutil.rmtree(copy, ignore_errors=True)
+    remove_tree(copy / ".data")
+    shutil.rmtree(copy)
 
 
 def start(checkout: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -117,7 +118,7 @@ def test_the_demo_replays_a_file_of_minutes(checkout: Path, tmp_path: Path):
         for index in range(2 * 1440):
             moment, price = began + timedelta(minutes=index), 40_000 + index * 37 % 1_000
             out.write(f"{moment},{price}.5,{price + 9}.25,{price - 9},{price + 1}.75,0.5\n")
-    shutil.rmtree(checkout / ".data", ignore_errors=True)
+    remove_tree(checkout / ".data")
     process = start(checkout, "--exit", "--candles", str(file))
     output = finish(process)
     assert process.returncode == 0, output

@@ -229,6 +229,8 @@ def test_a_run_waits_for_its_time():
         ({"args": []}, "missing 1 required positional argument"),
         ({"args": ["a"], "run_at": datetime(2030, 1, 1)}, "aware"),  # noqa: DTZ001
         ({"args": ["a"], "link": "x"}, "take no option link"),
+        ({"args": ["a"], "queue": "nowhere"}, "no queue 'nowhere'"),
+        ({"args": ["a"], "max_attempts": 0}, "at least 1"),
     ],
 )
 def test_a_request_that_cannot_work_is_refused_when_it_is_made(options, message):

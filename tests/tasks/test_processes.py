@@ -61,7 +61,7 @@ def test_a_failing_run_is_retried_over_the_queue_and_its_dead_letter_arrives(pla
 
 def test_the_message_carries_the_runs_id_and_none_of_its_arguments(own_queues, committed):
     result = work.note.delay("a-secret-argument")
-    assert relay.publish_due() == (1, 1)
+    assert relay.publish_due(queue="default") == (1, 1)
     (message,) = queues.client().receive_message(QueueUrl=queues.url("default"))["Messages"]
     assert "a-secret-argument" not in message["Body"]
     assert len(message["Body"]) < 400
@@ -82,15 +82,15 @@ def test_nothing_is_published_before_its_commit_or_its_time(own_queues, committe
         thread.start()
         thread.join()
         assert counts == [(0, 0)]
-    assert relay.publish_due() == (1, 1)
-    assert relay.publish_due() == (0, 0)
+    assert relay.publish_due(queue="default") == (1, 1)
+    assert relay.publish_due(queue="default") == (0, 0)
 
 
 def _published_elsewhere() -> tuple[int, int]:
     from django.db import connection
 
     try:
-        return relay.publish_due()
+        return relay.publish_due(queue="default")
     finally:
         connection.close()
 
@@ -98,7 +98,7 @@ def _published_elsewhere() -> tuple[int, int]:
 def test_higher_priority_is_published_first(own_queues, committed):
     low = work.note.apply_async(args=["low"])
     high = work.note.apply_async(args=["high"], priority=5)
-    assert relay.publish_due(limit=1) == (1, 1)
+    assert relay.publish_due(queue="default", limit=1) == (1, 1)
     assert TaskRun.objects.get(pk=high.id).state == State.QUEUED
     assert TaskRun.objects.get(pk=low.id).state == State.SCHEDULED
 
@@ -106,10 +106,26 @@ def test_higher_priority_is_published_first(own_queues, committed):
 def test_what_sqs_does_not_take_stays_to_be_published(own_queues, committed):
     work.note.delay("a")
     queues.client().delete_queue(QueueUrl=queues.url("default"))
-    assert relay.publish_due() == (1, 0)
+    assert relay.publish_due(queue="default") == (1, 0)
     assert TaskRun.objects.get().state == State.SCHEDULED
     queues.ensure()
-    assert relay.publish_due() == (1, 1)
+    assert relay.publish_due(queue="default") == (1, 1)
+
+
+def test_a_queue_that_takes_nothing_does_not_hold_up_the_others(platform):
+    """More runs wait for the missing queue than a batch holds, and earlier."""
+    platform.environ["SQS_CREATE_QUEUES"] = "false"
+    for _ in range(120):
+        work.note.apply_async(args=["stuck"], queue="email", priority=9)
+    queues.client().delete_queue(QueueUrl=queues.url("email"))
+    result = work.note.delay("a")
+    process = platform.relay()
+    platform.worker()
+    wait_until(lambda: TaskRun.objects.get(pk=result.id).state == State.SUCCEEDED)
+    assert "does not exist" in process.log
+    assert TaskRun.objects.filter(queue="email", state=State.SCHEDULED).count() == 120
+    queues.ensure()
+    wait_until(lambda: not TaskRun.objects.filter(queue="email", state=State.SCHEDULED).exists(), seconds=60)
 
 
 def test_every_queue_is_made_with_a_dead_letter_queue(own_queues):
@@ -212,3 +228,14 @@ def test_the_relay_ends_at_once_when_asked(platform):
     assert process.wait_ended(10)
     assert process.returncode == 0
     assert time.monotonic() - began < 10
+
+
+def test_a_queue_that_was_deleted_is_made_again_and_filled(platform):
+    platform.relay()
+    result = work.note.delay("a")
+    wait_until(lambda: TaskRun.objects.get(pk=result.id).state == State.QUEUED)
+    queues.client().delete_queue(QueueUrl=queues.url("default"))
+    platform.worker()
+    wait_for_all()
+    assert types(result.id) == ["requested", "published", "published", "started", "succeeded"]
+    assert Effect.objects.count() == 1

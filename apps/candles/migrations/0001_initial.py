@@ -148,7 +148,8 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunSQL(
-            sql("apps.candles.storage", "schema.sql"), sql("apps.candles.storage", "drop_schema.sql")
+            sql("apps.candles.storage", "0001_schema.sql"),
+            sql("apps.candles.storage", "0001_drop_schema.sql"),
         ),
         candle_table("Candle1m", "candle_1m"),
         candle_table("Candle5m", "candle_5m", ("n", models.IntegerField())),

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     dependencies: list[tuple[str, str]] = []
     operations = [
         migrations.RunSQL(
-            sql("apps.events", "schema.sql"),
+            sql("apps.events", "0001_schema.sql"),
             "DROP TABLE events_event; DROP FUNCTION events_event_guard()",
         ),
         migrations.CreateModel(
