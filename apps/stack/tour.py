@@ -130,7 +130,7 @@ class _Tour:
             for symbol in _INSTRUMENTS
         ]
         urls = [self._client.post("/api/v1/backfills", body)["url"] for body in bodies]
-        reported = time.monotonic()
+        reported, troubles = time.monotonic(), set[str]()
 
         def look() -> list[dict[str, Any]] | None:
             nonlocal reported
@@ -139,6 +139,9 @@ class _Tour:
                 if one["state"] in ("failed", "cancelled"):
                     reasons = "; ".join(error["message"] for error in one["errors"])
                     raise TourFailed(f"the backfill of {one['instrument']} {one['state']}: {reasons}")
+                for trouble in {error["message"] for error in one["errors"]} - troubles:
+                    troubles.add(trouble)
+                    self._say(f"  {one['instrument']}: an attempt failed, another follows: {trouble}")
             if all(one["state"] == "succeeded" for one in found):
                 return found
             if time.monotonic() - reported > _REPORT_EVERY:

@@ -90,14 +90,18 @@ class Run:
         now = time.monotonic()
         if self._claim is None or (now < self._next_report and done < total):
             return
-        self._next_report = now + _PROGRESS_EVERY
+        first, self._next_report = not self._next_report, now + _PROGRESS_EVERY
         parameters: dict[str, Any] = {
             "id": self._claim.run_id,
             "fence": self._claim.fence,
             "progress": json.dumps({"done": done, "total": total, "message": message}),
         }
+        side = _side_connection()
+        if first and not side.in_atomic_block:
+            # Since the run before, the server may have been restarted.
+            side.close_if_unusable_or_obsolete()
         try:
-            with _side_connection().cursor() as cursor:
+            with side.cursor() as cursor:
                 cursor.execute(sql(__package__, "progress.sql"), parameters)
                 row = cursor.fetchone()
         except (InterfaceError, OperationalError):

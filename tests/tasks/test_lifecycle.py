@@ -6,13 +6,14 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.core import context
 from apps.events import projections
 from apps.events.selectors import read_stream
 from apps.tasks import claims, selectors, services
+from apps.tasks import run as run_module
 from apps.tasks.models import TaskRun
 from apps.tasks.projection import TaskRuns
 from apps.tasks.states import State
@@ -275,3 +276,26 @@ def test_the_timeline_explains_each_event():
     assert timeline[0].elapsed is None
     assert all(entry.elapsed >= timedelta(0) for entry in timeline[1:])
     assert all(entry.meaning for entry in timeline)
+
+
+def test_progress_outlives_a_lost_connection():
+    """As after a restart of the database: each run finds a connection that works."""
+    run = run_module.Run(claimed_run())
+    run.progress(1, 3)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
+        )
+        assert cursor.fetchone()[0] >= 1
+    again = run_module.Run(claimed_run())
+    again.progress(3, 3, "done")
+    assert TaskRun.objects.get(pk=again.id).progress["done"] == 3
+    run_module.close_side_connection()
+
+
+def claimed_run() -> claims.Claim:
+    claimed = claims.claim(run_id=uuid.UUID(work.note.delay("a").id), worker="w")
+    assert claimed is not None
+    return claimed

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-import time
+import threading
 from datetime import UTC, datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.core.ids import uuid7
 from apps.events import projections
@@ -75,8 +75,6 @@ def test_nothing_is_published_before_its_commit_or_its_time(own_queues, committe
     with transaction.atomic():
         work.note.delay("a")
         work.note.apply_async(args=["b"], countdown=3600)
-        import threading
-
         counts = []
         thread = threading.Thread(target=lambda: counts.append(_published_elsewhere()))
         thread.start()
@@ -87,8 +85,6 @@ def test_nothing_is_published_before_its_commit_or_its_time(own_queues, committe
 
 
 def _published_elsewhere() -> tuple[int, int]:
-    from django.db import connection
-
     try:
         return relay.publish_due(queue="default")
     finally:
@@ -220,14 +216,12 @@ def test_a_worker_waits_for_queues_that_are_not_there_yet(platform):
     assert TaskRun.objects.get(pk=result.id).worker.endswith(f"/{worker.pid}")
 
 
-def test_the_relay_ends_at_once_when_asked(platform):
+def test_the_relay_ends_in_order_when_asked(platform):
     process = platform.relay()
     platform.ready(process)
-    began = time.monotonic()
     process.signal(signal.SIGTERM)
     assert process.wait_ended(10)
     assert process.returncode == 0
-    assert time.monotonic() - began < 10
 
 
 def test_a_queue_that_was_deleted_is_made_again_and_filled(platform):
