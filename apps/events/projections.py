@@ -136,10 +136,15 @@ def _found(target: Projection) -> dict[str, Row]:
 
 
 def check(target: Projection) -> list[Difference]:
-    """Compare the table with a replay of all events, as of one moment. Changes nothing."""
+    """Compare the table with a replay of all events, as of one moment. Changes nothing.
+
+    Inside a transaction of the caller's the moment is only as single as that transaction's isolation.
+    """
+    own = not connection.in_atomic_block
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if own:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         return _compare(target)
 
 

@@ -139,8 +139,15 @@ def test_a_running_handler_learns_of_the_cancellation_at_its_next_report():
     assert types(run.pk) == ["requested", "started", "cancel_requested", "cancelled"]
 
 
-def test_a_handler_that_lost_its_claim_changes_nothing():
+def test_a_handler_that_loses_its_claim_on_the_way_is_rolled_back():
     result = work.fenced.delay("a")
+    run_pending()
+    assert not Effect.objects.exists()
+    assert types(result.id) == ["requested", "started"]
+
+
+def test_a_worker_that_was_declared_dead_changes_nothing():
+    result = work.note.delay("a")
     claimed = claims.claim(run_id=uuid.UUID(result.id), worker="w1")
     assert claimed is not None
     TaskRun.objects.filter(pk=result.id).update(lease_until=timezone.now() - timedelta(seconds=1))
