@@ -32,7 +32,7 @@ def ensure_partitions(ts: NDArray[np.int64]) -> list[str]:
     missing = _missing(missing)
     with connection.cursor() as cursor:
         for name in missing:
-            start, end = wanted[name], wanted[name] + 1
+            start, end = wanted[name], wanted[name] + np.timedelta64(1, "M")
             cursor.execute(f"CREATE TABLE {name} (LIKE candle_1m INCLUDING ALL)")
             cursor.execute(
                 f"ALTER TABLE candle_1m ATTACH PARTITION {name}"
