@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from apps.core.views import LoginView, healthz
+from apps.core.views import ApiRoot, LoginView, healthz
 
 admin.site.site_header = admin.site.site_title = "Chandlery"
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="docs")),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/", ApiRoot.as_view(), name="root"),
     path("api/v1/auth/login", LoginView.as_view(), name="login"),
     path("api/v1/", include("apps.tasks.urls")),
     path("api/v1/", include("apps.candles.urls")),

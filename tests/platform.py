@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from apps.stack.processes import Beat, Relay, Worker
-from apps.stack.servers import Running, SqsServer
+from apps.stack.testing import Beat, Relay, Running, SqsServer, Worker
 from apps.tasks import queues
 from apps.tasks.models import TaskRun
 from apps.tasks.states import ENDED

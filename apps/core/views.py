@@ -1,4 +1,4 @@
-"""The base of API views, signing in, and the health of this process."""
+"""The base of API views, where the API begins, signing in, and the health of this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from drf_spectacular.utils import extend_schema, inline_serializer
 from knox.views import LoginView as KnoxLoginView
 from rest_framework import serializers
 from rest_framework.authentication import BasicAuthentication
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from apps.core import context
@@ -23,6 +26,33 @@ class ApiView(APIView):
         super().initial(request, *args, **kwargs)
         if request.user.is_authenticated:
             context.set_actor(f"user:{request.user.pk}")
+
+
+#: What the API begins with: names of it, and the routes that they lead to.
+_BEGINNINGS = {
+    "docs": "docs",
+    "schema": "schema",
+    "login": "login",
+    "instruments": "instrument-list",
+    "candles": "candle-list",
+    "backfills": "backfill-list",
+    "backtests": "backtest-list",
+    "tasks": "task-list",
+}
+
+
+class ApiRoot(APIView):
+    """Where the API begins."""
+
+    permission_classes = [AllowAny]
+
+    @extend_schema(
+        operation_id="root",
+        responses=inline_serializer("Root", {name: serializers.URLField() for name in _BEGINNINGS}),
+        description="Where everything else is.",
+    )
+    def get(self, request: Request) -> Response:
+        return Response({name: reverse(route, request=request) for name, route in _BEGINNINGS.items()})
 
 
 @extend_schema(

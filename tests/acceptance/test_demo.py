@@ -97,7 +97,15 @@ def test_the_demo_shows_the_whole_path_and_a_second_start_reuses_what_is_there(c
         assert password.group(1) in output
         base = re.search(r"API reference +(\S+)/api/docs", output)
         assert base is not None
-        for page in ("/api/docs", "/api/schema", "/admin/login/", "/static/admin/css/base.css", "/healthz"):
+        for page in (
+            "/",
+            "/api/v1/",
+            "/api/docs",
+            "/api/schema",
+            "/admin/login/",
+            "/static/admin/css/base.css",
+            "/healthz",
+        ):
             with urllib.request.urlopen(base.group(1) + page, timeout=30) as answer:
                 assert answer.status == 200, page
         second.send_signal(signal.SIGINT)

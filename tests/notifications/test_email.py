@@ -12,7 +12,7 @@ from django.db import transaction
 
 from apps.notifications.models import Email
 from apps.notifications.services import email_request
-from apps.stack.servers import SmtpSink
+from apps.stack.testing import SmtpSink
 from apps.tasks.models import TaskRun
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+from django.test import Client
+
+
+@pytest.mark.django_db
+def test_the_api_says_where_everything_is(client: Client):
+    assert client.get("/").url == "/api/docs"
+    places = client.get("/api/v1/").json()
+    assert set(places) == {
+        "docs", "schema", "login", "instruments", "candles", "backfills", "backtests", "tasks",
+    }  # fmt: skip
+    for place in places.values():
+        # Reachable, be it with credentials, parameters or another method.
+        assert client.get(urlsplit(place).path).status_code in (200, 400, 401, 405), place
