@@ -32,6 +32,8 @@ _META = json.dumps({"actor": "relay"})
 #: Seconds between attempts while the database, SQS or one queue is away: doubled from the first to the last.
 _BACKOFF = (0.5, 15.0)
 _SHORTEST_SLEEP = 0.02
+#: What stands for all dead-letter queues among the queues' names.
+_DEAD_LETTERS = "*-dlq"
 
 
 def publish_due(*, queue: str, limit: int = _BATCH) -> tuple[int, int]:
@@ -72,19 +74,22 @@ def _publish(wakeups: Sequence[Wakeup], *, reason: str) -> int:
     return len(sent)
 
 
-def publish_dead_letters(*, limit: int = _BATCH) -> int:
-    """Send the messages of dead runs to the dead-letter queues. Returns how many were sent."""
+def publish_dead_letters(*, limit: int = _BATCH) -> tuple[int, int]:
+    """Send the messages of at most *limit* dead runs to the dead-letter queues.
+
+    Returns how many were to be sent, and how many were; the first that SQS does not take ends it.
+    """
+    sent = []
     with transaction.atomic():
         runs = TaskRun.objects.filter(dead_letter_due=True).select_for_update(skip_locked=True)[:limit]
-        sent = [
-            run.pk
-            for run in runs
-            if publishing.send_dead_letter(
-                Wakeup(run_id=run.pk, task=run.task, queue=run.queue),
-                f"{(run.error or {}).get('type', '')}: {(run.error or {}).get('message', '')}",
-            )
-        ]
-        return TaskRun.objects.filter(pk__in=sent).update(dead_letter_due=False)
+        for run in runs:
+            error = run.error or {}
+            wakeup = Wakeup(run_id=run.pk, task=run.task, queue=run.queue)
+            if not publishing.send_dead_letter(wakeup, f"{error.get('type')}: {error.get('message')}"):
+                break
+            sent.append(run.pk)
+        TaskRun.objects.filter(pk__in=sent).update(dead_letter_due=False)
+    return len(runs), len(sent)
 
 
 class LostMessages:
@@ -203,18 +208,22 @@ class Relay:
         """
         busy = False
         for queue in filter(self._pauses.over, conf.queues()):
-            due, sent = publish_due(queue=queue)
-            if due and not sent:
-                self._pauses.longer(queue)
-                queues.ensure()
-            else:
-                self._pauses.end(queue)
-            busy = busy or sent == _BATCH
-        publish_dead_letters()
+            busy = self._note(queue, *publish_due(queue=queue)) or busy
+        if self._pauses.over(_DEAD_LETTERS):
+            busy = self._note(_DEAD_LETTERS, *publish_dead_letters()) or busy
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + max(conf.lost_after() / 2, conf.relay_poll())
             self._lost.look()
         return busy
+
+    def _note(self, queue: str, due: int, sent: int) -> bool:
+        """Keep what became of a batch. Returns whether there may be more of it."""
+        if due and not sent:
+            self._pauses.longer(queue)
+            queues.ensure()
+        else:
+            self._pauses.end(queue)
+        return sent == _BATCH
 
     def _listen(self) -> None:
         """A connection of its own for LISTEN: psycopg wakes it the moment a request commits."""

@@ -17,6 +17,7 @@ from apps.tasks.models import TaskRun
 from apps.tasks.projection import TaskRuns
 from apps.tasks.publishing import Wakeup
 from apps.tasks.states import State
+from apps.tasks.testing import run_pending
 from tests.platform import wait_for_all
 from tests.support import wait_until
 from tests.workload import tasks as work
@@ -122,6 +123,17 @@ def test_a_queue_that_takes_nothing_does_not_hold_up_the_others(platform):
     assert TaskRun.objects.filter(queue="email", state=State.SCHEDULED).count() == 120
     queues.ensure()
     wait_until(lambda: not TaskRun.objects.filter(queue="email", state=State.SCHEDULED).exists(), seconds=60)
+
+
+def test_a_dead_letter_that_sqs_does_not_take_stays_to_be_sent(own_queues, committed):
+    work.refused.delay()
+    run_pending()
+    queues.client().delete_queue(QueueUrl=queues.url("default-dlq"))
+    assert relay.publish_dead_letters() == (1, 0)
+    queues.ensure()
+    assert relay.publish_dead_letters() == (1, 1)
+    assert relay.publish_dead_letters() == (0, 0)
+    assert queues.depth("default-dlq").visible == 1
 
 
 def test_every_queue_is_made_with_a_dead_letter_queue(own_queues):
