@@ -128,7 +128,10 @@ class DurableTask(Task):  # type: ignore[type-arg]
         from apps.tasks.models import TaskRun
         from apps.tasks.worker import identity
 
-        run_id = uuid.UUID(self.request.id)
+        try:
+            run_id = uuid.UUID(self.request.id)
+        except ValueError:
+            raise Reject(f"{self.name}: {self.request.id!r} is no run", requeue=False) from None
         try:
             outcome = attempt(
                 run_id=run_id,

@@ -155,10 +155,15 @@ def test_duplicate_and_foreign_messages_do_no_harm(platform):
     queues.client().send_message(QueueUrl=queues.url("default"), MessageBody='{"properties": 5}')
     publishing.send([Wakeup(run_id=uuid7(), task="workload.unheard_of", queue="default")])
     publishing.send([Wakeup(run_id=uuid7(), task="workload.note", queue="default")])
+    stranger = Wakeup(run_id=uuid7(), task="workload.note", queue="default")
+    queues.client().send_message(
+        QueueUrl=queues.url("default"),
+        MessageBody=publishing.body(stranger).replace(str(stranger.run_id), "of-plain-celery"),
+    )
     after = work.note.delay("b")
     wait_until(lambda: TaskRun.objects.get(pk=after.id).state == State.SUCCEEDED)
     # The duplicate is deleted; what nobody can handle stays for the redrive policy.
-    wait_until(lambda: queues.depth("default").in_flight == 4, what="four messages left in flight")
+    wait_until(lambda: queues.depth("default").in_flight == 5, what="five messages left in flight")
     assert types(result.id) == ["requested", "published", "started", "succeeded"]
     assert Effect.objects.count() == 2
 
