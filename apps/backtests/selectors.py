@@ -9,8 +9,10 @@ from apps.backtests.models import Backtest
 
 
 def backtests(*, user: AbstractBaseUser | AnonymousUser) -> QuerySet[Backtest]:
-    """The backtests that *user* may see, newest first: their own; for staff, all."""
-    found = Backtest.objects.select_related("result")
+    """The backtests that *user* may see, newest first: their own; for staff, all.
+
+    Without their results, which can be megabytes each.
+    """
     if getattr(user, "is_staff", False):
-        return found
-    return found.filter(owner_id=user.pk)
+        return Backtest.objects.all()
+    return Backtest.objects.filter(owner_id=user.pk)

@@ -101,7 +101,7 @@ class BacktestTrades(ApiView):
 
 
 def _found(request: Request, backtest_id: uuid.UUID) -> Backtest:
-    backtest = selectors.backtests(user=request.user).filter(pk=backtest_id).first()
+    backtest = selectors.backtests(user=request.user).select_related("result").filter(pk=backtest_id).first()
     if backtest is None:
         raise NotFound(f"There is no backtest {backtest_id} of yours.")
     return backtest

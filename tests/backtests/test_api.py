@@ -196,6 +196,16 @@ def test_people_see_their_own_backtests_and_staff_see_all(api, client, stored, d
     assert client.get(f"/api/v1/backtests/{uuid7()}").status_code == 404
 
 
+def test_a_list_reads_no_results(api, stored, django_assert_num_queries):
+    for _ in range(3):
+        post(api, body(stored))
+    run_pending()
+    # Session, user, backtests, their runs: however many there are.
+    with django_assert_num_queries(4) as captured:
+        assert len(api.get("/api/v1/backtests").json()) == 3
+    assert not any("backtests_result" in query["sql"] for query in captured.captured_queries)
+
+
 def test_an_owner_without_an_address_gets_no_email(client, stored, django_user_model):
     client.force_login(django_user_model.objects.create_user("carol"))
     answer = post(client, body(stored)).json()

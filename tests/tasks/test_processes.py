@@ -203,6 +203,18 @@ def test_a_task_longer_than_its_lease_runs_once(platform):
     assert types(result.id) == ["requested", "published", "started", "succeeded"]
 
 
+def test_two_relays_publish_every_run_once(platform):
+    relays = platform.relay(), platform.relay()
+    platform.ready(*relays)
+    with transaction.atomic():
+        results = [work.note.delay(f"n{index}") for index in range(250)]
+    waiting = TaskRun.objects.filter(state=State.SCHEDULED)
+    wait_until(lambda: not waiting.exists(), what="publishing")
+    for result in results:
+        assert types(result.id) == ["requested", "published"]
+    assert queues.depth("default").visible == 250
+
+
 def test_two_beats_make_one_run_a_tick(platform):
     platform.beat()
     platform.beat()
