@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -58,9 +59,9 @@ class GuardedConnection(AsyncSQSConnection):  # type: ignore[misc]
             if response.status != self.STATUS_CODE_OK:
                 raise ConnectionError(f"HTTP {response.status} {response.reason}".strip())
         except Exception as exc:  # kombu raises bare Exception for what SQS refuses
-            self._channel.poll_failed(exc)
+            self._channel.poll_failed(parent, exc)
             return {}
-        self._channel.poll_succeeded()
+        self._channel.poll_succeeded(parent)
         return parsed if isinstance(parsed, dict) else {}
 
 
@@ -71,8 +72,9 @@ class Channel(SQS.Channel):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._starved: set[str] = set()
-        self._failures = 0
-        self._logged_at = 0.0
+        # By the queue's name on SQS: how many polls failed in a row, and when that was last said.
+        self._failures: Counter[str] = Counter()
+        self._said: dict[str, float] = {}
         self._deleter: BatchDeleter | None = None
         self._asynsqs: GuardedConnection | None = None
         super().__init__(*args, **kwargs)
@@ -105,19 +107,19 @@ class Channel(SQS.Channel):  # type: ignore[misc]
 
     # Polling --------------------------------------------------------------------------------------
 
-    def poll_failed(self, reason: Exception) -> None:
-        """A poll brought an error instead of an answer."""
-        self._failures += 1
+    def poll_failed(self, name: str, reason: Exception) -> None:
+        """A poll of the queue *name* brought an error instead of an answer."""
+        self._failures[name] += 1
         now = time.monotonic()
-        if now - self._logged_at >= _LOG_EVERY:
-            self._logged_at = now
-            logger.warning("polling SQS failed (%d in a row): %s", self._failures, reason)
+        if now - self._said.get(name, 0.0) >= _LOG_EVERY:
+            self._said[name] = now
+            logger.warning("polling %s failed (%d in a row): %s", name, self._failures[name], reason)
 
-    def poll_succeeded(self) -> None:
-        """A poll brought an answer, be it an empty one."""
-        if self._failures:
-            logger.warning("polling SQS works again after %d failures", self._failures)
-        self._failures = 0
+    def poll_succeeded(self, name: str) -> None:
+        """A poll of the queue *name* brought an answer, be it an empty one."""
+        failures = self._failures.pop(name, 0)
+        if failures:
+            logger.warning("polling %s works again after %d failures", name, failures)
 
     def _schedule_queue(self, queue: str) -> None:
         if queue not in self._active_queues:
@@ -129,14 +131,15 @@ class Channel(SQS.Channel):  # type: ignore[misc]
         try:
             self._get_bulk_async(queue, callback=promise(self._loop1, (queue,)))
         except Exception as exc:
-            self.poll_failed(exc)
+            self.poll_failed(self.canonical_queue_name(queue), exc)
             self._loop1(queue)
 
     def _loop1(self, queue: str, messages_fetched: int | None = None) -> None:
+        failures = self._failures[self.canonical_queue_name(queue)]
         if messages_fetched:
             pause = 0.0
-        elif self._failures:
-            pause = min(_FIRST_PAUSE * 2 ** min(self._failures - 1, 10), _LONGEST_PAUSE)
+        elif failures:
+            pause = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)
         else:
             pause = self.connection.polling_interval
         # Not call_soon: called from within a callback, that waits for the hub's next event.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,6 +45,20 @@ def test_a_worker_survives_every_way_a_poll_can_fail(proxy, platform):
     assert worker.children() == pool
     assert Effect.objects.count() == len(FAULTS)
     assert "works again" in worker.log
+
+
+def test_a_queue_that_cannot_be_polled_is_said_to_be_so_now_and_then(proxy, platform):
+    """And not with every poll, although polls of the other queue succeed between."""
+    platform.relay()
+    worker = platform.worker("default", "email")
+    platform.ready(worker)
+    queues.client().delete_queue(QueueUrl=queues.url("email"))
+    for index in range(12):
+        result = work.note.delay(f"n{index}")
+        wait_until(lambda result=result: succeeded(result.id), what="the other queue to go on")
+        time.sleep(0.2)
+    assert 1 <= worker.log.count(f"polling {queues.physical_name('email')} failed") <= 3
+    assert "works again" not in worker.log
 
 
 def test_runs_wait_in_the_database_while_sqs_takes_no_messages(proxy, platform):
