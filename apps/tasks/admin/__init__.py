@@ -1,0 +1,7 @@
+"""What operators see of durable tasks in Django's admin."""
+
+from __future__ import annotations
+
+from apps.tasks.admin import runs
+
+__all__ = ["runs"]

@@ -1,0 +1,7 @@
+"""The tables of durable tasks."""
+
+from __future__ import annotations
+
+from apps.tasks.models.run import TaskRun
+
+__all__ = ["TaskRun"]
