@@ -14,16 +14,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.core import context
 from apps.core.resources import sql
 from apps.tasks import conf
-from apps.tasks.errors import Fenced
+from apps.tasks.backoff import Backoff
+from apps.tasks.errors import Fenced, ResultTooLarge
 from apps.tasks.states import State
 
 #: An error's trace is cut to its last part: the cause stands at the end.
 _TRACE_LIMIT = 8_000
+#: What the keys of a run are locked as, in the order of ``keys.sql``.
+_KEY_KINDS = ("order", "concurrency", "rate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,13 @@ class Claim:
     fence: int
     #: The context in which the run was requested.
     meta: dict[str, str]
+    #: The version of the handler's signature that the arguments are of.
+    args_version: int = 1
+    #: The run's own back-off, where it has one.
+    backoff: Backoff | None = None
+    batch_id: uuid.UUID | None = None
+    #: What follows the run's end.
+    continuation: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +61,7 @@ class Orphan:
     state: State
     worker: str
     attempt: int
+    batch_id: uuid.UUID | None
 
 
 def _json(value: Any) -> Any:
@@ -62,31 +73,104 @@ def _meta() -> str:
 
 
 def claim(*, run_id: uuid.UUID, worker: str) -> Claim | None:
-    """Claim a run. None: there is nothing to do (a duplicate, an ended run, or not due yet)."""
+    """Claim a run. None: there is nothing to do now.
+
+    That is a duplicate, a run that has ended or is not due, one that expired (and is cancelled by this
+    call), or one that a key of it holds back (and is scheduled again by this call).
+    """
+    parameters: dict[str, Any] = {
+        "id": run_id, "worker": worker, "lease": conf.lease(), "meta": _meta(),
+    }  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(
-            sql(__package__, "claim.sql"),
-            {"id": run_id, "worker": worker, "lease": conf.lease(), "meta": _meta()},
-        )
+        cursor.execute(sql(__package__, "claim.sql"), parameters)
         row = cursor.fetchone()
-    if row is None:
-        return None
-    id_, task, args, kwargs, attempt, max_attempts, fence, meta = row
+    return _claim_of(row) if row is not None else _claim_with_keys(parameters)
+
+
+def _claim_with_keys(parameters: dict[str, Any]) -> Claim | None:
+    """The claim of a run that has a gate, or the end of one that came too late."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "keys.sql"), parameters)
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        *keys, claimable, expired = row
+        if expired:
+            expire(run_id=parameters["id"])
+            return None
+        locks = [f"{kind}:{key}" for kind, key in zip(_KEY_KINDS, keys, strict=True) if key]
+        if not (claimable and locks):
+            return None
+        with transaction.atomic():
+            # In a statement of its own: the next one must see what the last holder of the lock committed.
+            cursor.execute(sql(__package__, "lock_keys.sql"), {"keys": locks})
+            cursor.execute(sql(__package__, "claim_gated.sql"), parameters)
+            row = cursor.fetchone()
+    return _claim_of(row) if row is not None else None
+
+
+def _claim_of(row: Sequence[Any]) -> Claim:
+    (
+        id_, task, args, kwargs, args_version, attempt, max_attempts, fence, meta, backoff, batch_id,
+        continuation,
+    ) = row  # fmt: skip
+    backoff = _json(backoff)
     return Claim(
         run_id=uuid.UUID(str(id_)),
         task=task,
         args=_json(args),
         kwargs=_json(kwargs),
+        args_version=args_version,
         attempt=attempt,
         max_attempts=max_attempts,
         fence=fence,
         meta=_json(meta),
+        backoff=Backoff(**backoff) if backoff else None,
+        batch_id=batch_id,
+        continuation=_json(continuation),
     )
 
 
+def expire(*, run_id: uuid.UUID | None = None, limit: int = 200) -> list[uuid.UUID]:
+    """Cancel runs that were not started before they expired: one, or at most *limit*. Returns their ids."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "expire.sql"), {"id": run_id, "limit": limit, "meta": _meta()})
+        return [uuid.UUID(str(row[0])) for row in cursor.fetchall()]
+
+
+def hand_back(
+    *,
+    run_ids: Sequence[uuid.UUID],
+    worker: str,
+    reason: str,
+    fence: int | None = None,
+    delay: float = 0.0,
+) -> list[uuid.UUID]:
+    """Give runs back that *worker* holds, to be started again after *delay* seconds. Returns which were.
+
+    The attempt does not count. What the handler has not committed by now it cannot commit any more. With a
+    *fence*, only that claim is given back.
+    """
+    parameters = {
+        "ids": list(run_ids), "worker": worker, "fence": fence, "reason": reason, "delay": delay,
+        "meta": _meta(),
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "hand_back.sql"), parameters)
+        return [uuid.UUID(str(row[0])) for row in cursor.fetchall()]
+
+
 def succeed(claimed: Claim, result: Any) -> None:
-    """Finish the run. Raises `Fenced` when it is no longer this claim's: roll back what was written."""
+    """Finish the run.
+
+    Raises `Fenced` when it is no longer this claim's, and `ResultTooLarge`: roll back what was written.
+    """
     encoded = None if result is None else json.dumps(result, cls=DjangoJSONEncoder)
+    if encoded is not None and len(encoded) > conf.result_limit():
+        raise ResultTooLarge(
+            f"the result is {len(encoded):,} characters of JSON, the limit is {conf.result_limit():,}:"
+            " store it elsewhere and return where it is"
+        )
     with connection.cursor() as cursor:
         cursor.execute(
             sql(__package__, "succeed.sql"),
@@ -147,8 +231,15 @@ def reconcile(*, limit: int = 200) -> list[Orphan]:
         cursor.execute(sql(__package__, "orphans.sql"), {"limit": limit, "meta": _meta()})
         rows = cursor.fetchall()
     return [
-        Orphan(run_id=uuid.UUID(str(id_)), task=task, state=State(state), worker=worker, attempt=attempt)
-        for id_, task, state, worker, attempt, _ in rows
+        Orphan(
+            run_id=uuid.UUID(str(id_)),
+            task=task,
+            state=State(state),
+            worker=worker,
+            attempt=attempt,
+            batch_id=batch_id,
+        )
+        for id_, task, state, worker, attempt, batch_id, _ in rows
     ]
 
 

@@ -20,6 +20,11 @@ def lost_after() -> float:
     return float(settings.TASKS_LOST_AFTER)
 
 
+def result_limit() -> int:
+    """Characters of JSON that a run's result may have."""
+    return int(settings.TASKS_RESULT_LIMIT)
+
+
 def queues() -> list[str]:
     """The logical names of all queues."""
     return list(settings.TASKS_QUEUES)

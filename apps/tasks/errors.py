@@ -11,6 +11,14 @@ class PermanentError(Exception):
     """Trying again cannot help: the run is dead at once."""
 
 
+class ResultTooLarge(PermanentError):
+    """What the handler returned is larger than a run may keep."""
+
+
+class IncompatibleArguments(PermanentError):
+    """The arguments were recorded for another version of the handler, and cannot be made to fit."""
+
+
 class RetryLater(Exception):
     """Try again after *retry_after* seconds. Counts as an attempt."""
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
@@ -17,10 +16,17 @@ from apps.tasks.errors import Cancelled, Fenced, PermanentError
 from apps.tasks.run import Run, running
 from apps.tasks.states import State
 
+if TYPE_CHECKING:
+    from apps.tasks.task import DurableTask
+
 logger = logging.getLogger(__name__)
 
 #: The longest wait that an exception's retry_after can ask for (seconds).
 _RETRY_AFTER_LIMIT = 86_400.0
+#: How often a run is handed over to a newer worker, and after how many seconds (doubled each time).
+#: Together half an hour, which a deployment should not take.
+_HANDOVERS = 35
+_FIRST_HANDOVER, _LONGEST_HANDOVER = 5.0, 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,19 +40,14 @@ class Outcome:
     delay: float = 0.0
 
 
-def attempt(
-    *,
-    run_id: uuid.UUID,
-    worker: str,
-    handler: Callable[..., Any],
-    atomic: bool,
-    backoff: Backoff,
-) -> Outcome:
-    """Claim the run and execute *handler* with its arguments.
+def attempt(*, run_id: uuid.UUID, worker: str, task: DurableTask) -> Outcome:
+    """Claim the run and execute *task*'s handler with its arguments.
 
     1. The claim is committed on its own. Without it, nothing happens.
     2. An *atomic* handler runs in one transaction with the event that says it succeeded.
     3. A handler that raised is rolled back, and the failure recorded in a transaction of its own.
+    4. A run whose arguments are of a later version than this worker knows is handed back: in the middle
+       of a deployment another worker is new enough.
 
     Database errors while the end is being recorded are raised: the lease then runs out, and the run
     is reconciled as an orphan.
@@ -56,6 +57,8 @@ def attempt(
     if claimed is None:
         logger.info("run %s: nothing to claim, the message is a duplicate", run_id)
         return Outcome()
+    if claimed.args_version > task.args_version and claimed.fence - claimed.attempt < _HANDOVERS:
+        return _hand_over(claimed, worker, task)
     correlation = claimed.meta.get("correlation_id") or str(run_id)
     run = Run(claimed)
     with (
@@ -69,7 +72,7 @@ def attempt(
         running(run),
     ):
         try:
-            result = _execute(run, claimed, handler, atomic)
+            result = _execute(run, claimed, task)
         except Cancelled:
             claims.cancelled(claimed)
             return Outcome(state=State.CANCELLED)
@@ -77,18 +80,28 @@ def attempt(
             logger.warning("%s; its writes were rolled back", exc)
             return Outcome()
         except Exception as exc:
-            return _fail(claimed, exc, backoff)
+            return _fail(claimed, exc, claimed.backoff or task.backoff)
     return Outcome(state=State.SUCCEEDED, result=result)
 
 
-def _execute(run: Run, claimed: claims.Claim, handler: Callable[..., Any], atomic: bool) -> Any:
-    if atomic:
+def _hand_over(claimed: claims.Claim, worker: str, task: DurableTask) -> Outcome:
+    before = claimed.fence - claimed.attempt
+    delay = min(_FIRST_HANDOVER * 2 ** min(before, 10), _LONGEST_HANDOVER)
+    reason = f"its arguments are of version {claimed.args_version}, this worker knows {task.args_version}"
+    claims.hand_back(run_ids=[claimed.run_id], worker=worker, reason=reason, fence=claimed.fence, delay=delay)
+    logger.warning("run %s (%s) handed back: %s", claimed.run_id, claimed.task, reason)
+    return Outcome()
+
+
+def _execute(run: Run, claimed: claims.Claim, task: DurableTask) -> Any:
+    args, kwargs = task.arguments_of(claimed)
+    if task.atomic:
         with transaction.atomic():
-            result = handler(*claimed.args, **claimed.kwargs)
+            result = task.run(*args, **kwargs)
             if not run.completed:
                 claims.succeed(claimed, result)
         return result
-    result = handler(*claimed.args, **claimed.kwargs)
+    result = task.run(*args, **kwargs)
     if not run.completed:
         claims.succeed(claimed, result)
     return result

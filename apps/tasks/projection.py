@@ -10,6 +10,13 @@ from apps.events.projections import Row
 from apps.events.records import StoredEvent
 from apps.tasks.states import TRANSITIONS, State
 
+#: What a run's row has straight from the data of its request.
+_TAKEN_OVER = (
+    "task", "queue", "args", "kwargs", "args_version", "priority", "group_key", "unique_key",
+    "unique_while_active", "seq", "backoff", "order_key", "concurrency_key", "concurrency_limit", "rate_key",
+    "rate_limit", "rate_period", "rate_cost", "batch_index", "continuation", "max_attempts",
+)  # fmt: skip
+
 
 class ImpossibleTransition(Exception):
     """The events of a stream do not follow from each other."""
@@ -27,15 +34,21 @@ class TaskRuns:
     table = "tasks_taskrun"
     key = "id"
     columns = (
-        "id", "task", "queue", "state", "version", "args", "kwargs", "priority", "group_key", "unique_key",
-        "attempt", "max_attempts", "fence", "requested_at", "due_at", "published_at", "started_at",
-        "finished_at", "worker", "cancel_requested", "result", "error", "meta",
+        "id", "task", "queue", "state", "version", "args", "kwargs", "args_version", "priority", "group_key",
+        "unique_key", "unique_while_active", "seq", "backoff", "expires_at", "order_key", "concurrency_key",
+        "concurrency_limit", "rate_key", "rate_limit", "rate_period", "rate_cost", "gate", "batch_id",
+        "batch_index", "continuation", "attempt", "max_attempts", "fence", "requested_at", "due_at",
+        "published_at", "started_at", "finished_at", "worker", "cancel_requested", "result", "error", "meta",
     )  # fmt: skip
-    json_columns = frozenset({"args", "kwargs", "result", "error", "meta"})
+    json_columns = frozenset({"args", "kwargs", "result", "error", "meta", "backoff", "continuation"})
 
     def defaults(self) -> Row:
         """A rebuilt row holds no lease: if it says running, it is reconciled as an orphan."""
-        return {"lease_until": datetime.fromisoformat("1970-01-01T00:00:00+00:00"), "dead_letter_due": False}
+        return {
+            "lease_until": datetime.fromisoformat("1970-01-01T00:00:00+00:00"),
+            "dead_letter_due": False,
+            "alert_due": False,
+        }
 
     def fold(self, row: Row | None, event: StoredEvent) -> Row:
         """The row after *event*; raises `ImpossibleTransition` where that cannot follow."""
@@ -52,18 +65,15 @@ class TaskRuns:
 
     def _requested(self, event: StoredEvent, data: dict[str, Any]) -> Row:
         empty = dict.fromkeys(("published_at", "started_at", "finished_at", "result", "error"))
+        keys = ("order_key", "concurrency_key", "rate_key")
         return {
             **empty,
+            **{name: data[name] for name in _TAKEN_OVER},
+            "gate": next((data[key] for key in keys if data[key]), ""),
+            "expires_at": _time(data["expires_at"]) if data["expires_at"] else None,
+            "batch_id": uuid.UUID(data["batch_id"]) if data["batch_id"] else None,
             "id": uuid.UUID(event.stream.removeprefix(self.stream_prefix)),
-            "task": data["task"],
-            "queue": data["queue"],
-            "args": data["args"],
-            "kwargs": data["kwargs"],
-            "priority": data["priority"],
-            "group_key": data["group_key"],
-            "unique_key": data["unique_key"],
             "attempt": 0,
-            "max_attempts": data["max_attempts"],
             "fence": 0,
             "requested_at": event.recorded_at,
             "due_at": _time(data["due_at"]),
@@ -90,6 +100,10 @@ class TaskRuns:
                 changes = {"error": data["error"]}
                 if data["retry_at"] is not None:
                     changes["due_at"] = _time(data["retry_at"])
+            case "task.deferred":
+                changes = {"due_at": _time(data["due_at"])}
+            case "task.handed_back":
+                changes = {"due_at": _time(data["due_at"]), "attempt": data["attempt"] - 1}
             case "task.dead_lettered":
                 changes = {"finished_at": event.recorded_at}
             case "task.redriven":

@@ -34,6 +34,8 @@ class Wakeup:
     task: str
     queue: str
     group_key: str = ""
+    #: The version of the run that the message is about: on FIFO queues a publication is one message.
+    version: int = 0
 
 
 def body(wakeup: Wakeup) -> str:
@@ -55,6 +57,21 @@ def body(wakeup: Wakeup) -> str:
         },
         separators=(",", ":"),
     )
+
+
+def _delivery(wakeup: Wakeup) -> dict[str, str]:
+    """The message's group and, on a FIFO queue, the id by which SQS knows that it has the message already.
+
+    A publication that is sent again because its answer was lost is the same message; the next publication
+    of the run, for its next attempt, is another.
+    """
+    if queues.is_fifo(wakeup.queue):
+        run_id = str(wakeup.run_id)
+        return {
+            "MessageGroupId": wakeup.group_key or run_id,
+            "MessageDeduplicationId": f"{run_id}-{wakeup.version}",
+        }
+    return {"MessageGroupId": wakeup.group_key} if wakeup.group_key else {}
 
 
 @cache
@@ -85,10 +102,7 @@ def send(wakeups: Sequence[Wakeup]) -> dict[uuid.UUID, str]:
 def _send_batch(queue: str, wakeups: list[Wakeup]) -> dict[uuid.UUID, str]:
     entries: list[SendMessageBatchRequestEntryTypeDef] = []
     for index, wakeup in enumerate(wakeups):
-        entry: SendMessageBatchRequestEntryTypeDef = {"Id": str(index), "MessageBody": body(wakeup)}
-        if wakeup.group_key:
-            entry["MessageGroupId"] = wakeup.group_key
-        entries.append(entry)
+        entries.append({"Id": str(index), "MessageBody": body(wakeup), **_delivery(wakeup)})  # type: ignore[typeddict-item]
     sqs = queues.client()
     try:
         answer = sqs.send_message_batch(QueueUrl=queues.url(queue), Entries=entries)
@@ -112,6 +126,7 @@ def send_dead_letter(wakeup: Wakeup, reason: str) -> bool:
             QueueUrl=queues.url(queues.dead_letter_name(wakeup.queue)),
             MessageBody=body(wakeup),
             MessageAttributes={"reason": {"DataType": "String", "StringValue": reason[:1000] or "unknown"}},
+            **(_delivery(wakeup) if queues.is_fifo(wakeup.queue) else {}),  # type: ignore[arg-type]
         )
     except (BotoCoreError, ClientError) as exc:
         logger.warning("could not send run %s to the dead-letter queue: %s", wakeup.run_id, exc)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _DEAD_LETTER_SUFFIX = "-dlq"
+_FIFO_SUFFIX = ".fifo"
 _MAX_RETENTION = 14 * 86_400
 
 _lock = threading.Lock()
@@ -55,8 +56,15 @@ def physical_name(queue: str) -> str:
 
 
 def dead_letter_name(queue: str) -> str:
-    """The logical name of a queue's dead-letter queue."""
+    """The logical name of a queue's dead-letter queue; of a FIFO queue it is one too, as SQS wants it."""
+    if is_fifo(queue):
+        return f"{queue.removesuffix(_FIFO_SUFFIX)}{_DEAD_LETTER_SUFFIX}{_FIFO_SUFFIX}"
     return f"{queue}{_DEAD_LETTER_SUFFIX}"
+
+
+def is_fifo(queue: str) -> bool:
+    """Whether a queue keeps order: its name says so, on SQS too."""
+    return queue.endswith(_FIFO_SUFFIX)
 
 
 def url(queue: str) -> str:
@@ -87,17 +95,23 @@ def ensure() -> None:
     forget_urls()
     for queue in conf.queues():
         dead_letter_arn = _ensure_one(
-            dead_letter_name(queue), {"MessageRetentionPeriod": str(_MAX_RETENTION)}
+            dead_letter_name(queue), {**_kind(queue), "MessageRetentionPeriod": str(_MAX_RETENTION)}
         )
         policy = {"deadLetterTargetArn": dead_letter_arn, "maxReceiveCount": settings.SQS_MAX_RECEIVES}
         _ensure_one(
             queue,
             {
+                **_kind(queue),
                 "VisibilityTimeout": str(settings.SQS_VISIBILITY_TIMEOUT),
                 "MessageRetentionPeriod": str(_MAX_RETENTION),
                 "RedrivePolicy": json.dumps(policy),
             },
         )
+
+
+def _kind(queue: str) -> dict[str, str]:
+    """What makes a FIFO queue one. Messages are told apart by ids that the relay gives them."""
+    return {"FifoQueue": "true", "ContentBasedDeduplication": "false"} if is_fifo(queue) else {}
 
 
 def _ensure_one(queue: str, attributes: dict[str, str]) -> str:

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 
 from apps.core.resources import sql
-from apps.tasks import conf, publishing, queues
+from apps.tasks import claims, conf, publishing, queues
 from apps.tasks.models import TaskRun
 from apps.tasks.publishing import Wakeup
 from apps.tasks.states import State
@@ -28,6 +28,8 @@ from apps.tasks.states import State
 logger = logging.getLogger(__name__)
 
 _BATCH = 100
+#: How many keys are looked at at a time.
+_GATES = 500
 _META = json.dumps({"actor": "relay"})
 #: Seconds between attempts while the database, SQS or one queue is away: doubled from the first to the last.
 _BACKOFF = (0.5, 15.0)
@@ -37,10 +39,50 @@ _DEAD_LETTERS = "*-dlq"
 
 
 def publish_due(*, queue: str, limit: int = _BATCH) -> tuple[int, int]:
-    """Publish at most *limit* runs of *queue* that are due. Returns how many were due and were sent."""
+    """Publish at most *limit* runs of *queue* that are due and that no key holds back.
+
+    Returns how many were due and were sent.
+    """
     with transaction.atomic():
-        wakeups = _locked("due.sql", {"queue": queue, "limit": limit})
+        wakeups = [_wakeup(row) for row in _rows("due.sql", {"queue": queue, "limit": limit})]
         return len(wakeups), _publish(wakeups, reason="due")
+
+
+class GatedRuns:
+    """Publishes the due runs of one queue that wait for keys, as far as these let them through.
+
+    Runs of one key may be many, and keys may be many: each look takes a number of keys, where the one
+    before ended.
+    """
+
+    def __init__(self, queue: str) -> None:
+        self._queue = queue
+        self._after = ""
+
+    def publish(self, *, limit: int = _BATCH) -> tuple[int, int]:
+        """Publish at most *limit* runs. Returns how many could be and were sent.
+
+        One process at a time does this for a queue: two would let through twice as many, which the claims
+        would only send back.
+        """
+        parameters = {
+            "queue": self._queue, "after": self._after, "gates": _GATES, "each": limit, "limit": limit,
+        }  # fmt: skip
+        with transaction.atomic():
+            if not _try_lock(f"gated:{self._queue}"):
+                return 0, 0
+            rows = _rows("due_gated.sql", parameters)
+            last, more = rows[0][-2:]
+            self._after = last if more else ""
+            wakeups = [_wakeup(row[:-2]) for row in rows if row[0] is not None]
+            due, sent = len(wakeups), _publish(wakeups, reason="due")
+        return due, sent
+
+
+def _try_lock(name: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+        return bool(cursor.fetchone()[0])
 
 
 def publish_lost(*, queue: str, before: Any, limit: int = _BATCH) -> int:
@@ -49,18 +91,20 @@ def publish_lost(*, queue: str, before: Any, limit: int = _BATCH) -> int:
     Only right when the queue is known to hold no messages for them.
     """
     with transaction.atomic():
-        return _publish(
-            _locked("lost.sql", {"queue": queue, "before": before, "limit": limit}), reason="lost"
-        )
+        rows = _rows("lost.sql", {"queue": queue, "before": before, "limit": limit})
+        return _publish([_wakeup(row) for row in rows], reason="lost")
 
 
-def _locked(statement: str, parameters: dict[str, Any]) -> list[Wakeup]:
+def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql(__package__, statement), parameters)
-        return [
-            Wakeup(run_id=uuid.UUID(str(id_)), task=task, queue=queue, group_key=group_key)
-            for id_, task, queue, group_key in cursor.fetchall()
-        ]
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def _wakeup(row: Sequence[Any]) -> Wakeup:
+    id_, task, queue, group_key, version, _ = row
+    return Wakeup(run_id=uuid.UUID(str(id_)), task=task, queue=queue, group_key=group_key, version=version)
 
 
 def _publish(wakeups: Sequence[Wakeup], *, reason: str) -> int:
@@ -84,7 +128,13 @@ def publish_dead_letters(*, limit: int = _BATCH) -> tuple[int, int]:
         runs = TaskRun.objects.filter(dead_letter_due=True).select_for_update(skip_locked=True)[:limit]
         for run in runs:
             error = run.error or {}
-            wakeup = Wakeup(run_id=run.pk, task=run.task, queue=run.queue)
+            wakeup = Wakeup(
+                run_id=run.pk,
+                task=run.task,
+                queue=run.queue,
+                group_key=run.group_key,
+                version=run.version,
+            )
             if not publishing.send_dead_letter(wakeup, f"{error.get('type')}: {error.get('message')}"):
                 break
             sent.append(run.pk)
@@ -170,6 +220,7 @@ class Relay:
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._lost = LostMessages()
+        self._gated = {queue: GatedRuns(queue) for queue in conf.queues()}
         self._pauses = _Pauses()
         self._listener: psycopg.Connection[Any] | None = None
         self._next_look = 0.0
@@ -208,11 +259,15 @@ class Relay:
         """
         busy = False
         for queue in filter(self._pauses.over, conf.queues()):
-            busy = self._note(queue, *publish_due(queue=queue)) or busy
+            due, sent = publish_due(queue=queue)
+            let_through, sent_too = self._gated[queue].publish()
+            busy = self._note(queue, due + let_through, sent + sent_too) or busy
         if self._pauses.over(_DEAD_LETTERS):
             busy = self._note(_DEAD_LETTERS, *publish_dead_letters()) or busy
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + max(conf.lost_after() / 2, conf.relay_poll())
+            while claims.expire():
+                pass
             self._lost.look()
         return busy
 
@@ -223,7 +278,7 @@ class Relay:
             queues.ensure()
         else:
             self._pauses.end(queue)
-        return sent == _BATCH
+        return sent >= _BATCH
 
     def _listen(self) -> None:
         """A connection of its own for LISTEN: psycopg wakes it the moment a request commits."""
@@ -252,9 +307,6 @@ class Relay:
 
 def _seconds_until_due() -> float:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT extract(epoch FROM min(due_at) - clock_timestamp())"
-            " FROM tasks_taskrun WHERE state = 'scheduled'"
-        )
+        cursor.execute(sql(__package__, "next_due.sql"))
         seconds = cursor.fetchone()[0]
     return float("inf") if seconds is None else float(seconds)

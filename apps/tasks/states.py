@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
-from apps.events.registry import EventType, register
+from apps.events.registry import EventType, register, upcast
 
 
 class State(models.TextChoices):
@@ -28,11 +30,14 @@ TRANSITIONS: dict[str, tuple[tuple[State | None, ...], State]] = {
     "task.published": ((State.SCHEDULED, State.QUEUED), State.QUEUED),
     # From scheduled when the relay died between sending and recording it.
     "task.started": ((State.SCHEDULED, State.QUEUED), State.RUNNING),
+    # The message is used up: the relay sends another when the run may start.
+    "task.deferred": ((State.QUEUED,), State.SCHEDULED),
+    "task.handed_back": ((State.RUNNING,), State.SCHEDULED),
     "task.succeeded": ((State.RUNNING,), State.SUCCEEDED),
     "task.attempt_failed": ((State.RUNNING,), State.SCHEDULED),
     "task.orphaned": ((State.RUNNING,), State.SCHEDULED),
-    # Follows attempt_failed or orphaned in the same transaction.
-    "task.dead_lettered": ((State.SCHEDULED,), State.DEAD),
+    # Follows attempt_failed or orphaned in the same transaction; or nobody could even claim the run.
+    "task.dead_lettered": ((State.SCHEDULED, State.QUEUED), State.DEAD),
     "task.redriven": ((State.DEAD, State.CANCELLED), State.SCHEDULED),
     "task.cancel_requested": ((State.RUNNING,), State.RUNNING),
     "task.cancelled": ((State.SCHEDULED, State.QUEUED, State.RUNNING), State.CANCELLED),
@@ -53,8 +58,24 @@ for _event in (
                 "priority",
                 "group_key",
                 "unique_key",
+                "unique_while_active",
+                "seq",
+                "args_version",
+                "backoff",
+                "expires_at",
+                "order_key",
+                "concurrency_key",
+                "concurrency_limit",
+                "rate_key",
+                "rate_limit",
+                "rate_period",
+                "rate_cost",
+                "batch_id",
+                "batch_index",
+                "continuation",
             }
         ),
+        version=2,
     ),
     EventType(
         name="task.published",
@@ -65,6 +86,16 @@ for _event in (
         name="task.started",
         meaning="A worker claimed the run.",
         fields=frozenset({"attempt", "fence", "worker"}),
+    ),
+    EventType(
+        name="task.deferred",
+        meaning="A worker had a message for the run, but a key of the run held it back.",
+        fields=frozenset({"reason", "due_at"}),
+    ),
+    EventType(
+        name="task.handed_back",
+        meaning="The worker gave the run back unfinished; the attempt does not count.",
+        fields=frozenset({"attempt", "worker", "reason", "due_at"}),
     ),
     EventType(
         name="task.succeeded",
@@ -95,6 +126,40 @@ for _event in (
         name="task.cancel_requested",
         meaning="Somebody asked to cancel the run while it was running.",
     ),
-    EventType(name="task.cancelled", meaning="The run ended on request."),
+    EventType(
+        name="task.cancelled",
+        meaning="The run ended on request, or because it was not started before it expired.",
+        fields=frozenset({"reason"}),
+        version=2,
+    ),
 ):
     register(_event)
+
+
+@upcast("task.requested", from_version=1)
+def _requests_without_keys(data: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew no keys but the unique one, which was taken while its run was active."""
+    return {
+        **data,
+        "unique_while_active": data["unique_key"] is not None,
+        "seq": 0,
+        "args_version": 1,
+        "backoff": None,
+        "expires_at": None,
+        "order_key": "",
+        "concurrency_key": "",
+        "concurrency_limit": 0,
+        "rate_key": "",
+        "rate_limit": 0,
+        "rate_period": 0,
+        "rate_cost": 0,
+        "batch_id": None,
+        "batch_index": None,
+        "continuation": None,
+    }
+
+
+@upcast("task.cancelled", from_version=1)
+def _cancelled_on_request(data: dict[str, Any]) -> dict[str, Any]:
+    """In version 1 a run was cancelled on request only."""
+    return {**data, "reason": "request"}

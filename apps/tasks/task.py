@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
@@ -15,12 +15,53 @@ from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from apps.core.ids import uuid7
-from apps.tasks import conf
 from apps.tasks.backoff import Backoff
-from apps.tasks.states import State
+from apps.tasks.errors import IncompatibleArguments
+from apps.tasks.newrun import NewRun, Unique
+from apps.tasks.rates import Rate
+from apps.tasks.states import ACTIVE, State
+
+if TYPE_CHECKING:
+    from apps.tasks.claims import Claim
 
 #: Options that Celery itself passes along and that mean nothing here.
 _IGNORED_OPTIONS = frozenset({"producer", "connection", "router", "publisher", "ignore_result"})
+
+#: Makes arguments (positional, named) of the next version from those of one version.
+Upgrade = Callable[[list[Any], dict[str, Any]], tuple[list[Any], dict[str, Any]]]
+
+
+def _aware(name: str, moment: datetime | None) -> datetime | None:
+    if moment is not None and timezone.is_naive(moment):
+        raise ValueError(f"{name} must be an aware time, {moment!r} is not")
+    return moment.astimezone(UTC) if moment else None
+
+
+def _seconds(span: timedelta | float) -> float:
+    return span.total_seconds() if isinstance(span, timedelta) else float(span)
+
+
+def _expiry(expires: datetime | timedelta | float | None) -> datetime | float | None:
+    """An aware time, or seconds from the request."""
+    if expires is None or isinstance(expires, datetime):
+        return _aware("expires", expires)
+    if _seconds(expires) <= 0:
+        raise ValueError("expires must lie in the future")
+    return _seconds(expires)
+
+
+def _unique(
+    key: str | None, period: timedelta | float | None, states: Iterable[State] | None
+) -> Unique | None:
+    if key is None:
+        if period is not None or states is not None:
+            raise ValueError("unique_for and unique_states need a unique_key")
+        return None
+    return Unique(
+        key=key,
+        states=ACTIVE if states is None else tuple(State(state) for state in states),
+        period=None if period is None else timedelta(seconds=_seconds(period)),
+    )
 
 
 class DurableTask(Task):  # type: ignore[type-arg]
@@ -41,6 +82,16 @@ class DurableTask(Task):  # type: ignore[type-arg]
     backoff: Backoff = Backoff()
     #: Whether the handler runs in one transaction together with the record of its success.
     atomic: bool = True
+    #: The version of the handler's signature: to be raised when recorded arguments would not fit any more.
+    args_version: int = 1
+    #: Version -> what makes arguments of the next version from arguments of that one.
+    upgrades: Mapping[int, Upgrade] = {}
+    #: Runs with the same key: at most so many at a time, across all workers.
+    concurrency_key: str = ""
+    concurrency_limit: int = 0
+    #: Runs with the same key start no more often than this (``1200/m``).
+    rate_key: str = ""
+    rate: Rate | str | None = None
 
     acks_late = True
     reject_on_worker_lost = True
@@ -69,44 +120,145 @@ class DurableTask(Task):  # type: ignore[type-arg]
         group_key: str = "",
         unique_key: str | None = None,
         max_attempts: int | None = None,
+        backoff: Backoff | None = None,
+        expires: datetime | timedelta | float | None = None,
+        unique_for: timedelta | float | None = None,
+        unique_states: Iterable[State] | None = None,
+        concurrency_key: str | None = None,
+        concurrency_limit: int | None = None,
+        rate_key: str | None = None,
+        rate: Rate | str | None = None,
+        rate_cost: int = 1,
         **options: Any,
     ) -> AsyncResult[Any]:
         """Request a run, in the caller's transaction if there is one.
 
         run_at, eta: not before this aware time. countdown: not before so many seconds from now.
-        unique_key: while a run with this key has not ended, that run is returned instead.
+        expires: no attempt starts after this time (or so many seconds from now); the run is cancelled.
+        priority: of runs of a queue that are due, the higher is published first.
+        group_key: the SQS message group. On a FIFO queue (``*.fifo``) runs of a group start one at a time,
+        in the order of their requests; on others it is the group of SQS's fair queues.
+        unique_key: while a run with this key has not ended, that run is returned instead. unique_for:
+        only runs requested so long ago at most count. unique_states: only runs in these states count.
+        concurrency_key, concurrency_limit: at most so many runs of the key at a time, across all workers.
+        rate_key, rate, rate_cost: starts of the key cost no more than the rate allows, in any window of it.
         task_id: a UUID; a run that has it already is returned instead.
 
-        Raises `TypeError` for arguments that the handler does not take or that are not JSON, and for
-        options that durable tasks do not have.
+        Raises `TypeError` for arguments that the handler does not take or that are not JSON, for options
+        that durable tasks do not have, and for values of options that cannot work.
         """
-        from apps.tasks import services
+        from apps.tasks.requests import request
 
         unknown = options.keys() - _IGNORED_OPTIONS
         if unknown:
             raise TypeError(f"{self.name}: durable tasks take no option {', '.join(sorted(unknown))}")
-        if max_attempts is not None and max_attempts < 1:
-            raise TypeError(f"{self.name}: max_attempts must be at least 1, not {max_attempts}")
-        if (queue or self.default_queue) not in conf.queues():
-            raise TypeError(f"{self.name}: there is no queue {queue or self.default_queue!r}")
+        try:
+            run = self.new_run(
+                args,
+                kwargs,
+                id=uuid.UUID(task_id) if task_id else uuid7(),
+                run_at=run_at or eta,
+                countdown=countdown,
+                queue=queue,
+                priority=priority,
+                group_key=group_key,
+                unique=_unique(unique_key, unique_for, unique_states),
+                max_attempts=max_attempts,
+                backoff=backoff,
+                expires=expires,
+                concurrency_key=concurrency_key,
+                concurrency_limit=concurrency_limit,
+                rate_key=rate_key,
+                rate=rate,
+                rate_cost=rate_cost,
+            )
+        except ValueError as exc:
+            raise TypeError(f"{self.name}: {exc}") from None
+        return self.AsyncResult(str(request(run).run_id))
+
+    def new_run(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        id: uuid.UUID | None = None,  # noqa: A002 (the field's name)
+        run_at: datetime | None = None,
+        countdown: float | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        group_key: str = "",
+        unique: Unique | None = None,
+        max_attempts: int | None = None,
+        backoff: Backoff | None = None,
+        expires: datetime | timedelta | float | None = None,
+        concurrency_key: str | None = None,
+        concurrency_limit: int | None = None,
+        rate_key: str | None = None,
+        rate: Rate | str | None = None,
+        rate_cost: int = 1,
+        **others: Any,
+    ) -> NewRun:
+        """What `apply_async` requests, not requested yet; *others* are further fields of `NewRun`.
+
+        Raises `TypeError` for arguments that cannot be recorded, `ValueError` for options that cannot work.
+        """
         arguments, keywords = self._json_arguments(args or (), kwargs or {})
-        moment = run_at or eta
-        if moment is not None and timezone.is_naive(moment):
-            raise TypeError(f"{self.name}: run_at must be an aware time, {moment!r} is not")
-        run_id = services.request(
-            run_id=uuid.UUID(task_id) if task_id else uuid7(),
+        concurrency_key = self.concurrency_key if concurrency_key is None else concurrency_key
+        limit = self.concurrency_limit if concurrency_limit is None else concurrency_limit
+        rate_key = self.rate_key if rate_key is None else rate_key
+        rate = self.rate if rate is None else rate
+        run = NewRun(
+            id=id or uuid7(),
             task=self.name,
             queue=queue or self.default_queue,
             args=arguments,
             kwargs=keywords,
+            args_version=self.args_version,
             max_attempts=self.max_attempts if max_attempts is None else max_attempts,
-            run_at=moment.astimezone(UTC) if moment else None,
+            backoff=backoff,
+            run_at=_aware("run_at", run_at),
             countdown=countdown or 0.0,
-            priority=priority or 0,
+            expires=_expiry(self.expires if expires is None else expires),
+            priority=(self.priority or 0) if priority is None else priority,
             group_key=group_key,
-            unique_key=unique_key,
+            unique=unique,
+            concurrency_key=concurrency_key,
+            concurrency_limit=limit if concurrency_key else 0,
+            rate_key=rate_key,
+            rate=(Rate.parse(rate) if isinstance(rate, str) else rate) if rate_key else None,
+            rate_cost=rate_cost,
+            **others,
         )
-        return self.AsyncResult(str(run_id))
+        run.check()
+        return run
+
+    def arguments_of(self, claimed: Claim) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments of a run, brought to the present version of the handler's signature.
+
+        Raises `IncompatibleArguments` where no upgrade leads to it, or the handler does not take them.
+        """
+        args, kwargs, version = claimed.args, claimed.kwargs, claimed.args_version
+        while version < self.args_version:
+            step = self.upgrades.get(version)
+            if step is None:
+                raise IncompatibleArguments(
+                    f"the arguments were recorded at version {claimed.args_version} and {self.name} is at"
+                    f" {self.args_version}: no upgrade from {version} is known"
+                )
+            args, kwargs = step(list(args), dict(kwargs))
+            version += 1
+        if version > self.args_version:
+            raise IncompatibleArguments(
+                f"the arguments were recorded at version {version}, and no worker has come that knows more"
+                f" of {self.name} than {self.args_version}"
+            )
+        try:
+            self.__header__(*args, **kwargs)  # type: ignore[attr-defined]
+        except TypeError as exc:
+            raise IncompatibleArguments(
+                f"{self.name} does not take these arguments: {exc}; give it an args_version and an upgrade"
+            ) from None
+        return args, kwargs
 
     def _json_arguments(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -136,9 +288,7 @@ class DurableTask(Task):  # type: ignore[type-arg]
             outcome = attempt(
                 run_id=run_id,
                 worker=identity(self.request.hostname),
-                handler=self.run,
-                atomic=self.atomic,
-                backoff=self.backoff,
+                task=self,
             )
             if outcome.state is None and not TaskRun.objects.filter(pk=run_id).exists():
                 raise Reject(f"{self.name}: run {run_id} was never requested", requeue=False)

@@ -38,8 +38,6 @@ def _run_pending(limit: int) -> list[uuid.UUID]:
         task = current_app.tasks.get(run.task)
         if not isinstance(task, DurableTask):
             raise LookupError(f"no durable task {run.task!r} is registered")
-        attempt(
-            run_id=run.pk, worker="run_pending", handler=task.run, atomic=task.atomic, backoff=task.backoff
-        )
+        attempt(run_id=run.pk, worker="run_pending", task=task)
         done.append(run.pk)
     raise RuntimeError(f"runs are still due after {limit} attempts")

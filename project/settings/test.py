@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from kombu import Queue
+
 from .base import *  # noqa: F403
-from .base import CELERY_BROKER_TRANSPORT_OPTIONS, INSTALLED_APPS, env
+from .base import CELERY_BROKER_TRANSPORT_OPTIONS, INSTALLED_APPS, TASKS_QUEUES, env
 
 SECRET_KEY = env.str("SECRET_KEY", default="tests")
 INSTALLED_APPS = [*INSTALLED_APPS, "apps.stack", "tests.workload"]
 ALLOWED_HOSTS = ["*"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+TASKS_QUEUES = [*TASKS_QUEUES, "ordered.fifo"]
+CELERY_TASK_QUEUES = [Queue(name) for name in TASKS_QUEUES]
 
 # A killed worker's prefetched messages come back soon.
 SQS_VISIBILITY_TIMEOUT = env.int("SQS_VISIBILITY_TIMEOUT", default=10)

@@ -32,7 +32,7 @@ class History:
     def step(self) -> None:
         operations = (
             self.request, self.publish, self.claim, self.claim, self.succeed, self.fail, self.fail,
-            self.expire, self.cancel, self.end_cancelled, self.redrive,
+            self.lose, self.cancel, self.end_cancelled, self.redrive, self.hand_back, self.expire,
         )  # fmt: skip
         self.random.choice(operations)()
 
@@ -44,7 +44,19 @@ class History:
 
     def request(self) -> None:
         if len(self.runs) < 4:
-            result = work.note.apply_async(args=["x"], max_attempts=self.random.choice([1, 2, 5]))
+            result = work.note.apply_async(
+                args=["x"],
+                max_attempts=self.random.choice([1, 2, 5]),
+                **self.random.choice(
+                    [
+                        {},
+                        {"expires": 0.05},
+                        {"concurrency_key": "c", "concurrency_limit": 1},
+                        {"rate_key": "r", "rate": "2/h"},
+                        {"queue": "ordered.fifo", "group_key": "g"},
+                    ]
+                ),
+            )
             self.runs.append(uuid.UUID(result.id))
 
     def publish(self) -> None:
@@ -68,7 +80,13 @@ class History:
         if claimed := self.any_claim():
             claims.fail(claimed, RuntimeError("x"), retry=self.random.random() < 0.8)
 
+    def hand_back(self) -> None:
+        claims.hand_back(run_ids=[self.any_run()], worker=self.random.choice("abc"), reason="stopping")
+
     def expire(self) -> None:
+        claims.expire()
+
+    def lose(self) -> None:
         TaskRun.objects.filter(pk=self.any_run(), state=State.RUNNING).update(lease_until="2000-01-01T00:00Z")
         claims.reconcile()
 

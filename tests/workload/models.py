@@ -21,3 +21,14 @@ class Start(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Span(models.Model):
+    """One row is the time that one handler took."""
+
+    name = models.TextField()
+    start = models.DateTimeField()
+    end = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

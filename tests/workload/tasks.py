@@ -6,9 +6,10 @@ from typing import Any
 
 from celery import shared_task
 from django.db import connection, transaction
+from django.utils import timezone
 
 from apps.tasks import Backoff, DurableTask, PermanentError, RetryLater, current_run
-from tests.workload.models import Effect, Start
+from tests.workload.models import Effect, Span, Start
 
 SOON = Backoff(base=0.05, factor=1.0, maximum=0.05)
 
@@ -97,3 +98,25 @@ def broken_transaction() -> None:
     """Leave the transaction in a failed state."""
     with transaction.atomic():
         Effect.objects.create(name=None, attempt=1)  # type: ignore[misc]
+
+
+@shared_task(base=DurableTask, name="workload.spanning")
+def spanning(name: str, seconds: float) -> None:
+    """Take a while, and say from when to when."""
+    start = timezone.now()
+    time.sleep(seconds)
+    Span.objects.create(name=name, start=start, end=timezone.now())
+
+
+@shared_task(
+    base=DurableTask,
+    name="workload.renamed",
+    args_version=3,
+    upgrades={
+        1: lambda args, kwargs: ([*args, kwargs.pop("title")], kwargs),
+        2: lambda args, kwargs: ([], {"name": args[0]}),
+    },
+)
+def renamed(name: str = "") -> None:
+    """A handler whose argument was called title, then had no name, and is called name now."""
+    _effect(name)

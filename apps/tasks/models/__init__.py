@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.tasks.models.rate import RateHit
 from apps.tasks.models.run import TaskRun
 
-__all__ = ["TaskRun"]
+__all__ = ["RateHit", "TaskRun"]

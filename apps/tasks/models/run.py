@@ -29,6 +29,28 @@ class TaskRun(models.Model):
     priority = models.SmallIntegerField(default=0, help_text="Higher is published first.")
     group_key = models.TextField(default="", blank=True, help_text="The SQS message group.")
     unique_key = models.TextField(null=True, blank=True)  # noqa: DJ001 (null: not unique)
+    unique_while_active = models.BooleanField(
+        default=False, help_text="No other run may have the unique key until this one has ended."
+    )
+    seq = models.BigIntegerField(default=0, help_text="The order of requests.")
+    args_version = models.SmallIntegerField(default=1, help_text="The version of the handler's signature.")
+    backoff = models.JSONField(null=True, help_text="base, factor, maximum; null: the task's own.")
+    expires_at = models.DateTimeField(null=True, help_text="No attempt starts from then on.")
+    order_key = models.TextField(
+        default="", blank=True, help_text="Runs of one order key start one at a time, in order of request."
+    )
+    concurrency_key = models.TextField(default="", blank=True)
+    concurrency_limit = models.IntegerField(default=0, help_text="Of runs of the key at a time.")
+    rate_key = models.TextField(default="", blank=True)
+    rate_limit = models.IntegerField(default=0, help_text="Of costs of starts of the key in a period.")
+    rate_period = models.FloatField(default=0, help_text="Seconds.")
+    rate_cost = models.IntegerField(default=0, help_text="What a start of this run costs.")
+    gate = models.TextField(
+        default="", blank=True, help_text="The first of these keys. With one, a run is published as it opens."
+    )
+    batch_id = models.UUIDField(null=True, blank=True)
+    batch_index = models.IntegerField(null=True)
+    continuation = models.JSONField(null=True, help_text="What follows the run's end: Celery signatures.")
     attempt = models.IntegerField(default=0, help_text="Attempts started since the request or redrive.")
     max_attempts = models.IntegerField()
     fence = models.BigIntegerField(default=0, help_text="Counts claims; only the last claimant may finish.")
@@ -46,6 +68,7 @@ class TaskRun(models.Model):
     lease_until = models.DateTimeField(null=True, help_text="The claim holds until then unless renewed.")
     progress = models.JSONField(null=True, help_text="done, total, message; from the handler.")
     dead_letter_due = models.BooleanField(default=False, help_text="Still to be sent to the SQS DLQ.")
+    alert_due = models.BooleanField(default=False, help_text="Operators were not told yet that it is dead.")
 
     class Meta:
         db_table = "tasks_taskrun"
@@ -56,15 +79,63 @@ class TaskRun(models.Model):
             models.UniqueConstraint(
                 name="tasks_taskrun_unique_key",
                 fields=["unique_key"],
-                condition=Q(state__in=states.ACTIVE),
+                condition=Q(state__in=states.ACTIVE, unique_while_active=True),
+            ),
+            models.CheckConstraint(
+                name="tasks_taskrun_concurrency_limit",
+                condition=Q(concurrency_key="") | Q(concurrency_limit__gte=1),
+            ),
+            models.CheckConstraint(
+                name="tasks_taskrun_rate_limit",
+                condition=Q(rate_key="")
+                | Q(rate_limit__gte=models.F("rate_cost"), rate_cost__gte=1, rate_period__gt=0),
             ),
         ]
         indexes = [
             models.Index(
                 fields=["queue", "-priority", "due_at"],
                 name="tasks_taskrun_due",
-                condition=Q(state="scheduled"),
+                condition=Q(state="scheduled", gate=""),
             ),
+            models.Index(
+                fields=["queue", "gate", "-priority", "seq"],
+                name="tasks_taskrun_gated",
+                condition=Q(state="scheduled") & ~Q(gate=""),
+            ),
+            models.Index(fields=["due_at"], name="tasks_taskrun_next", condition=Q(state="scheduled")),
+            models.Index(
+                fields=["order_key", "seq"],
+                name="tasks_taskrun_order",
+                condition=Q(state__in=states.ACTIVE) & ~Q(order_key=""),
+            ),
+            models.Index(
+                fields=["concurrency_key", "state"],
+                name="tasks_taskrun_concurrency",
+                condition=Q(state__in=(states.State.QUEUED, states.State.RUNNING)) & ~Q(concurrency_key=""),
+            ),
+            models.Index(
+                fields=["rate_key"],
+                name="tasks_taskrun_rate",
+                condition=Q(state="queued") & ~Q(rate_key=""),
+            ),
+            models.Index(
+                fields=["expires_at"],
+                name="tasks_taskrun_expires",
+                condition=Q(
+                    state__in=(states.State.SCHEDULED, states.State.QUEUED), expires_at__isnull=False
+                ),
+            ),
+            models.Index(
+                fields=["unique_key", "seq"],
+                name="tasks_taskrun_unique_lookup",
+                condition=Q(unique_key__isnull=False),
+            ),
+            models.Index(
+                fields=["batch_id", "state"],
+                name="tasks_taskrun_batch",
+                condition=Q(batch_id__isnull=False),
+            ),
+            models.Index(fields=["id"], name="tasks_taskrun_alert", condition=Q(alert_due=True)),
             models.Index(
                 fields=["queue", "published_at"], name="tasks_taskrun_queued", condition=Q(state="queued")
             ),

@@ -8,13 +8,18 @@ run AS (
         finished_at = CASE WHEN state = 'running' THEN finished_at ELSE now END
     FROM moment
     WHERE id = %(id)s AND (state IN ('scheduled', 'queued') OR state = 'running' AND NOT cancel_requested)
-    RETURNING id, state, version, now
+    RETURNING id, state, version, gate, batch_id, now
 ),
 event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
     SELECT 'task:' || id, version,
            CASE state WHEN 'running' THEN 'task.cancel_requested' ELSE 'task.cancelled' END,
-           1, '{}'::jsonb, %(meta)s::jsonb, now
+           CASE state WHEN 'running' THEN 1 ELSE 2 END,
+           CASE state WHEN 'running' THEN '{}'::jsonb ELSE '{"reason": "request"}'::jsonb END,
+           %(meta)s::jsonb, now
     FROM run
 )
-SELECT state FROM run
+SELECT state, batch_id,
+       CASE WHEN state = 'running' THEN pg_notify('tasks_cancel', id::text)
+            WHEN gate <> '' THEN pg_notify('tasks_due', '') END
+FROM run

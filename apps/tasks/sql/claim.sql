@@ -1,4 +1,5 @@
--- Claim a run that is due. No row: a duplicate, an ended run, or one whose next attempt is not due.
+-- Claim a run that is due and that no key holds back. No row: a duplicate, an ended run, one whose next
+-- attempt is not due, one that expired, or one with a gate (claim_gated.sql).
 WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
 run AS (
     UPDATE tasks_taskrun
@@ -6,7 +7,8 @@ run AS (
         started_at = now, lease_until = now + %(lease)s * interval '1 second',
         worker = %(worker)s, progress = NULL
     FROM moment
-    WHERE id = %(id)s AND state IN ('scheduled', 'queued') AND due_at <= now
+    WHERE id = %(id)s AND state IN ('scheduled', 'queued') AND due_at <= now AND gate = ''
+      AND (expires_at IS NULL OR expires_at > now)
     RETURNING tasks_taskrun.*
 ),
 event AS (
@@ -16,4 +18,6 @@ event AS (
            %(meta)s::jsonb, started_at
     FROM run
 )
-SELECT id, task, args, kwargs, attempt, max_attempts, fence, meta FROM run
+SELECT id, task, args, kwargs, args_version, attempt, max_attempts, fence, meta, backoff, batch_id,
+       continuation
+FROM run

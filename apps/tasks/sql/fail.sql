@@ -15,6 +15,7 @@ run AS (
                       THEN now + %(delay)s * interval '1 second' ELSE due_at END,
         finished_at = CASE WHEN c.again AND NOT c.cancel_requested THEN NULL ELSE now END,
         dead_letter_due = NOT c.again AND NOT c.cancel_requested,
+        alert_due = NOT c.again AND NOT c.cancel_requested,
         lease_until = NULL,
         error = %(error)s::jsonb
     FROM claim AS c, moment
@@ -33,8 +34,9 @@ failed AS (
 ended AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
     SELECT 'task:' || id, version,
-           CASE state WHEN 'dead' THEN 'task.dead_lettered' ELSE 'task.cancelled' END, 1,
-           CASE state WHEN 'dead' THEN jsonb_build_object('reason', %(reason)s::text) ELSE '{}'::jsonb END,
+           CASE state WHEN 'dead' THEN 'task.dead_lettered' ELSE 'task.cancelled' END,
+           CASE state WHEN 'dead' THEN 1 ELSE 2 END,
+           jsonb_build_object('reason', CASE state WHEN 'dead' THEN %(reason)s::text ELSE 'request' END),
            %(meta)s::jsonb, now
     FROM run
     WHERE state <> 'scheduled'

@@ -16,6 +16,7 @@ run AS (
         due_at = CASE WHEN e.again AND NOT e.cancel_requested THEN now ELSE due_at END,
         finished_at = CASE WHEN e.again AND NOT e.cancel_requested THEN NULL ELSE now END,
         dead_letter_due = NOT e.again AND NOT e.cancel_requested,
+        alert_due = NOT e.again AND NOT e.cancel_requested,
         lease_until = NULL,
         error = jsonb_build_object(
             'type', 'Orphaned',
@@ -24,7 +25,7 @@ run AS (
         )
     FROM expired AS e, moment
     WHERE t.id = e.id
-    RETURNING t.id, t.task, t.state, t.version, t.attempt, t.worker, t.due_at, t.error, now
+    RETURNING t.id, t.task, t.state, t.version, t.attempt, t.worker, t.due_at, t.error, t.batch_id, now
 ),
 orphaned AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
@@ -38,11 +39,13 @@ orphaned AS (
 ended AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
     SELECT 'task:' || id, version,
-           CASE state WHEN 'dead' THEN 'task.dead_lettered' ELSE 'task.cancelled' END, 1,
-           CASE state WHEN 'dead'
-                THEN jsonb_build_object('reason', 'orphaned in its last attempt') ELSE '{}'::jsonb END,
+           CASE state WHEN 'dead' THEN 'task.dead_lettered' ELSE 'task.cancelled' END,
+           CASE state WHEN 'dead' THEN 1 ELSE 2 END,
+           jsonb_build_object(
+               'reason', CASE state WHEN 'dead' THEN 'orphaned in its last attempt' ELSE 'request' END
+           ),
            %(meta)s::jsonb, now
     FROM run
     WHERE state <> 'scheduled'
 )
-SELECT id, task, state, worker, attempt, pg_notify('tasks_due', '') FROM run
+SELECT id, task, state, worker, attempt, batch_id, pg_notify('tasks_due', '') FROM run

@@ -3,7 +3,7 @@ WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
 run AS (
     UPDATE tasks_taskrun
     SET state = 'scheduled', version = version + 1, attempt = 0, due_at = now, finished_at = NULL,
-        cancel_requested = false, dead_letter_due = false
+        cancel_requested = false, dead_letter_due = false, alert_due = false
     FROM moment
     WHERE id = %(id)s AND state IN ('dead', 'cancelled')
     RETURNING id, version, due_at, now
