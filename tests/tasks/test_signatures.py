@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from apps.events import projections
@@ -9,6 +11,7 @@ from apps.events.selectors import read_stream
 from apps.tasks import Backoff, claims, execution
 from apps.tasks.models import TaskRun
 from apps.tasks.projection import TaskRuns
+from apps.tasks.requests import request
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending
 from tests.workload import tasks as work
@@ -33,10 +36,6 @@ def recorded_at(version: int, *args, **kwargs) -> TaskRun:
     finally:
         task.args_version = now
     # What the old signature took, the new one need not take.
-    from dataclasses import replace
-
-    from apps.tasks.requests import request
-
     request(replace(run, args=list(args), kwargs=kwargs))
     return TaskRun.objects.get(pk=run.id)
 
@@ -54,7 +53,7 @@ def test_arguments_of_an_old_version_are_upgraded_step_by_step():
 
 
 def test_without_an_upgrade_the_run_is_dead_and_says_why(monkeypatch):
-    monkeypatch.setattr(type(work.renamed), "upgrades", {})
+    monkeypatch.setattr(work.renamed, "upgrades", {})
     run = recorded_at(1, title="a")
     run_pending()
     run.refresh_from_db()
