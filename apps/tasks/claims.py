@@ -17,6 +17,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 
 from apps.core import context
+from apps.core.database import execute
 from apps.core.resources import sql
 from apps.tasks import conf
 from apps.tasks.backoff import Backoff
@@ -81,9 +82,7 @@ def claim(*, run_id: uuid.UUID, worker: str) -> Claim | None:
     parameters: dict[str, Any] = {
         "id": run_id, "worker": worker, "lease": conf.lease(), "meta": _meta(),
     }  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute(sql(__package__, "claim.sql"), parameters)
-        row = cursor.fetchone()
+    row = execute(sql(__package__, "claim.sql"), parameters).fetchone()
     return _claim_of(row) if row is not None else _claim_with_keys(parameters)
 
 
@@ -171,13 +170,12 @@ def succeed(claimed: Claim, result: Any) -> None:
             f"the result is {len(encoded):,} characters of JSON, the limit is {conf.result_limit():,}:"
             " store it elsewhere and return where it is"
         )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            sql(__package__, "succeed.sql"),
-            {"id": claimed.run_id, "fence": claimed.fence, "result": encoded, "meta": _meta()},
-        )
-        if cursor.rowcount != 1:
-            raise Fenced(f"run {claimed.run_id} is no longer held by attempt {claimed.attempt}")
+    finished = execute(
+        sql(__package__, "succeed.sql"),
+        {"id": claimed.run_id, "fence": claimed.fence, "result": encoded, "meta": _meta()},
+    )
+    if finished.rowcount != 1:
+        raise Fenced(f"run {claimed.run_id} is no longer held by attempt {claimed.attempt}")
 
 
 def fail(claimed: Claim, exc: BaseException, *, retry: bool, delay: float = 0.0) -> State | None:

@@ -19,6 +19,7 @@ import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 
+from apps.core.database import execute
 from apps.core.resources import sql
 from apps.tasks import claims, conf, publishing, queues
 from apps.tasks.models import TaskRun
@@ -110,11 +111,10 @@ def _wakeup(row: Sequence[Any]) -> Wakeup:
 def _publish(wakeups: Sequence[Wakeup], *, reason: str) -> int:
     sent = publishing.send(wakeups)
     if sent:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                sql(__package__, "published.sql"),
-                {"ids": list(sent), "message_ids": list(sent.values()), "reason": reason, "meta": _META},
-            )
+        execute(
+            sql(__package__, "published.sql"),
+            {"ids": list(sent), "message_ids": list(sent.values()), "reason": reason, "meta": _META},
+        )
     return len(sent)
 
 

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from apps.core import context
+from apps.core.database import execute
 from apps.core.resources import sql
 from apps.tasks.models import TaskRun
 from apps.tasks.newrun import NewRun, Requested, Unique
@@ -66,9 +67,7 @@ def _insert(runs: Sequence[NewRun]) -> set[uuid.UUID]:
         "runs": json.dumps([run.as_row() for run in runs], cls=DjangoJSONEncoder),
         "meta": json.dumps(context.current().as_meta()),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(sql(__package__, "request.sql"), parameters)
-        return {uuid.UUID(str(row[0])) for row in cursor.fetchall()}
+    return {run_id for run_id, _ in execute(sql(__package__, "request.sql"), parameters)}
 
 
 def _holder(unique: Unique) -> uuid.UUID | None:

@@ -82,6 +82,8 @@ DATABASES = {
         "HOST": unquote(_database["HOST"]),
         "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=60),
         "CONN_HEALTH_CHECKS": True,
+        # Off behind a pooler that does not keep prepared statements apart (PgBouncer does since 1.21).
+        "OPTIONS": {"prepare_threshold": 5 if env.bool("DATABASE_PREPARE", default=True) else None},
     },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

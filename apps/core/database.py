@@ -1,0 +1,40 @@
+"""Running our own SQL so that the server plans it once and not every time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+#: Seconds after which the plans of a connection are made anew: a plan that was right for a small table may
+#: not be right for what has become of it meanwhile.
+_REPLAN_EVERY = 5.0
+
+
+def execute(statement: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
+    """Execute *statement* on Django's connection, as part of its transaction, as a prepared statement.
+
+    For short statements that find their rows by an index: planning these costs more than executing them.
+    Errors are Django's (`django.db.DatabaseError` and its kinds). Where ``DATABASE_PREPARE`` is off, the
+    statement is planned every time.
+    """
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    raw: psycopg.Connection[Any] = connection.connection
+    with connection.wrap_database_errors:
+        cursor = psycopg.Cursor(raw)
+        _replan(raw, cursor)
+        return cursor.execute(statement, parameters, prepare=True)
+
+
+def _replan(raw: psycopg.Connection[Any], cursor: psycopg.Cursor[Any]) -> None:
+    now = time.monotonic()
+    planned: float | None = getattr(raw, "_chandlery_planned", None)
+    if planned is None or now - planned > _REPLAN_EVERY:
+        if planned is not None and raw.prepare_threshold is not None:
+            cursor.execute("DISCARD PLANS", prepare=False)
+        raw._chandlery_planned = now  # type: ignore[attr-defined]
