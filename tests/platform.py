@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import pytest
@@ -23,6 +23,19 @@ class Platform:
     def __init__(self, stack: ExitStack, environ: dict[str, str]) -> None:
         self._stack = stack
         self.environ = environ
+
+    @classmethod
+    @contextmanager
+    def on(cls, database: str, sqs: str, prefix: str) -> Iterator[Platform]:
+        """Processes on a database and on queues, which end with the block."""
+        environ = {
+            "DATABASE_URL": database,
+            "SQS_ENDPOINT_URL": sqs,
+            "SQS_QUEUE_PREFIX": prefix,
+            "DJANGO_SETTINGS_MODULE": "project.settings.test",
+        }
+        with ExitStack() as stack:
+            yield cls(stack, environ)
 
     def relay(self) -> Relay:
         return self._launch(Relay(self.environ))
@@ -64,14 +77,8 @@ def wait_for_all(seconds: float = 60.0) -> None:
 @pytest.fixture
 def platform(committed: None, own_queues: str, settings: Any) -> Iterator[Platform]:
     """Processes on queues of their own: of the shared SQS server, or of `private_sqs` if asked for first."""
-    environ = {
-        "DATABASE_URL": database_url(),
-        "SQS_ENDPOINT_URL": settings.SQS_ENDPOINT_URL,
-        "SQS_QUEUE_PREFIX": own_queues,
-        "DJANGO_SETTINGS_MODULE": "project.settings.test",
-    }
-    with ExitStack() as stack:
-        yield Platform(stack, environ)
+    with Platform.on(database_url(), settings.SQS_ENDPOINT_URL, own_queues) as running:
+        yield running
 
 
 @pytest.fixture

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
 
-from apps.events import projections
 from apps.events.selectors import read_stream
 from apps.tasks import queues
 from apps.tasks.models import TaskRun
-from apps.tasks.projection import TaskRuns
 from apps.tasks.states import State
+from tests.faults.conftest import assert_each_once
 from tests.platform import wait_for_all
 from tests.support import wait_until
 from tests.workload import tasks as work
-from tests.workload.models import Effect, Start
-
-
-def assert_each_once(names: list[str]) -> None:
-    assert Counter(Effect.objects.values_list("name", flat=True)) == Counter(names)
-    ended = TaskRun.objects.filter(task__startswith="workload.")
-    assert set(ended.values_list("state", flat=True)) == {State.SUCCEEDED}
-    assert projections.check(TaskRuns()) == []
+from tests.workload.models import Start
 
 
 def test_a_worker_killed_in_the_middle_of_tasks(platform):
