@@ -34,10 +34,7 @@ class Chaos:
     def __init__(self, platform: Platform, sqs: BenchmarkSqs) -> None:
         self.random = random.Random(SEED)
         self.sqs = sqs
-        self.workers = [
-            platform.worker("default", "ordered.fifo", concurrency=2),
-            platform.worker("default", "ordered.fifo", concurrency=2),
-        ]
+        self.workers = [platform.worker("default", "ordered.fifo") for _ in range(2)]
         self.relays = [platform.relay(), platform.relay()]
         self.beat = platform.beat()
         platform.ready(*self.workers, *self.relays, self.beat)
