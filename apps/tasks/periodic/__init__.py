@@ -1,0 +1,1 @@
+"""Periodic tasks: entries, their schedules, and how beat turns ticks into runs."""
