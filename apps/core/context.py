@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 class Context:
     """Who acts and because of what. Empty strings mean "not known"."""
 
-    #: ``user:<id>``, ``system`` or ``task:<name>``.
+    #: ``user:<id>``, ``system``, ``task:<name>`` or ``beat:<entry>``.
     actor: str = ""
     #: The HTTP request that is being answered.
     request_id: str = ""
@@ -22,6 +22,8 @@ class Context:
     causation_id: str = ""
     #: The worker process that executes.
     worker: str = ""
+    #: The tick of a periodic task that is being requested (ISO 8601, UTC).
+    scheduled_for: str = ""
 
     def as_meta(self) -> dict[str, str]:
         """The known parts, as they are stored with events."""

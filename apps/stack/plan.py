@@ -108,7 +108,7 @@ class Plan:
         return [
             product.web(environ, self.web),
             product.worker(environ),
-            product.beat(environ, self.folders.data("beat")),
+            product.beat(environ),
             product.relay(environ),
         ]
 

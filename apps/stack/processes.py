@@ -42,7 +42,7 @@ class Beat(Running):
         self._environ = environ
 
     def _service(self) -> Service:
-        return product.beat(environment.inherited(**self._environ), self.folder)
+        return product.beat(environment.inherited(**self._environ))
 
 
 class Relay(Running):

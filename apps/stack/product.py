@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from apps.stack.child import Service
 from apps.stack.folders import CHECKOUT
@@ -50,13 +49,13 @@ def worker(environ: Environ, *, queues: Sequence[str] = (), concurrency: int = 2
     )
 
 
-def beat(environ: Environ, folder: Path) -> Service:
-    """Celery beat, which keeps its schedule's state in *folder*."""
+def beat(environ: Environ) -> Service:
+    """Celery beat, which keeps its state in the database."""
     return Service(
         name="beat",
         argv=(
             *(sys.executable, "-m", "celery", "-A", "project", "beat", "--loglevel", "INFO"),
-            *("--schedule", str(folder / "beat-schedule"), "--pidfile", ""),
+            *("--pidfile", ""),
         ),
         environ=environ,
         folder=CHECKOUT,

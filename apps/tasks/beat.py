@@ -1,53 +1,59 @@
-"""Celery beat with ticks that are unique, so that two beats do no harm."""
+"""Celery beat on the table of periodic entries: no schedule file, and any number of beats."""
 
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import Any
 
-from celery.beat import ScheduleEntry, Scheduler
-from celery.schedules import crontab
-from celery.schedules import schedule as interval
-from django.db import close_old_connections
+from celery.beat import Scheduler
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from apps.core import context
-from apps.core.ids import uuid7_of
+from apps.tasks.periodic import services, ticking
 
 logger = logging.getLogger(__name__)
 
-
-def tick_of(entry: ScheduleEntry, now: datetime) -> datetime:
-    """The scheduled time that *now* belongs to: the same in every beat that serves the entry.
-
-    Intervals count from the Unix epoch, crontab entries from the full minute.
-    """
-    seconds = 60.0
-    if isinstance(entry.schedule, interval) and not isinstance(entry.schedule, crontab):
-        seconds = entry.schedule.run_every.total_seconds()  # type: ignore[attr-defined]
-    return datetime.fromtimestamp(now.timestamp() // seconds * seconds, tz=UTC)
+#: Seconds between attempts while the database is away: doubled from the first to the last.
+_BACKOFF = (0.5, 15.0)
+_SHORTEST_SLEEP = 0.01
 
 
 class DurableScheduler(Scheduler):
-    """Requests a durable run for every tick; the run's id follows from entry and scheduled time.
+    """Requests a durable run for every tick of every entry, of the settings and of the admin alike.
 
-    A second beat that serves the same tick finds the run there already. Nothing is kept in a file:
-    the run of the last tick is the record of it.
+    All it knows is in the database, and is read anew before every tick: edits take effect within
+    `max_interval` seconds (Celery's option ``beat_max_loop_interval``). Outages of the database are
+    waited out.
     """
 
-    def apply_async(
-        self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **kwargs: Any
-    ) -> Any:
-        """Request the entry's run for the present tick."""
-        close_old_connections()
-        tick = tick_of(entry, datetime.now(UTC))
-        if advance:
-            self.reserve(entry)
-        task = self.app.tasks[str(entry.task)]
-        with context.bind(actor=f"beat:{entry.name}"):
-            return task.apply_async(
-                entry.args,
-                entry.kwargs,
-                task_id=str(uuid7_of(tick, f"beat:{entry.name}")),
-                **(entry.options or {}),
-            )
+    max_interval = 1.0  # type: ignore[assignment]
+
+    _synced = False
+    _pause = _BACKOFF[0]
+
+    def setup_schedule(self) -> None:
+        """Nothing: the settings are read with the first tick, when the database may be away."""
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Request what is due; returns the seconds until there may be more."""
+        try:
+            close_old_connections()
+            if not self._synced:
+                services.sync(
+                    entries=self.app.conf.beat_schedule, timezone=str(self.app.conf.timezone or "UTC")
+                )
+                self._synced = True
+            ticking.serve_due()
+            wait = ticking.seconds_until_due()
+        except (DatabaseError, InterfaceError) as exc:
+            pause, self._pause = self._pause, min(self._pause * 2, _BACKOFF[1])
+            logger.warning("beat: %s: %s; next attempt in %.1f s", type(exc).__name__, exc, pause)
+            connection.close()
+            return pause
+        self._pause = _BACKOFF[0]
+        longest = float(self.max_interval)
+        return longest if wait is None else min(max(wait, _SHORTEST_SLEEP), longest)
+
+    @property
+    def info(self) -> str:
+        """What `celery beat` prints of it when it starts."""
+        return "    . entries -> the table of periodic tasks, filled from CELERY_BEAT_SCHEDULE"

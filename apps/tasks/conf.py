@@ -25,6 +25,11 @@ def result_limit() -> int:
     return int(settings.TASKS_RESULT_LIMIT)
 
 
+def misfire_limit() -> int:
+    """How many runs beat requests for one entry at a time; of more ticks, the oldest are left out."""
+    return int(settings.TASKS_MISFIRE_LIMIT)
+
+
 def queues() -> list[str]:
     """The logical names of all queues."""
     return list(settings.TASKS_QUEUES)

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connections, transaction
@@ -81,6 +82,12 @@ class Run:
     def idempotency_key(self) -> str:
         """The same in every attempt, and no other run's: to be passed on to external services."""
         return str(self._claim.run_id) if self._claim else ""
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The tick that a run of a periodic task stands for, however late it is; None for other runs."""
+        tick = self._claim.meta.get("scheduled_for") if self._claim else None
+        return datetime.fromisoformat(tick) if tick else None
 
     def progress(self, done: int, total: int, message: str = "") -> None:
         """Report how far the work is; at most one report a second is stored, and the last one always.

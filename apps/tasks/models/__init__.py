@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from apps.tasks.models.periodic import PeriodicTask
 from apps.tasks.models.rate import RateHit
 from apps.tasks.models.run import TaskRun
 
-__all__ = ["RateHit", "TaskRun"]
+__all__ = ["PeriodicTask", "RateHit", "TaskRun"]
