@@ -38,6 +38,7 @@ _BEGINNINGS = {
     "backfills": "backfill-list",
     "backtests": "backtest-list",
     "tasks": "task-list",
+    "periodic": "periodic-list",
 }
 
 

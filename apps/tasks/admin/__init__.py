@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from apps.tasks.admin import runs
+from apps.tasks.admin import periodic, runs
 
-__all__ = ["runs"]
+__all__ = ["periodic", "runs"]
