@@ -19,6 +19,7 @@ from apps.tasks.backoff import Backoff
 from apps.tasks.errors import IncompatibleArguments
 from apps.tasks.newrun import NewRun, Unique
 from apps.tasks.rates import Rate
+from apps.tasks.run import current_run
 from apps.tasks.states import ACTIVE, State
 
 if TYPE_CHECKING:
@@ -274,7 +275,8 @@ class DurableTask(Task):  # type: ignore[type-arg]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """In a worker, an attempt of the run whose id the message carries; elsewhere, the function."""
-        if self.request.called_directly:
+        # Within a handler, Celery's request is still that of the run.
+        if self.request.called_directly or current_run().id is not None:
             return super().__call__(*args, **kwargs)
         from apps.tasks.execution import attempt
         from apps.tasks.models import TaskRun

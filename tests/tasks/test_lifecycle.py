@@ -276,6 +276,17 @@ def test_a_task_called_as_a_function_is_just_the_function():
     assert not TaskRun.objects.exists()
 
 
+def test_a_handler_calls_durable_tasks_as_the_functions_that_they_are():
+    result = work.total.delay([1, [2, 3]])
+    # As a worker does.
+    work.total.push_request(id=result.id, called_directly=False, hostname="w")
+    try:
+        assert work.total() == 6
+    finally:
+        work.total.pop_request()
+    assert run_of(result).result == 6
+
+
 def test_the_timeline_explains_each_event():
     run = run_to_the_end(work.refused.delay())
     timeline = selectors.timeline(run.pk)

@@ -120,3 +120,10 @@ def spanning(name: str, seconds: float) -> None:
 def renamed(name: str = "") -> None:
     """A handler whose argument was called title, then had no name, and is called name now."""
     _effect(name)
+
+
+@shared_task(base=DurableTask, name="workload.total")
+def total(numbers: Any, plus: int = 0) -> int:
+    """Of numbers, however nested."""
+    flat = [total(part) for part in numbers] if isinstance(numbers, list) else [numbers]
+    return sum(flat) + plus
