@@ -10,6 +10,8 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.events import projections
+        from apps.tasks.batchprojection import Batches
         from apps.tasks.projection import TaskRuns
 
         projections.register(TaskRuns())
+        projections.register(Batches())

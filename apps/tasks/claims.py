@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import traceback
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,9 +133,12 @@ def _claim_of(row: Sequence[Any]) -> Claim:
 
 def expire(*, run_id: uuid.UUID | None = None, limit: int = 200) -> list[uuid.UUID]:
     """Cancel runs that were not started before they expired: one, or at most *limit*. Returns their ids."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql(__package__, "expire.sql"), {"id": run_id, "limit": limit, "meta": _meta()})
-        return [uuid.UUID(str(row[0])) for row in cursor.fetchall()]
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(sql(__package__, "expire.sql"), {"id": run_id, "limit": limit, "meta": _meta()})
+            run_ids = [uuid.UUID(str(row[0])) for row in cursor.fetchall()]
+        _unsuccessful(run_ids)
+    return run_ids
 
 
 def hand_back(
@@ -154,13 +158,17 @@ def hand_back(
         "ids": list(run_ids), "worker": worker, "fence": fence, "reason": reason, "delay": delay,
         "meta": _meta(),
     }  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute(sql(__package__, "hand_back.sql"), parameters)
-        return [uuid.UUID(str(row[0])) for row in cursor.fetchall()]
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(sql(__package__, "hand_back.sql"), parameters)
+            run_ids = [uuid.UUID(str(row[0])) for row in cursor.fetchall()]
+        # Those that somebody had asked to cancel have ended.
+        _unsuccessful(run_ids)
+    return run_ids
 
 
 def succeed(claimed: Claim, result: Any) -> None:
-    """Finish the run.
+    """Finish the run, and request what follows it.
 
     Raises `Fenced` when it is no longer this claim's, and `ResultTooLarge`: roll back what was written.
     """
@@ -170,6 +178,17 @@ def succeed(claimed: Claim, result: Any) -> None:
             f"the result is {len(encoded):,} characters of JSON, the limit is {conf.result_limit():,}:"
             " store it elsewhere and return where it is"
         )
+    if claimed.continuation is None and claimed.batch_id is None:
+        _succeed(claimed, encoded)
+        return
+    from apps.tasks import continuations
+
+    with transaction.atomic():
+        _succeed(claimed, encoded)
+        continuations.succeeded(claimed, None if encoded is None else json.loads(encoded))
+
+
+def _succeed(claimed: Claim, encoded: str | None) -> None:
     finished = execute(
         sql(__package__, "succeed.sql"),
         {"id": claimed.run_id, "fence": claimed.fence, "result": encoded, "meta": _meta()},
@@ -184,26 +203,24 @@ def fail(claimed: Claim, exc: BaseException, *, retry: bool, delay: float = 0.0)
     Returns the run's new state; None when it is no longer this claim's, and nothing was changed.
     """
     reason = "the error is permanent" if not retry else f"{claimed.max_attempts} attempts have failed"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            sql(__package__, "fail.sql"),
-            {
-                "id": claimed.run_id,
-                "fence": claimed.fence,
-                "retry": retry,
-                "delay": delay,
-                "error": json.dumps(describe(exc)),
-                "reason": f"{reason}: {type(exc).__name__}: {exc}",
-                "meta": _meta(),
-            },
-        )
+    parameters: dict[str, Any] = {
+        "id": claimed.run_id,
+        "fence": claimed.fence,
+        "retry": retry,
+        "delay": delay,
+        "error": json.dumps(describe(exc)),
+        "reason": f"{reason}: {type(exc).__name__}: {exc}",
+        "meta": _meta(),
+    }
+    with _ending(claimed), connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "fail.sql"), parameters)
         row = cursor.fetchone()
     return None if row is None else State(row[0])
 
 
 def cancelled(claimed: Claim) -> None:
     """End the run on request. Nothing happens when it is no longer this claim's."""
-    with connection.cursor() as cursor:
+    with _ending(claimed), connection.cursor() as cursor:
         cursor.execute(
             sql(__package__, "cancelled.sql"),
             {"id": claimed.run_id, "fence": claimed.fence, "meta": _meta()},
@@ -225,9 +242,11 @@ def reconcile(*, limit: int = 200) -> list[Orphan]:
     The lost attempt counts. What has attempts left is scheduled again at once, the rest is dead.
     Any number of processes may do this at the same time: each run is taken once.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(sql(__package__, "orphans.sql"), {"limit": limit, "meta": _meta()})
-        rows = cursor.fetchall()
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(sql(__package__, "orphans.sql"), {"limit": limit, "meta": _meta()})
+            rows = cursor.fetchall()
+        _unsuccessful([uuid.UUID(str(row[0])) for row in rows])
     return [
         Orphan(
             run_id=uuid.UUID(str(id_)),
@@ -239,6 +258,24 @@ def reconcile(*, limit: int = 200) -> list[Orphan]:
         )
         for id_, task, state, worker, attempt, batch_id, _ in rows
     ]
+
+
+@contextmanager
+def _ending(claimed: Claim) -> Iterator[None]:
+    """What the block does to a run that something follows is one with what follows its end."""
+    if claimed.continuation is None and claimed.batch_id is None:
+        yield
+        return
+    with transaction.atomic():
+        yield
+        _unsuccessful([claimed.run_id])
+
+
+def _unsuccessful(run_ids: Sequence[uuid.UUID]) -> None:
+    """Do what is to be done for those of the runs that are dead or cancelled now."""
+    from apps.tasks import continuations
+
+    continuations.unsuccessful(run_ids)
 
 
 def describe(exc: BaseException) -> dict[str, str]:

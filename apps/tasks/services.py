@@ -24,9 +24,14 @@ def cancel(*, run_id: uuid.UUID | str, actor: str = "") -> State:
 
     Returns the state it is left in. Raises `WrongState` when it has ended, and `TaskRun.DoesNotExist`.
     """
-    with _acting(actor), connection.cursor() as cursor:
-        cursor.execute(sql(__package__, "cancel.sql"), {"id": run_id, "meta": _meta()})
-        row = cursor.fetchone()
+    with _acting(actor), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(sql(__package__, "cancel.sql"), {"id": run_id, "meta": _meta()})
+            row = cursor.fetchone()
+        if row is not None and row[0] == State.CANCELLED and row[1]:
+            from apps.tasks import continuations
+
+            continuations.unsuccessful([uuid.UUID(str(run_id))])
     if row is None:
         state = TaskRun.objects.values_list("state", flat=True).get(pk=run_id)
         if state == State.RUNNING:

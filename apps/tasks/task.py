@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from celery import Task
@@ -14,6 +17,7 @@ from celery.result import AsyncResult
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
+from apps.core import context
 from apps.core.ids import uuid7
 from apps.tasks.backoff import Backoff
 from apps.tasks.errors import IncompatibleArguments
@@ -26,7 +30,12 @@ if TYPE_CHECKING:
     from apps.tasks.claims import Claim
 
 #: Options that Celery itself passes along and that mean nothing here.
-_IGNORED_OPTIONS = frozenset({"producer", "connection", "router", "publisher", "ignore_result"})
+_IGNORED_OPTIONS = frozenset(
+    {
+        "producer", "connection", "router", "publisher", "ignore_result", "add_to_parent", "reply_to",
+        "route_name", "replaced_task_nesting", "retry", "retry_policy", "stamped_headers",
+    }
+)  # fmt: skip
 
 #: Makes arguments (positional, named) of the next version from those of one version.
 Upgrade = Callable[[list[Any], dict[str, Any]], tuple[list[Any], dict[str, Any]]]
@@ -62,6 +71,22 @@ def _unique(
         key=key,
         states=ACTIVE if states is None else tuple(State(state) for state in states),
         period=None if period is None else timedelta(seconds=_seconds(period)),
+    )
+
+
+@cache
+def _own_options() -> frozenset[str]:
+    """The names of the options that `DurableTask.apply_async` has."""
+    parameters = inspect.signature(DurableTask.apply_async).parameters
+    return frozenset(parameters) - {"self", "args", "kwargs", "options"}
+
+
+def _caused_by(parent_id: str | None, root_id: str | None) -> AbstractContextManager[Any]:
+    """The causes that Celery names, where the context names none: it does in runs only."""
+    known = context.current()
+    return context.bind(
+        causation_id=known.causation_id or parent_id or "",
+        correlation_id=known.correlation_id or root_id or "",
     )
 
 
@@ -130,6 +155,14 @@ class DurableTask(Task):  # type: ignore[type-arg]
         rate_key: str | None = None,
         rate: Rate | str | None = None,
         rate_cost: int = 1,
+        chain: Sequence[Any] | None = None,
+        link: Any = None,
+        link_error: Any = None,
+        chord: Any = None,
+        group_id: str | None = None,
+        group_index: int | None = None,
+        root_id: str | None = None,
+        parent_id: str | None = None,
         **options: Any,
     ) -> AsyncResult[Any]:
         """Request a run, in the caller's transaction if there is one.
@@ -144,15 +177,20 @@ class DurableTask(Task):  # type: ignore[type-arg]
         concurrency_key, concurrency_limit: at most so many runs of the key at a time, across all workers.
         rate_key, rate, rate_cost: starts of the key cost no more than the rate allows, in any window of it.
         task_id: a UUID; a run that has it already is returned instead.
+        link, link_error: signatures to be requested when the run succeeds, with its result before their own
+        arguments, and when it is dead or cancelled (see `canvas.start_errbacks`).
+        chain, chord, group_id, group_index, root_id, parent_id: set by Celery's canvas.
 
         Raises `TypeError` for arguments that the handler does not take or that are not JSON, for options
         that durable tasks do not have, and for values of options that cannot work.
         """
+        from apps.tasks import canvas
         from apps.tasks.requests import request
 
-        unknown = options.keys() - _IGNORED_OPTIONS
-        if unknown:
-            raise TypeError(f"{self.name}: durable tasks take no option {', '.join(sorted(unknown))}")
+        self.check_options(options)
+        continuation = canvas.continuation(chain=chain, link=link, link_error=link_error, root_id=root_id)
+        if unique_key is not None and (continuation or chord):
+            raise TypeError(f"{self.name}: a run with a unique key may be another's: nothing can follow it")
         try:
             run = self.new_run(
                 args,
@@ -172,10 +210,22 @@ class DurableTask(Task):  # type: ignore[type-arg]
                 rate_key=rate_key,
                 rate=rate,
                 rate_cost=rate_cost,
+                continuation=continuation,
+                batch_id=uuid.UUID(group_id) if chord and group_id else None,
+                batch_index=group_index if chord else None,
             )
         except ValueError as exc:
             raise TypeError(f"{self.name}: {exc}") from None
-        return self.AsyncResult(str(request(run).run_id))
+        with _caused_by(parent_id, root_id):
+            return self.AsyncResult(str(request(run).run_id))
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, Any]) -> None:
+        """Raises `TypeError` for options that durable tasks do not have."""
+        known = _IGNORED_OPTIONS.union(_own_options(), options.get("stamped_headers") or ())
+        unknown = options.keys() - known
+        if unknown:
+            raise TypeError(f"{cls.name}: durable tasks take no option {', '.join(sorted(unknown))}")
 
     def new_run(
         self,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from celery import shared_task
 
-from apps.tasks import claims
+from apps.tasks import batches, canvas, claims
 from apps.tasks.task import DurableTask
 
 logger = logging.getLogger(__name__)
@@ -14,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 @shared_task(base=DurableTask, name="tasks.reconcile_orphans", max_attempts=1)
 def reconcile_orphans() -> dict[str, int]:
-    """End the leases that ran out; run by beat."""
+    """End the leases that ran out, and complete batches that nobody completed; run by beat."""
     orphans: list[claims.Orphan] = []
     while found := claims.reconcile():
         orphans += found
@@ -23,4 +24,18 @@ def reconcile_orphans() -> dict[str, int]:
             "run %s (%s) was orphaned by %s in attempt %d: %s",
             orphan.run_id, orphan.task, orphan.worker, orphan.attempt, orphan.state.value,
         )  # fmt: skip
-    return {"orphans": len(orphans)}
+    return {"orphans": len(orphans), "batches": _complete_batches()}
+
+
+def _complete_batches() -> int:
+    """What workers left that died between the end of a batch's last run and the look at the batch."""
+    total = 0
+    while completed := batches.complete_due():
+        total += completed
+    return total
+
+
+@shared_task(base=DurableTask, name=canvas.DISPATCH)
+def dispatch(signature: dict[str, Any], args: list[Any], options: dict[str, Any]) -> None:
+    """Start a step of a canvas that holds tasks which are not durable; Celery sends their messages."""
+    canvas.send(signature, args, options)

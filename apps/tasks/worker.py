@@ -13,6 +13,8 @@ from celery import Celery, bootsteps
 from celery.worker import state as worker_state
 from kombu.transport import TRANSPORT_ALIASES
 
+from apps.tasks import canvas
+
 logger = logging.getLogger(__name__)
 
 _identity = ""
@@ -82,6 +84,7 @@ def _in_hand() -> list[uuid.UUID]:
 
 
 def install(app: Celery) -> None:
-    """Give *app* the guarded transport and the upkeep of leases."""
+    """Give *app* the guarded transport, the upkeep of leases, and ids for canvases that sort by time."""
+    canvas.install()
     TRANSPORT_ALIASES["guardedsqs"] = "apps.tasks.transport:Transport"
     app.steps["worker"].add(LeaseKeeper)

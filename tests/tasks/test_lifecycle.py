@@ -236,7 +236,7 @@ def test_a_run_waits_for_its_time():
         ({"args": [float("nan")]}, "argument 0 is not a JSON value"),
         ({"args": []}, "missing 1 required positional argument"),
         ({"args": ["a"], "run_at": datetime(2030, 1, 1)}, "aware"),  # noqa: DTZ001
-        ({"args": ["a"], "link": "x"}, "take no option link"),
+        ({"args": ["a"], "compression": "gzip"}, "take no option compression"),
         ({"args": ["a"], "queue": "nowhere"}, "no queue 'nowhere'"),
         ({"args": ["a"], "max_attempts": 0}, "at least 1"),
     ],

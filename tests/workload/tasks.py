@@ -122,8 +122,69 @@ def renamed(name: str = "") -> None:
     _effect(name)
 
 
+# Pure functions for canvases.
+
+
+@shared_task(base=DurableTask, name="workload.add")
+def add(x: int, y: int) -> int:
+    """Of two numbers."""
+    return x + y
+
+
 @shared_task(base=DurableTask, name="workload.total")
 def total(numbers: Any, plus: int = 0) -> int:
     """Of numbers, however nested."""
     flat = [total(part) for part in numbers] if isinstance(numbers, list) else [numbers]
     return sum(flat) + plus
+
+
+@shared_task(base=DurableTask, name="workload.keep")
+def keep(value: Any, *more: Any) -> list[Any]:
+    """What came."""
+    return [value, *more]
+
+
+@shared_task(base=DurableTask, name="workload.add_loosely", atomic=False)
+def add_loosely(x: int, y: int) -> int:
+    """Without a transaction around it."""
+    return x + y
+
+
+@shared_task(base=DurableTask, name="workload.add_completing", atomic=False)
+def add_completing(x: int, y: int) -> None:
+    """Completed by the handler itself."""
+    with current_run().completing(x + y):
+        _effect("completing")
+
+
+@shared_task(base=DurableTask, name="workload.fail_until_allowed", max_attempts=1)
+def fail_until_allowed(value: Any, name: str) -> Any:
+    """Fail unless there is an effect of that name."""
+    if not Effect.objects.filter(name=name).exists():
+        raise ValueError(f"{name} is not allowed")
+    return value
+
+
+@shared_task(base=DurableTask, name="workload.told")
+def told(request: dict[str, Any], error: dict[str, Any], trace: str) -> None:
+    """An error callback that wants to know everything."""
+    _effect(f"told {request['task']} {error['type']}: {error['message']}")
+
+
+@shared_task(base=DurableTask, name="workload.told_id")
+def told_id(run_id: str) -> None:
+    """An error callback that takes the id."""
+    _effect(f"told {run_id}")
+
+
+@shared_task(base=DurableTask, name="workload.finished")
+def finished(batch_id: str, counts: dict[str, int]) -> dict[str, int]:
+    """A batch's callback."""
+    _effect(f"finished {batch_id}")
+    return counts
+
+
+@shared_task(name="workload.plain_add")
+def plain_add(x: int, y: int) -> int:
+    """Celery's own: neither recorded nor exactly once."""
+    return x + y

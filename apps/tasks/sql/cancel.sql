@@ -8,7 +8,7 @@ run AS (
         finished_at = CASE WHEN state = 'running' THEN finished_at ELSE now END
     FROM moment
     WHERE id = %(id)s AND (state IN ('scheduled', 'queued') OR state = 'running' AND NOT cancel_requested)
-    RETURNING id, state, version, gate, batch_id, now
+    RETURNING id, state, version, gate, batch_id, continuation, now
 ),
 event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
@@ -19,7 +19,7 @@ event AS (
            %(meta)s::jsonb, now
     FROM run
 )
-SELECT state, batch_id,
+SELECT state, batch_id IS NOT NULL OR continuation IS NOT NULL,
        CASE WHEN state = 'running' THEN pg_notify('tasks_cancel', id::text)
             WHEN gate <> '' THEN pg_notify('tasks_due', '') END
 FROM run
