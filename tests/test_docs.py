@@ -12,6 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from apps.candles.timeframes import TIMEFRAMES
 from apps.events.registry import all_types
 from apps.tasks import Backoff, DurableTask
+from apps.tasks.batchstates import BATCH_TRANSITIONS, BatchState
 from apps.tasks.states import State
 
 ROOT = Path(settings.BASE_DIR)
@@ -35,6 +36,11 @@ def test_every_state_and_every_event_is_documented():
     assert sorted(first_column("event")) == [
         kind.name for kind in all_types() if kind.name.startswith("task.")
     ]
+
+
+def test_every_state_and_every_event_of_batches_is_documented():
+    assert first_column("batch state") == [state.value for state in BatchState]
+    assert sorted(first_column("batch event")) == sorted(BATCH_TRANSITIONS)
 
 
 def _addresses(patterns: list[URLPattern | URLResolver], prefix: str = "/") -> set[str]:
