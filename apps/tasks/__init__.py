@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from apps.tasks.backoff import Backoff
 from apps.tasks.errors import Cancelled, Fenced, PermanentError, RetryLater
+from apps.tasks.microbatched import MicroBatchedTask
 from apps.tasks.run import current_run
 from apps.tasks.task import DurableTask
 
-__all__ = ["Backoff", "Cancelled", "DurableTask", "Fenced", "PermanentError", "RetryLater", "current_run"]
+__all__ = [
+    "Backoff",
+    "Cancelled",
+    "DurableTask",
+    "Fenced",
+    "MicroBatchedTask",
+    "PermanentError",
+    "RetryLater",
+    "current_run",
+]

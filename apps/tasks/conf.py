@@ -30,6 +30,11 @@ def misfire_limit() -> int:
     return int(settings.TASKS_MISFIRE_LIMIT)
 
 
+def entry_limit() -> int:
+    """Characters of JSON that the payload of an entry may have."""
+    return int(settings.TASKS_ENTRY_LIMIT)
+
+
 def queues() -> list[str]:
     """The logical names of all queues."""
     return list(settings.TASKS_QUEUES)

@@ -97,11 +97,11 @@ def _execute(run: Run, claimed: claims.Claim, task: DurableTask) -> Any:
     args, kwargs = task.arguments_of(claimed)
     if task.atomic:
         with transaction.atomic():
-            result = task.run(*args, **kwargs)
+            result = task.handle(args, kwargs)
             if not run.completed:
                 claims.succeed(claimed, result)
         return result
-    result = task.run(*args, **kwargs)
+    result = task.handle(args, kwargs)
     if not run.completed:
         claims.succeed(claimed, result)
     return result

@@ -21,7 +21,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from apps.core.database import execute
 from apps.core.resources import sql
-from apps.tasks import claims, conf, publishing, queues
+from apps.tasks import claims, conf, microbatches, publishing, queues
 from apps.tasks.models import TaskRun
 from apps.tasks.publishing import Wakeup
 from apps.tasks.states import State
@@ -222,6 +222,7 @@ class Relay:
         self._lost = LostMessages()
         self._gated = {queue: GatedRuns(queue) for queue in conf.queues()}
         self._pauses = _Pauses()
+        self._entries = microbatches.Collector()
         self._listener: psycopg.Connection[Any] | None = None
         self._next_look = 0.0
 
@@ -257,7 +258,7 @@ class Relay:
 
         A queue that SQS takes nothing for is tried again after a growing pause; the others go on.
         """
-        busy = False
+        busy = self._entries.collect()
         for queue in filter(self._pauses.over, conf.queues()):
             due, sent = publish_due(queue=queue)
             let_through, sent_too = self._gated[queue].publish()
@@ -287,7 +288,7 @@ class Relay:
         parameters.pop("cursor_factory", None)
         parameters.pop("context", None)
         self._listener = psycopg.connect(**parameters, autocommit=True)
-        self._listener.execute("LISTEN tasks_due")
+        self._listener.execute(f"LISTEN tasks_due; LISTEN {microbatches.CHANNEL}")
 
     def _unlisten(self) -> None:
         if self._listener is not None:
@@ -295,14 +296,13 @@ class Relay:
             self._listener = None
 
     def _sleep(self) -> None:
-        """Wait for a notification, for the next run to fall due, or for the poll interval."""
+        """Wait for a notification, for the next run to fall due, for entries, or for the poll interval."""
         assert self._listener is not None
         timeout = conf.relay_poll()
         if not self._pauses:
             # The lower bound is for runs that are due and in another relay's hands.
             timeout = min(timeout, max(_seconds_until_due(), _SHORTEST_SLEEP))
-        for _ in self._listener.notifies(timeout=timeout, stop_after=1):
-            return
+        self._entries.wait(self._listener, timeout)
 
 
 def _seconds_until_due() -> float:

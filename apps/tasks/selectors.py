@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from apps.events.records import StoredEvent
 from apps.events.registry import event_type
 from apps.events.selectors import read_stream
-from apps.tasks.models import TaskRun
+from apps.tasks.models import Entry, TaskRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +53,8 @@ def timeline(run_id: uuid.UUID | str) -> list[TimelineEntry]:
         )
         before = event
     return entries
+
+
+def entries(run_id: uuid.UUID | str) -> QuerySet[Entry]:
+    """The entries that a run of a micro-batched task is still to write, in order."""
+    return Entry.objects.filter(run_id=run_id)

@@ -311,6 +311,10 @@ class DurableTask(Task):  # type: ignore[type-arg]
             ) from None
         return args, kwargs
 
+    def handle(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Execute the handler for the run that is claimed."""
+        return self.run(*args, **kwargs)
+
     def _json_arguments(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[list[Any], dict[str, Any]]:

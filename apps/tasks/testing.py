@@ -8,7 +8,7 @@ from celery import current_app
 from django.db import connection
 from django.db.models.functions import Now
 
-from apps.tasks import batches
+from apps.tasks import batches, microbatches
 from apps.tasks.execution import attempt
 from apps.tasks.models import TaskRun
 from apps.tasks.run import reporting_on
@@ -19,7 +19,7 @@ from apps.tasks.task import DurableTask
 def run_pending(*, limit: int = 1000) -> list[uuid.UUID]:
     """Execute every run that is due, in this process and without SQS, until none is.
 
-    Runs that those request are executed too, and so is what follows them: the steps of a chain, callbacks,
+    Entries that wait are collected. Runs that those request are executed too, and so is what follows them: the steps of a chain, callbacks,
     the bodies of chords and the callbacks of batches. Returns the ids in the order of execution. Raises
     `RuntimeError` after *limit* attempts, `LookupError` for a task that is not registered.
     """
@@ -37,7 +37,7 @@ def _run_pending(limit: int) -> list[uuid.UUID]:
         )
         if run is None:
             # In a test's own transaction nothing commits, and batches are completed after commits.
-            if batches.complete_due():
+            if batches.complete_due() or microbatches.collect_all():
                 continue
             return done
         task = current_app.tasks.get(run.task)

@@ -32,3 +32,14 @@ class Span(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Record(models.Model):
+    """One row is one entry that was written, under its id."""
+
+    id = models.UUIDField(primary_key=True)
+    name = models.TextField()
+    actor = models.TextField()
+
+    def __str__(self) -> str:
+        return self.name

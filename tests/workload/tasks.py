@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import Any
 
@@ -8,8 +9,9 @@ from celery import shared_task
 from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.tasks import Backoff, DurableTask, PermanentError, RetryLater, current_run
-from tests.workload.models import Effect, Span, Start
+from apps.tasks import Backoff, DurableTask, MicroBatchedTask, PermanentError, RetryLater, current_run
+from apps.tasks.models import Entry
+from tests.workload.models import Effect, Record, Span, Start
 
 SOON = Backoff(base=0.05, factor=1.0, maximum=0.05)
 
@@ -188,3 +190,28 @@ def finished(batch_id: str, counts: dict[str, int]) -> dict[str, int]:
 def plain_add(x: int, y: int) -> int:
     """Celery's own: neither recorded nor exactly once."""
     return x + y
+
+
+@shared_task(
+    base=MicroBatchedTask, name="workload.record", batch_size=50, linger=0.1, max_attempts=2, backoff=SOON
+)
+def record(entries: list[Entry]) -> None:
+    """Write each entry under its id, and an effect of it that nothing keeps from happening twice."""
+    for entry in entries:
+        _effect(entry.payload["name"])
+        time.sleep(entry.payload.get("seconds", 0))
+        match entry.payload.get("fault"):
+            case "poison":
+                raise ValueError(f"{entry.payload['name']} cannot be written")
+            case "later":
+                raise RetryLater(600, "busy")
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "database":
+                with connection.cursor() as cursor:
+                    cursor.execute("SET LOCAL statement_timeout = 1")
+                    cursor.execute("SELECT pg_sleep(1)")
+    Record.objects.bulk_create(
+        [Record(id=entry.pk, name=entry.payload["name"], actor=entry.actor) for entry in entries],
+        ignore_conflicts=True,
+    )

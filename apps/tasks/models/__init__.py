@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from apps.tasks.models.batch import Batch
+from apps.tasks.models.entry import Entry
 from apps.tasks.models.periodic import PeriodicTask
 from apps.tasks.models.rate import RateHit
 from apps.tasks.models.run import TaskRun
 
-__all__ = ["Batch", "PeriodicTask", "RateHit", "TaskRun"]
+__all__ = ["Batch", "Entry", "PeriodicTask", "RateHit", "TaskRun"]
