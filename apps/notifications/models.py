@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.functions import Now
 
 from apps.core.ids import uuid7
 
@@ -22,7 +23,7 @@ class Email(models.Model):
     #: What the mail is about: a second request about the same thing to the same person is the first.
     about = models.TextField()
     task_run = models.UUIDField(null=True, help_text="The run that sends it.")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     sent_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -31,6 +32,7 @@ class Email(models.Model):
         constraints = [
             models.UniqueConstraint(name="notifications_email_once", fields=["kind", "about", "recipient"]),
         ]
+        indexes = [models.Index(name="notifications_email_kind", fields=["kind", "-created_at"])]
 
     def __str__(self) -> str:
         return f"{self.kind} to {self.recipient}"

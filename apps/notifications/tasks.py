@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from apps.notifications import services
+from apps.notifications import alerts, services
 from apps.notifications.models import Email
 from apps.tasks import Backoff, DurableTask, current_run
 
@@ -19,3 +19,10 @@ def send_email(*, email_id: str) -> dict[str, str]:
     email = Email.objects.select_for_update().get(pk=email_id)
     services.email_send(email=email, idempotency_key=current_run().idempotency_key or email_id)
     return {"recipient": email.recipient}
+
+
+@shared_task(base=DurableTask, name="notifications.alert_dead_letters", queue="email", max_attempts=1)
+def alert_dead_letters() -> dict[str, int]:
+    """Tell operators of dead letters; run by beat."""
+    alert = alerts.alert_dead_letters()
+    return {"told": alert.told, "waiting": alert.waiting}

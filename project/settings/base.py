@@ -200,6 +200,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "apps.tasks.beat:DurableScheduler"
 CELERY_BEAT_SCHEDULE = {
     "reconcile-orphans": {"task": "tasks.reconcile_orphans", "schedule": TASKS_RECONCILE_EVERY},
+    "alert-dead-letters": {"task": "notifications.alert_dead_letters", "schedule": 30.0},
     "sync-candles": {"task": "candles.sync_all", "schedule": crontab()},
 }
 
@@ -208,6 +209,10 @@ EXCHANGE_URLS = {"binance": env.str("EXCHANGE_BINANCE_URL", default="") or None}
 
 # Where people reach this installation: the links in e-mails begin with it.
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")
+
+# Who is told of dead letters by e-mail, and how often at most (seconds).
+OPERATORS = env.list("OPERATOR_EMAILS", default=[])
+ALERT_EVERY = env.float("ALERT_EVERY", default=900.0)
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = {
