@@ -6,7 +6,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -25,7 +25,7 @@ _PROGRESS_EVERY = 1.0
 _side = threading.local()
 
 
-def _side_connection() -> BaseDatabaseWrapper:
+def side_connection() -> BaseDatabaseWrapper:
     """A second connection of this thread: what it writes is visible before the handler commits."""
     if not hasattr(_side, "connection"):
         _side.connection = connections.create_connection("default")
@@ -60,6 +60,7 @@ class Run:
     def __init__(self, claim: claims.Claim | None = None) -> None:
         self._claim = claim
         self._next_report = 0.0
+        self._step = ""
         #: True once the handler has committed its success itself.
         self.completed = False
 
@@ -80,8 +81,13 @@ class Run:
 
     @property
     def idempotency_key(self) -> str:
-        """The same in every attempt, and no other run's: to be passed on to external services."""
-        return str(self._claim.run_id) if self._claim else ""
+        """The same in every attempt, and no other run's: to be passed on to external services.
+
+        Within a step of `once` it is the step's own. Always a UUID, or empty without a run.
+        """
+        if self._claim is None:
+            return ""
+        return str(uuid.uuid5(self._claim.run_id, self._step) if self._step else self._claim.run_id)
 
     @property
     def scheduled_for(self) -> datetime | None:
@@ -103,7 +109,7 @@ class Run:
             "fence": self._claim.fence,
             "progress": json.dumps({"done": done, "total": total, "message": message}),
         }
-        side = _side_connection()
+        side = side_connection()
         if first and not side.in_atomic_block:
             # Since the run before, the server may have been restarted.
             side.close_if_unusable_or_obsolete()
@@ -118,6 +124,44 @@ class Run:
             raise Fenced(f"run {self._claim.run_id} is no longer held by attempt {self._claim.attempt}")
         if row[0]:
             raise Cancelled(f"run {self._claim.run_id} was cancelled at {done} of {total}")
+
+    def once(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *args: Any,
+        uncertain: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Do a step whose effect lies outside of the database, and return its JSON result.
+
+        The result is recorded right after the step has happened, whatever becomes of the attempt: every
+        later attempt of the run, after a redrive too, gets it instead of doing the step again.
+
+        An attempt that ended between effect and record leaves a step of which nobody knows whether it
+        happened. It is done again with the same `idempotency_key`, which the function passes on; or, if
+        *uncertain* is given, that is called first with the same arguments: what it returns is the result,
+        and only where it returns None the step is done again.
+
+        Names are unique within a run. Without a run, nothing is recorded and the function is called.
+
+        Raises `Fenced` when the run was taken away, before anything is done; and `PermanentError` for a
+        result that is not JSON or too large.
+        """
+        if self._claim is None:
+            return function(*args, **kwargs)
+        from apps.tasks import steps
+
+        outer, self._step = self._step, name
+        try:
+            return steps.once(
+                self._claim,
+                name,
+                lambda: function(*args, **kwargs),
+                None if uncertain is None else lambda: uncertain(*args, **kwargs),
+            )
+        finally:
+            self._step = outer
 
     @contextmanager
     def completing(self, result: Any = None) -> Iterator[None]:

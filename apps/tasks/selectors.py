@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from apps.events.records import StoredEvent
 from apps.events.registry import event_type
 from apps.events.selectors import read_stream
-from apps.tasks.models import Entry, TaskRun
+from apps.tasks.models import Entry, Step, TaskRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,3 +58,8 @@ def timeline(run_id: uuid.UUID | str) -> list[TimelineEntry]:
 def entries(run_id: uuid.UUID | str) -> QuerySet[Entry]:
     """The entries that a run of a micro-batched task is still to write, in order."""
     return Entry.objects.filter(run_id=run_id)
+
+
+def steps(run_id: uuid.UUID | str) -> QuerySet[Step]:
+    """What a run has done outside of the database, and what it came to, in order."""
+    return Step.objects.filter(run_id=run_id)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from celery import shared_task
@@ -215,3 +216,39 @@ def record(entries: list[Entry]) -> None:
         [Record(id=entry.pk, name=entry.payload["name"], actor=entry.actor) for entry in entries],
         ignore_conflicts=True,
     )
+
+
+@shared_task(base=DurableTask, name="workload.trade", backoff=SOON, max_attempts=4)
+def trade(folder: str, die: str = "", look_up: bool = False) -> dict[str, Any]:
+    """Place two orders at an exchange that keeps them in files, one line for each time that it was asked to.
+
+    The first attempt ends as *die* says: in the middle of an order, between the two, or at the end.
+    """
+    run = current_run()
+
+    def end_here(place: str) -> None:
+        if die == place and run.attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def place(side: str) -> dict[str, str]:
+        with (Path(folder) / side).open("a") as book:
+            book.write(f"{run.idempotency_key}\n")
+        end_here(side)
+        return {"side": side, "order": run.idempotency_key}
+
+    def find(side: str) -> dict[str, str] | None:
+        with (Path(folder) / "asked").open("a") as asked:
+            asked.write(f"{run.idempotency_key}\n")
+        book = Path(folder) / side
+        if book.exists() and run.idempotency_key in book.read_text().split():
+            return {"side": side, "order": run.idempotency_key, "found": "yes"}
+        return None
+
+    uncertain = find if look_up else None
+    bought = run.once("buy", place, "buy", uncertain=uncertain)
+    end_here("between")
+    sold = run.once("sell", place, "sell", uncertain=uncertain)
+    _effect("traded")
+    if die == "raise" and run.attempt == 1:
+        raise RuntimeError("after both orders")
+    return {"bought": bought, "sold": sold}

@@ -7,5 +7,6 @@ from apps.tasks.models.entry import Entry
 from apps.tasks.models.periodic import PeriodicTask
 from apps.tasks.models.rate import RateHit
 from apps.tasks.models.run import TaskRun
+from apps.tasks.models.step import Step
 
-__all__ = ["Batch", "Entry", "PeriodicTask", "RateHit", "TaskRun"]
+__all__ = ["Batch", "Entry", "PeriodicTask", "RateHit", "Step", "TaskRun"]
