@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import connection
 
 from apps.core import context
+from apps.core.database import execute
 from apps.core.ids import uuid7
 from apps.core.resources import sql
 from apps.tasks import conf
@@ -85,8 +85,7 @@ class MicroBatchedTask(DurableTask):
             raise ValueError(f"{self.name}: {len(encoded)} payloads and {len(given)} ids")
         meta = json.dumps(context.current().as_meta())
         parameters: dict[str, Any] = {"task": self.name, "ids": given, "payloads": encoded, "meta": meta}
-        with connection.cursor() as cursor:
-            cursor.execute(sql(__package__, "put.sql"), parameters)
+        execute(sql(__package__, "put.sql"), parameters)
         return given
 
     def _encode(self, payload: Mapping[str, Any]) -> str:
