@@ -24,6 +24,10 @@ _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _LARGEST_BATCH = 10_000
 
 
+def _meta() -> str:
+    return json.dumps(context.current().as_meta())
+
+
 class MicroBatchedTask(DurableTask):
     """A task for much small work: entries are put one by one and handled many at a time.
 
@@ -71,7 +75,10 @@ class MicroBatchedTask(DurableTask):
         Nothing happens where an entry of this *id* waits already. Raises `TypeError` for a payload that is
         not JSON, and `ValueError` for one that is larger than ``TASKS_ENTRY_LIMIT``.
         """
-        return self.put_many([payload], ids=None if id is None else [id])[0]
+        entry_id = id or uuid7()
+        parameters = {"task": self.name, "id": entry_id, "payload": self._encode(payload), "meta": _meta()}
+        execute(sql(__package__, "put.sql"), parameters)
+        return entry_id
 
     def put_many(
         self, payloads: Iterable[Mapping[str, Any]], *, ids: Sequence[uuid.UUID] | None = None
@@ -83,9 +90,8 @@ class MicroBatchedTask(DurableTask):
         given = [uuid7() for _ in encoded] if ids is None else list(ids)
         if len(given) != len(encoded):
             raise ValueError(f"{self.name}: {len(encoded)} payloads and {len(given)} ids")
-        meta = json.dumps(context.current().as_meta())
-        parameters: dict[str, Any] = {"task": self.name, "ids": given, "payloads": encoded, "meta": meta}
-        execute(sql(__package__, "put.sql"), parameters)
+        parameters = {"task": self.name, "ids": given, "payloads": encoded, "meta": _meta()}
+        execute(sql(__package__, "put_many.sql"), parameters)
         return given
 
     def _encode(self, payload: Mapping[str, Any]) -> str:

@@ -169,7 +169,8 @@ def inline() -> Iterator[None]:
     each makes one attempt: what its handler raised is raised here, after the failure was recorded.
     """
     executor = _Inline()
-    leave, insert, put = Atomic.__exit__, requests._insert, MicroBatchedTask.put_many
+    leave, insert = Atomic.__exit__, requests._insert
+    put, put_many = MicroBatchedTask.put, MicroBatchedTask.put_many
 
     def leaving(atomic: Any, exc_type: Any, exc: Any, trace: Any) -> None:
         leave(atomic, exc_type, exc, trace)
@@ -181,15 +182,19 @@ def inline() -> Iterator[None]:
         executor.settle()
         return inserted
 
-    def putting(task: Any, *args: Any, **kwargs: Any) -> Any:
-        ids = put(task, *args, **kwargs)
-        executor.settle()
-        return ids
+    def settling(method: Callable[..., Any]) -> Callable[..., Any]:
+        def putting(*args: Any, **kwargs: Any) -> Any:
+            ids = method(*args, **kwargs)
+            executor.settle()
+            return ids
+
+        return putting
 
     with (
         patch.object(Atomic, "__exit__", leaving),
         patch.object(requests, "_insert", inserting),
-        patch.object(MicroBatchedTask, "put_many", putting),
+        patch.object(MicroBatchedTask, "put", settling(put)),
+        patch.object(MicroBatchedTask, "put_many", settling(put_many)),
     ):
         yield
 
