@@ -8,7 +8,7 @@ import apps.core.ids
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0005_periodic"),
+        ("tasks", "0006_batch"),
     ]
 
     operations = [
