@@ -66,8 +66,13 @@ def all_types() -> list[EventType]:
 
 
 def check(name: str, data: dict[str, Any]) -> EventType:
-    """The type *name*, if *data* has all of its fields; raises `ValueError` otherwise."""
+    """The type *name*, if *data* has its shape: named values, among them all of its fields.
+
+    Raises `ValueError` otherwise, and `UnknownEventType`.
+    """
     kind = event_type(name)
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise ValueError(f"the data of {name} must be a dict whose keys are strings")
     missing = kind.fields - data.keys()
     if missing:
         raise ValueError(f"{name} lacks {', '.join(sorted(missing))}")
