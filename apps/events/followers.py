@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -51,3 +52,35 @@ def follow(name: str, handle: Callable[[list[StoredEvent]], None], *, limit: int
             row.xid, row.position = batch[-1].xid, batch[-1].position
             row.save()
     return len(batch)
+
+
+def catch_up(name: str, handle: Callable[[list[StoredEvent]], None], *, limit: int = 500) -> int:
+    """Give the follower *name* batch after batch until there is nothing more; how many events there were."""
+    total = 0
+    while count := follow(name, handle, limit=limit):
+        total += count
+    return total
+
+
+def keep_following(
+    name: str,
+    handle: Callable[[list[StoredEvent]], None],
+    *,
+    stopping: threading.Event,
+    poll: float = 1.0,
+    limit: int = 500,
+) -> None:
+    """Give the follower *name* everything as it comes, until *stopping* is set.
+
+    Looks every *poll* seconds when there was nothing. What *handle* raises ends it: the batch is given
+    again to whoever follows next under that name.
+    """
+    while not stopping.is_set():
+        if not follow(name, handle, limit=limit):
+            stopping.wait(poll)
+
+
+def restart(name: str) -> None:
+    """Let the follower *name* begin again at the first event; raises `Cursor.DoesNotExist`."""
+    if not Cursor.objects.filter(follower=name).update(xid=0, position=0):
+        raise Cursor.DoesNotExist(f"there is no follower {name}")
