@@ -27,6 +27,10 @@ class Batches:
         """Every column follows from events."""
         return {}
 
+    def finished(self) -> str:
+        """A batch is done with once it is completed: one that is incomplete waits for redrives."""
+        return f"CASE WHEN state = '{BatchState.COMPLETED}' THEN completed_at END"
+
     def fold(self, row: Row | None, event: StoredEvent) -> Row:
         """The row after *event*; raises `ImpossibleTransition` where that cannot follow."""
         data = event.current_data()

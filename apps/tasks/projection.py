@@ -6,6 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from apps.core.resources import sql
 from apps.events.projections import Row
 from apps.events.records import StoredEvent
 from apps.tasks.states import TRANSITIONS, State
@@ -49,6 +50,14 @@ class TaskRuns:
             "dead_letter_due": False,
             "alert_due": False,
         }
+
+    def finished(self) -> str:
+        """A run is done with when nobody is left to be told of its end, and its whole batch is over.
+
+        A batch counts its runs until it is completed, and those that ended without success may be redriven
+        until then.
+        """
+        return sql(__package__, "finished.sql")
 
     def fold(self, row: Row | None, event: StoredEvent) -> Row:
         """The row after *event*; raises `ImpossibleTransition` where that cannot follow."""
