@@ -160,6 +160,11 @@ SQS_CREATE_QUEUES = env.bool("SQS_CREATE_QUEUES", default=True)
 SQS_VISIBILITY_TIMEOUT = env.int("SQS_VISIBILITY_TIMEOUT", default=120)
 SQS_MAX_RECEIVES = env.int("SQS_MAX_RECEIVES", default=5)
 
+# Finished streams are archived when somebody runs `manage.py events archive`, and only then. Without these
+# (days, and a folder) the command has to be told.
+EVENTS_ARCHIVE_AFTER = env.float("EVENTS_ARCHIVE_AFTER", default=0.0)
+EVENTS_ARCHIVE_DIR = env.str("EVENTS_ARCHIVE_DIR", default="")
+
 # Durable tasks (seconds).
 TASKS_QUEUES = ["default", "email", "ingest", "backtests"]
 TASKS_LEASE = env.float("TASKS_LEASE", default=30.0)
