@@ -5,30 +5,23 @@ from __future__ import annotations
 import threading
 from uuid import uuid4
 
-import psycopg
 import pytest
 from django.db import connection, transaction
 
 from apps.events import registry
-from apps.events.followers import Place, follow, read_after
+from apps.events.followers import Place, catch_up, follow, keep_following, read_after, restart
 from apps.events.models import Cursor
 from apps.events.records import NewEvent
 from apps.events.registry import EventType
-from apps.events.selectors import oldest_writer_age
+from apps.events.selectors import estimated_events, lags, oldest_writer_age
 from apps.events.services import append
+from tests.events.helpers import manage, other_connection
 from tests.support import wait_until
 
 registry.register(EventType(name="tick.tock", meaning="A tick of a test."))
 TICK = NewEvent(type="tick.tock")
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
-
-
-def other_connection() -> psycopg.Connection:
-    parameters = connection.get_connection_params()
-    for name in ("cursor_factory", "context"):
-        parameters.pop(name, None)
-    return psycopg.connect(**parameters)
 
 
 INSERT = (
@@ -146,3 +139,81 @@ def test_rolled_back_events_are_never_read():
         append(stream="tick:never", after=0, events=[TICK])
         raise RuntimeError
     assert read_after(Place()) == []
+
+
+def test_a_follower_catches_up_batch_by_batch():
+    append(stream="tick:many", after=0, events=[TICK] * 25)
+    batches = []
+    assert catch_up("test", batches.append, limit=10) == 25
+    assert [len(batch) for batch in batches] == [10, 10, 5]
+    assert catch_up("test", batches.append) == 0
+
+
+def test_a_follower_gets_what_comes_until_it_is_stopped():
+    seen: list[int] = []
+    stopping = threading.Event()
+
+    def read() -> None:
+        try:
+            keep_following("test", lambda batch: seen.extend(positions(batch)), stopping=stopping, poll=0.02)
+        finally:
+            connection.close()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for index in range(3):
+        append(stream=f"tick:{index}", after=0, events=[TICK, TICK])
+        wait_until(lambda: len(seen) == 2 * (index + 1), what="the follower to see it")  # noqa: B023
+    stopping.set()
+    reader.join(10)
+    assert not reader.is_alive()
+
+
+def test_lag_is_counted_from_the_place_of_each_follower():
+    append(stream="tick:a", after=0, events=[TICK] * 4)
+    catch_up("behind", lambda batch: None)
+    follow("new", lambda batch: None, limit=1)
+    append(stream="tick:b", after=0, events=[TICK] * 3)
+    catch_up("abreast", lambda batch: None)
+    found = {lag.follower: lag for lag in lags()}
+    assert {name: lag.events for name, lag in found.items()} == {"abreast": 0, "behind": 3, "new": 6}
+    assert found["abreast"].seconds == 0
+    assert found["new"].seconds >= found["behind"].seconds > 0
+    (bounded,) = lags(follower="new", at_most=5)
+    assert (bounded.events, bounded.more) == (5, True)
+
+
+def test_what_waits_for_a_slow_writer_counts_as_lag():
+    follow("test", lambda batch: None)
+    with other_connection() as slow:
+        slow.execute("SELECT pg_current_xact_id()")
+        append(stream="tick:a", after=0, events=[TICK])
+        assert follow("test", lambda batch: None) == 0
+        assert [lag.events for lag in lags()] == [1]
+
+
+def test_a_follower_can_begin_again():
+    append(stream="tick:a", after=0, events=[TICK] * 3)
+    catch_up("test", lambda batch: None)
+    restart("test")
+    assert catch_up("test", lambda batch: None) == 3
+    with pytest.raises(Cursor.DoesNotExist, match="nobody"):
+        restart("nobody")
+
+
+def test_the_number_of_events_is_estimated_by_statistics():
+    append(stream="tick:a", after=0, events=[TICK] * 30)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE events_event")
+    assert estimated_events() == 30
+
+
+def test_the_command_shows_followers_and_lets_one_begin_again():
+    append(stream="tick:a", after=0, events=[TICK] * 3)
+    catch_up("mirror", lambda batch: None)
+    append(stream="tick:a", after=3, events=[TICK])
+    line, writer = manage("events", "followers")[0].splitlines()
+    assert line.startswith("mirror: 1 events and ")
+    assert writer.startswith("the oldest writer began ")
+    assert manage("events", "followers", "--restart", "mirror")[0].startswith("mirror: 4 events and ")
+    assert manage("events", "followers", "--restart", "nobody")[0] == "there is no follower nobody"

@@ -180,16 +180,18 @@ def _drop(target: Projection, archive: Archive, done: Archived) -> None:
     archive.verify()
     spans = archive.spans()
     while batch := list(islice(spans, _BATCH)):
-        dropped = _drop_batch(target, batch, before=datetime.fromisoformat(archive.manifest.finished_before))
+        dropped, kept = _drop_batch(
+            target, batch, before=datetime.fromisoformat(archive.manifest.finished_before)
+        )
         done.streams += len(dropped)
         done.events += sum(span.events for span in dropped)
-        done.kept += len(batch) - len(dropped)
+        done.kept += kept
     archive.mark_dropped(_now())
     done.files.append(archive.path)
 
 
-def _drop_batch(target: Projection, batch: list[Span], *, before: datetime) -> list[Span]:
-    """Delete those of *batch* that nobody has touched since, and return them."""
+def _drop_batch(target: Projection, batch: list[Span], *, before: datetime) -> tuple[list[Span], int]:
+    """Delete those of *batch* that nobody has touched since; they, and how many others are still there."""
     with maintenance() as cursor:
         # Whoever appends to a stream changes its row first, and waits here.
         cursor.execute(
@@ -213,4 +215,7 @@ def _drop_batch(target: Projection, batch: list[Span], *, before: datetime) -> l
         )
         if events != sum(span.events for span in dropped) or cursor.rowcount != len(dropped):
             raise RuntimeError(f"streams of {target.name} changed although their rows were locked")
-    return dropped
+        # A run that was killed may have deleted some before.
+        cursor.execute(sql(__package__, "spans.sql"), {"streams": [span.stream for span in batch]})
+        kept = len(cursor.fetchall())
+    return dropped, kept
