@@ -215,6 +215,9 @@ EXCHANGE_URLS = {"binance": env.str("EXCHANGE_BINANCE_URL", default="") or None}
 # Where people reach this installation: the links in e-mails begin with it.
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")
 
+# What is secret in errors, arguments and results: patterns of keys beside the ones known already.
+REDACT_KEYS = env.list("REDACT_KEYS", default=[])
+
 # Who is told of dead letters by e-mail, and how often at most (seconds).
 OPERATORS = env.list("OPERATOR_EMAILS", default=[])
 ALERT_EVERY = env.float("ALERT_EVERY", default=900.0)
