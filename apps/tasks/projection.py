@@ -122,6 +122,8 @@ class TaskRuns:
                     "finished_at": None,
                     "cancel_requested": False,
                 }
+            case "task.rescheduled":
+                changes = {"due_at": _time(data["due_at"])}
             case "task.cancel_requested":
                 changes = {"cancel_requested": True}
             case "task.cancelled":

@@ -1,18 +1,14 @@
-"""Changes to runs by those who request them. Each is one statement: row and event, or neither."""
+"""Changes to runs by those who operate them. Each is one statement: row and event, or neither."""
 
 from __future__ import annotations
 
-import json
 import uuid
-from typing import Any
-
-from django.core.serializers.json import DjangoJSONEncoder
-from django.db import IntegrityError, connection, transaction
+from datetime import datetime
 
 from apps.core import context
-from apps.core.resources import sql
 from apps.tasks.models import TaskRun
-from apps.tasks.states import State
+from apps.tasks.operations import MISSING, Outcome, operate
+from apps.tasks.states import Operation, State
 
 
 class WrongState(Exception):
@@ -24,20 +20,11 @@ def cancel(*, run_id: uuid.UUID | str, actor: str = "") -> State:
 
     Returns the state it is left in. Raises `WrongState` when it has ended, and `TaskRun.DoesNotExist`.
     """
-    with _acting(actor), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(sql(__package__, "cancel.sql"), {"id": run_id, "meta": _meta()})
-            row = cursor.fetchone()
-        if row is not None and row[0] == State.CANCELLED and row[1]:
-            from apps.tasks import continuations
-
-            continuations.unsuccessful([uuid.UUID(str(run_id))])
-    if row is None:
-        state = TaskRun.objects.values_list("state", flat=True).get(pk=run_id)
-        if state == State.RUNNING:
-            return State.RUNNING
-        raise WrongState(f"run {run_id} has ended: it is {state}")
-    return State(row[0])
+    run_id = _uuid(run_id)
+    outcome = _operate(Operation.CANCEL, run_id, actor)
+    if run_id in outcome.refused and TaskRun.objects.filter(pk=run_id, state=State.RUNNING).exists():
+        return State.RUNNING
+    return _done(outcome, run_id)
 
 
 def redrive(*, run_id: uuid.UUID | str, actor: str = "") -> None:
@@ -46,20 +33,40 @@ def redrive(*, run_id: uuid.UUID | str, actor: str = "") -> None:
     Raises `WrongState` when it has not ended or has succeeded, or when another run has taken its
     unique key; and `TaskRun.DoesNotExist`.
     """
-    try:
-        with _acting(actor), transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(sql(__package__, "redrive.sql"), {"id": run_id, "meta": _meta()})
-            row = cursor.fetchone()
-    except IntegrityError:
-        raise WrongState(f"another run with the unique key of run {run_id} has not ended") from None
-    if row is None:
-        state = TaskRun.objects.values_list("state", flat=True).get(pk=run_id)
-        raise WrongState(f"only dead and cancelled runs can be redriven: run {run_id} is {state}")
+    _done(_operate(Operation.REDRIVE, _uuid(run_id), actor), _uuid(run_id))
 
 
-def _acting(actor: str) -> Any:
-    return context.bind(**({"actor": actor} if actor else {}))
+def retry_now(*, run_id: uuid.UUID | str, actor: str = "") -> None:
+    """Let a scheduled run that waits for a later time be due now.
+
+    Raises `WrongState` when it is due already or not scheduled, and `TaskRun.DoesNotExist`.
+    """
+    _done(_operate(Operation.RETRY, _uuid(run_id), actor), _uuid(run_id))
 
 
-def _meta() -> str:
-    return json.dumps(context.current().as_meta(), cls=DjangoJSONEncoder)
+def reschedule(*, run_id: uuid.UUID | str, run_at: datetime, actor: str = "") -> None:
+    """Let a run that has not started be due at the aware time *run_at*, which may be past.
+
+    Raises `WrongState` when it has started, and `TaskRun.DoesNotExist`.
+    """
+    if run_at.utcoffset() is None:
+        raise TypeError(f"run_at must be an aware time, {run_at!r} is not")
+    _done(_operate(Operation.RESCHEDULE, _uuid(run_id), actor, run_at), _uuid(run_id))
+
+
+def _uuid(run_id: uuid.UUID | str) -> uuid.UUID:
+    return run_id if isinstance(run_id, uuid.UUID) else uuid.UUID(run_id)
+
+
+def _operate(operation: Operation, run_id: uuid.UUID, actor: str, run_at: datetime | None = None) -> Outcome:
+    with context.bind(**({"actor": actor} if actor else {})):
+        return operate(operation=operation, run_ids=[run_id], run_at=run_at)
+
+
+def _done(outcome: Outcome, run_id: uuid.UUID) -> State:
+    reason = outcome.refused.get(run_id)
+    if reason == MISSING:
+        raise TaskRun.DoesNotExist(f"there is no run {run_id}")
+    if reason is not None:
+        raise WrongState(f"run {run_id} {reason}")
+    return outcome.done[run_id]

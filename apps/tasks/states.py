@@ -23,6 +23,24 @@ class State(models.TextChoices):
 ACTIVE = (State.SCHEDULED, State.QUEUED, State.RUNNING)
 ENDED = (State.SUCCEEDED, State.DEAD, State.CANCELLED)
 
+
+class Operation(models.TextChoices):
+    """What can be done to a run."""
+
+    REDRIVE = "redrive", "Redrive: send a dead or cancelled run on its way again, with fresh attempts"
+    RETRY = "retry", "Retry now: do not wait for the time at which a scheduled run is due"
+    CANCEL = "cancel", "Cancel: for good before the start, on the next progress report while it runs"
+    RESCHEDULE = "reschedule", "Reschedule: let a run that has not started be due at another time"
+
+
+#: The states in which each can be done.
+FOUND_IN: dict[Operation, tuple[State, ...]] = {
+    Operation.REDRIVE: (State.DEAD, State.CANCELLED),
+    Operation.RETRY: (State.SCHEDULED,),
+    Operation.CANCEL: ACTIVE,
+    Operation.RESCHEDULE: (State.SCHEDULED, State.QUEUED),
+}
+
 #: Event -> (the states it may find, the state it leaves). None: the run does not exist yet.
 TRANSITIONS: dict[str, tuple[tuple[State | None, ...], State]] = {
     "task.requested": ((None,), State.SCHEDULED),
@@ -39,6 +57,7 @@ TRANSITIONS: dict[str, tuple[tuple[State | None, ...], State]] = {
     # Follows attempt_failed or orphaned in the same transaction; or nobody could even claim the run.
     "task.dead_lettered": ((State.SCHEDULED, State.QUEUED), State.DEAD),
     "task.redriven": ((State.DEAD, State.CANCELLED), State.SCHEDULED),
+    "task.rescheduled": ((State.SCHEDULED, State.QUEUED), State.SCHEDULED),
     "task.cancel_requested": ((State.RUNNING,), State.RUNNING),
     "task.cancelled": ((State.SCHEDULED, State.QUEUED, State.RUNNING), State.CANCELLED),
 }
@@ -120,6 +139,11 @@ for _event in (
     EventType(
         name="task.redriven",
         meaning="Somebody sent an ended run on its way again, with fresh attempts.",
+        fields=frozenset({"due_at"}),
+    ),
+    EventType(
+        name="task.rescheduled",
+        meaning="Somebody let the run be due at another time.",
         fields=frozenset({"due_at"}),
     ),
     EventType(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from typing import Any
 
 from celery import shared_task
 
 from apps.tasks import batches, canvas, claims
+from apps.tasks.bulk import perform
+from apps.tasks.models import BulkOperation
+from apps.tasks.run import current_run
 from apps.tasks.task import DurableTask
 
 logger = logging.getLogger(__name__)
@@ -39,3 +43,16 @@ def _complete_batches() -> int:
 def dispatch(signature: dict[str, Any], args: list[Any], options: dict[str, Any]) -> None:
     """Start a step of a canvas that holds tasks which are not durable; Celery sends their messages."""
     canvas.send(signature, args, options)
+
+
+@shared_task(base=DurableTask, name="tasks.bulk", atomic=False)
+def bulk_operation(*, bulk_id: str) -> dict[str, Any]:
+    """Do an operation to many runs; stopped, it goes on where it was."""
+    run = current_run()
+
+    def report(bulk: BulkOperation) -> None:
+        if bulk.finished_at is None:
+            run.progress(bulk.dealt_with, bulk.bound, f"{bulk.done} done, {bulk.refused} refused")
+
+    bulk = perform(uuid.UUID(bulk_id), report)
+    return {"done": bulk.done, "refused": bulk.refused, "reasons": bulk.reasons, "more": bulk.more}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import random
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from apps.core.resources import sql
 from apps.events import projections
@@ -33,6 +35,7 @@ class History:
         operations = (
             self.request, self.publish, self.claim, self.claim, self.succeed, self.fail, self.fail,
             self.lose, self.cancel, self.end_cancelled, self.redrive, self.hand_back, self.expire,
+            self.hand_back, self.reschedule, self.retry_now,
         )  # fmt: skip
         self.random.choice(operations)()
 
@@ -101,6 +104,15 @@ class History:
     def redrive(self) -> None:
         with contextlib.suppress(services.WrongState, TaskRun.DoesNotExist):
             services.redrive(run_id=self.any_run())
+
+    def reschedule(self) -> None:
+        moment = timezone.now() + timedelta(seconds=self.random.choice([-60, 0, 3600]))
+        with contextlib.suppress(services.WrongState, TaskRun.DoesNotExist):
+            services.reschedule(run_id=self.any_run(), run_at=moment)
+
+    def retry_now(self) -> None:
+        with contextlib.suppress(services.WrongState, TaskRun.DoesNotExist):
+            services.retry_now(run_id=self.any_run())
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -125,6 +125,12 @@ def renamed(name: str = "") -> None:
     _effect(name)
 
 
+@shared_task(base=DurableTask, name="workload.echo", max_attempts=1)
+def echo(**values: Any) -> dict[str, Any]:
+    """Return what it was given."""
+    return values
+
+
 # Pure functions for canvases.
 
 

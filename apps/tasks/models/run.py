@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KeyTextTransform
 
 from apps.core.ids import uuid7
 from apps.tasks import states
@@ -127,6 +129,8 @@ class TaskRun(models.Model):
             ),
             models.Index(
                 fields=["unique_key", "seq"],
+                # Also finds how keys begin, whatever the collation.
+                opclasses=["text_pattern_ops", "int8_ops"],
                 name="tasks_taskrun_unique_lookup",
                 condition=Q(unique_key__isnull=False),
             ),
@@ -143,6 +147,37 @@ class TaskRun(models.Model):
             models.Index(fields=["id"], name="tasks_taskrun_dead_letter", condition=Q(dead_letter_due=True)),
             models.Index(fields=["state", "-id"], name="tasks_taskrun_state_id"),
             models.Index(fields=["task", "-id"], name="tasks_taskrun_task_id"),
+            # For searching. Rows without the key have no entry, so they pay nothing.
+            models.Index(
+                KeyTextTransform("correlation_id", "meta"),
+                name="tasks_taskrun_correlation",
+                condition=Q(meta__has_key="correlation_id"),
+            ),
+            models.Index(
+                KeyTextTransform("type", "error"),
+                models.F("id").desc(),
+                name="tasks_taskrun_error_type",
+                condition=Q(error__isnull=False),
+            ),
+            models.Index(
+                fields=["-finished_at"],
+                include=["queue", "task"],
+                name="tasks_taskrun_died",
+                condition=Q(state=states.State.DEAD),
+            ),
+            models.Index(
+                fields=["due_at"],
+                name="tasks_taskrun_again",
+                condition=Q(state=states.State.SCHEDULED, error__isnull=False),
+            ),
+            models.Index(
+                fields=["group_key"],
+                opclasses=["text_pattern_ops"],
+                name="tasks_taskrun_group",
+                condition=~Q(group_key=""),
+            ),
+            # Of times, which rows are roughly in the order of: next to nothing to keep up.
+            BrinIndex(fields=["requested_at", "finished_at"], name="tasks_taskrun_times", pages_per_range=32),
         ]
 
     def __str__(self) -> str:

@@ -1,14 +1,22 @@
--- Cancel a run: at once where it has not started, by a flag where it is running.
+-- Cancel runs: at once where they have not started, by a flag where they are running.
 WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
+target AS (
+    -- Locked in one order, so that two who act on the same runs cannot deadlock.
+    SELECT id
+    FROM tasks_taskrun
+    WHERE id = ANY(%(ids)s) AND (state IN ('scheduled', 'queued') OR state = 'running' AND NOT cancel_requested)
+    ORDER BY id
+    FOR NO KEY UPDATE
+),
 run AS (
-    UPDATE tasks_taskrun
+    UPDATE tasks_taskrun AS t
     SET version = version + 1,
         cancel_requested = true,
         state = CASE WHEN state = 'running' THEN 'running' ELSE 'cancelled' END,
         finished_at = CASE WHEN state = 'running' THEN finished_at ELSE now END
-    FROM moment
-    WHERE id = %(id)s AND (state IN ('scheduled', 'queued') OR state = 'running' AND NOT cancel_requested)
-    RETURNING id, state, version, gate, batch_id, continuation, now
+    FROM target, moment
+    WHERE t.id = target.id
+    RETURNING t.id, state, version, gate, batch_id, continuation, now
 ),
 event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
@@ -19,7 +27,7 @@ event AS (
            %(meta)s::jsonb, now
     FROM run
 )
-SELECT state, batch_id IS NOT NULL OR continuation IS NOT NULL,
+SELECT id, state, batch_id IS NOT NULL OR continuation IS NOT NULL,
        CASE WHEN state = 'running' THEN pg_notify('tasks_cancel', id::text)
             WHEN gate <> '' THEN pg_notify('tasks_due', '') END
 FROM run

@@ -1,0 +1,24 @@
+-- Let runs that have not started be due at another time. Messages of them that are on the queue already
+-- find a run that is not due, and claim nothing.
+WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
+target AS (
+    SELECT id
+    FROM tasks_taskrun
+    WHERE id = ANY(%(ids)s) AND state IN ('scheduled', 'queued')
+    ORDER BY id
+    FOR NO KEY UPDATE
+),
+run AS (
+    UPDATE tasks_taskrun AS t
+    SET state = 'scheduled', version = version + 1, due_at = %(run_at)s
+    FROM target, moment
+    WHERE t.id = target.id
+    RETURNING t.id, state, version, due_at, now
+),
+event AS (
+    INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
+    SELECT 'task:' || id, version, 'task.rescheduled', 1, jsonb_build_object('due_at', due_at),
+           %(meta)s::jsonb, now
+    FROM run
+)
+SELECT id, state, pg_notify('tasks_due', '') FROM run
