@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import shared_task
 
-from apps.tasks import batches, canvas, claims
+from apps.tasks import batches, canvas, claims, tally
 from apps.tasks.bulk import perform
 from apps.tasks.models import BulkOperation
 from apps.tasks.run import current_run
@@ -56,3 +56,9 @@ def bulk_operation(*, bulk_id: str) -> dict[str, Any]:
 
     bulk = perform(uuid.UUID(bulk_id), report)
     return {"done": bulk.done, "refused": bulk.refused, "reasons": bulk.reasons, "more": bulk.more}
+
+
+@shared_task(base=DurableTask, name="tasks.tally", max_attempts=1, atomic=False)
+def tally_events() -> dict[str, int]:
+    """Count what happened to runs, and forget old counts; run by beat, so that readers find little to do."""
+    return {"counted": tally.catch_up(seconds=30), "forgotten": tally.forget_old()}

@@ -205,6 +205,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "apps.tasks.beat:DurableScheduler"
 CELERY_BEAT_SCHEDULE = {
     "reconcile-orphans": {"task": "tasks.reconcile_orphans", "schedule": TASKS_RECONCILE_EVERY},
+    "tally-events": {"task": "tasks.tally", "schedule": crontab()},
     "alert-dead-letters": {"task": "notifications.alert_dead_letters", "schedule": 30.0},
     "sync-candles": {"task": "candles.sync_all", "schedule": crontab()},
 }
