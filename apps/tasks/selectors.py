@@ -1,4 +1,4 @@
-"""Reading runs and their history."""
+"""Reading runs and their history, fit to be shown: secrets are masked."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
 from django.db.models import QuerySet
 
+from apps.core.redaction import redact
+from apps.core.resources import sql
 from apps.events.records import StoredEvent
 from apps.events.registry import event_type
 from apps.events.selectors import read_stream
+from apps.tasks.filters import EVERYTHING, RunFilter
 from apps.tasks.models import Entry, Step, TaskRun
+from apps.tasks.states import State
+
+#: Of one run no more relatives than this are looked at.
+_RELATIVES = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +37,48 @@ class TimelineEntry:
     meta: dict[str, Any]
 
 
-def runs(*, state: str | None = None, task: str | None = None, queue: str | None = None) -> QuerySet[TaskRun]:
-    """Runs, newest first."""
-    filters = {"state": state, "task": task, "queue": queue}
-    return TaskRun.objects.filter(**{key: value for key, value in filters.items() if value})
+@dataclass(frozen=True, kw_only=True)
+class Relatives:
+    """Other runs that have to do with one. Of each kind at most 200."""
+
+    #: Whose handler requested it: one, or none.
+    parents: list[TaskRun]
+    #: What its handler requested.
+    children: list[TaskRun]
+    #: What else followed from the same first cause.
+    others: list[TaskRun]
+
+
+def runs(
+    *, selection: RunFilter = EVERYTHING, before: uuid.UUID | None = None, limit: int
+) -> tuple[list[TaskRun], uuid.UUID | None]:
+    """A page of the selected runs, newest first, and what *before* is for the next page, if there is one."""
+    found: QuerySet[TaskRun] = selection.runs()
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    page = list(found[: limit + 1])
+    return page[:limit], (page[limit - 1].pk if len(page) > limit else None)
+
+
+def failures(*, limit: int) -> list[TaskRun]:
+    """The runs that died last, the latest first; then those that wait for another attempt, the next first."""
+    light = TaskRun.objects.defer("args", "kwargs", "result", "meta")
+    dead = light.filter(state=State.DEAD).order_by("-finished_at")[:limit]
+    again = light.filter(state=State.SCHEDULED, error__isnull=False).order_by("due_at")[:limit]
+    return [*dead, *again][:limit]
+
+
+def under_way(*, limit: int) -> list[TaskRun]:
+    """Running runs, those that have run longest first."""
+    light = TaskRun.objects.defer("args", "kwargs", "result", "meta")
+    return list(light.filter(state=State.RUNNING).order_by("started_at")[:limit])
+
+
+def error_types() -> list[str]:
+    """The types of error that any run's last failed attempt had."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "error_types.sql"))
+        return [row[0] for row in cursor.fetchall()]
 
 
 def timeline(run_id: uuid.UUID | str) -> list[TimelineEntry]:
@@ -47,12 +93,25 @@ def timeline(run_id: uuid.UUID | str) -> list[TimelineEntry]:
                 meaning=event_type(event.type).meaning,
                 recorded_at=event.recorded_at,
                 elapsed=event.recorded_at - before.recorded_at if before else None,
-                data=event.current_data(),
+                data=redact(event.current_data()),
                 meta=event.meta,
             )
         )
         before = event
     return entries
+
+
+def relatives(run: TaskRun) -> Relatives:
+    """What caused a run, what it caused, and what else came of the same cause."""
+    cause = run.meta.get("causation_id")
+    # A run that was requested outside of any context is the first cause of what it requests.
+    correlation = run.meta.get("correlation_id") or str(run.pk)
+    found = RunFilter(correlation_id=correlation).runs().exclude(pk=run.pk).defer("args", "kwargs", "result")
+    family = list(found.order_by("id")[:_RELATIVES])
+    parents = [one for one in family if str(one.pk) == cause]
+    children = [one for one in family if one.meta.get("causation_id") == str(run.pk)]
+    kin = {one.pk for one in (*parents, *children)}
+    return Relatives(parents=parents, children=children, others=[one for one in family if one.pk not in kin])
 
 
 def entries(run_id: uuid.UUID | str) -> QuerySet[Entry]:

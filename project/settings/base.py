@@ -147,6 +147,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
         "TaskState": "apps.tasks.states.State",
+        "TaskOperation": "apps.tasks.states.Operation",
         "BackfillState": "apps.candles.selectors.BackfillState",
     },
 }

@@ -1,0 +1,1 @@
+"""What `manage.py tasks` and `manage.py top` take and print."""
