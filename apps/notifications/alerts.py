@@ -84,7 +84,7 @@ def _context(groups: Sequence[DeadLetters]) -> dict[str, Any]:
         "total": sum(group.count for group in groups),
         "tasks": list(shown.values()),
         "more": sum(group.count for group in groups[_LINES:]),
-        "url": f"{admin}?state__exact=dead",
+        "url": f"{admin}?state=dead",
     }
 
 
