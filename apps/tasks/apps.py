@@ -9,9 +9,12 @@ class TasksConfig(AppConfig):
     verbose_name = "Tasks"
 
     def ready(self) -> None:
+        from apps.core.metrics import registry
         from apps.events import projections
         from apps.tasks.batchprojection import Batches
+        from apps.tasks.metrics import TaskCollector
         from apps.tasks.projection import TaskRuns
 
         projections.register(TaskRuns())
         projections.register(Batches())
+        registry.register(TaskCollector())

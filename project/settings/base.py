@@ -220,6 +220,9 @@ PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")
 # What is secret in errors, arguments and results: patterns of keys beside the ones known already.
 REDACT_KEYS = env.list("REDACT_KEYS", default=[])
 
+# Who may read /metrics besides staff: whoever sends this as a bearer token.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
 # Who is told of dead letters by e-mail, and how often at most (seconds).
 OPERATORS = env.list("OPERATOR_EMAILS", default=[])
 ALERT_EVERY = env.float("ALERT_EVERY", default=900.0)
