@@ -1,0 +1,1 @@
+"""`manage.py top`: the tasks, live in a terminal."""
