@@ -39,3 +39,20 @@ def forget_events() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL chandlery.events_maintenance = 'on'")
         cursor.execute("TRUNCATE events_event")
+
+
+def settle() -> None:
+    """Wait until followers may read everything that was committed before.
+
+    They wait for every transaction of the server that was writing then, those of other tests included.
+    """
+
+    def past(number: int) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+            return int(cursor.fetchone()[0]) >= number
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+        now = int(cursor.fetchone()[0])
+    wait_until(lambda: past(now), seconds=120, what="transactions of others to end")

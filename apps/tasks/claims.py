@@ -17,7 +17,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 
-from apps.core import context
+from apps.core import context, redaction
 from apps.core.database import execute
 from apps.core.resources import sql
 from apps.tasks import conf
@@ -203,13 +203,14 @@ def fail(claimed: Claim, exc: BaseException, *, retry: bool, delay: float = 0.0)
     Returns the run's new state; None when it is no longer this claim's, and nothing was changed.
     """
     reason = "the error is permanent" if not retry else f"{claimed.max_attempts} attempts have failed"
+    error = describe(exc)
     parameters: dict[str, Any] = {
         "id": claimed.run_id,
         "fence": claimed.fence,
         "retry": retry,
         "delay": delay,
-        "error": json.dumps(describe(exc)),
-        "reason": f"{reason}: {type(exc).__name__}: {exc}",
+        "error": json.dumps(error),
+        "reason": f"{reason}: {error['type']}: {error['message']}",
         "meta": _meta(),
     }
     with _ending(claimed), connection.cursor() as cursor:
@@ -279,6 +280,6 @@ def _unsuccessful(run_ids: Sequence[uuid.UUID]) -> None:
 
 
 def describe(exc: BaseException) -> dict[str, str]:
-    """An exception as it is stored with a run."""
-    trace = "".join(traceback.format_exception(exc))
-    return {"type": type(exc).__name__, "message": str(exc), "trace": trace[-_TRACE_LIMIT:]}
+    """An exception as it is stored with a run: without the secrets that its text shows."""
+    trace = redaction.text("".join(traceback.format_exception(exc)))
+    return {"type": type(exc).__name__, "message": redaction.text(str(exc)), "trace": trace[-_TRACE_LIMIT:]}

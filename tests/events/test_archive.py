@@ -29,6 +29,7 @@ from apps.tasks.models import Batch, TaskRun
 from apps.tasks.projection import TaskRuns
 from apps.tasks.testing import run_pending
 from tests.events.helpers import all_events, at_once, cancelled_runs, manage, tamper
+from tests.support import settle
 from tests.workload import tasks as work
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
@@ -266,11 +267,14 @@ def test_one_archives_at_a_time(tmp_path, ended):
 
 
 def test_what_a_follower_has_not_read_stays(tmp_path, ended):
+    settle()
     catch_up("ahead", lambda batch: None)
+    settle()
     follow("slow", lambda batch: None, limit=1)
     message, _ = manage("events", "archive", "--older-than", "0", "--dry-run")
     assert "3 more are old enough, but a follower has not read them" in message
     assert archive(TaskRuns(), older_than=NOW, folder=tmp_path).streams == 0
+    settle()
     catch_up("slow", lambda batch: None)
     assert archive(TaskRuns(), older_than=NOW, folder=tmp_path).streams == 3
 
@@ -279,6 +283,7 @@ def test_followers_see_restored_events_once_if_at_all(tmp_path, ended):
     seen: dict[str, list[int]] = {"old": [], "new": []}
 
     def read(name: str) -> None:
+        settle()
         catch_up(name, lambda batch: seen[name].extend(event.position for event in batch), limit=3)
 
     read("old")
@@ -309,10 +314,12 @@ def test_a_follower_that_begins_during_a_restore_sees_all_of_the_file_or_nothing
 
         def read(name=name, seen=seen) -> None:
             for _ in range(30):
+                settle()
                 follow(name, lambda batch: seen.extend(event.position for event in batch), limit=7)
 
         restored, nothing = at_once(lambda file=file: restore(file), read)
         assert (restored.events, nothing) == (len(gone), None)
+        settle()
         catch_up(name, lambda batch, seen=seen: seen.extend(event.position for event in batch))
         assert len(seen) == len(set(seen))
         assert set(seen) & gone in (set(), gone)
@@ -331,11 +338,14 @@ def test_nothing_is_restored_behind_a_follower_that_reads_what_was_restored_befo
     files = [take(tmp_path, limit=1), take(tmp_path)]
     first, second = sorted(files, key=lambda file: Archive(file).manifest.first_position)
     restore(second)
+    settle()
     follow("reader", lambda batch: None, limit=1)
     with pytest.raises(ArchiveError, match="the follower reader is reading"):
         restore(first)
+    settle()
     catch_up("reader", lambda batch: None)
     cancelled_runs(1)
+    settle()
     catch_up("reader", lambda batch: None)
     assert restore(first).events == 2
     assert Cursor.objects.get().xid > 0

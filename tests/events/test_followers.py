@@ -16,7 +16,7 @@ from apps.events.registry import EventType
 from apps.events.selectors import estimated_events, lags, oldest_writer_age
 from apps.events.services import append
 from tests.events.helpers import manage, other_connection
-from tests.support import wait_until
+from tests.support import settle, wait_until
 
 registry.register(EventType(name="tick.tock", meaning="A tick of a test."))
 TICK = NewEvent(type="tick.tock")
@@ -43,6 +43,7 @@ def test_an_event_of_a_slow_transaction_is_not_skipped():
         assert early == []
         assert oldest_writer_age() > 0
         slow.commit()
+    settle()
     late = read_after(Place())
     assert {event.stream for event in late} == {"tick:slow", "tick:fast"}
 
@@ -56,9 +57,11 @@ def test_what_began_earlier_and_wrote_later_comes_in_its_place():
         assert read_after(Place()) == []
         early.execute(INSERT, ["tick:early"])
         early.commit()
+    settle()
     events = read_after(Place())
     assert [event.stream for event in events] == ["tick:early", "tick:late"]
     assert positions(events) == sorted(positions(events), reverse=True)
+    settle()
     assert [event.stream for event in read_after(Place(xid=events[0].xid, position=events[0].position))] == [
         "tick:late"
     ]
@@ -73,7 +76,9 @@ def test_transactions_are_ordered_by_number():
                 " VALUES (%s, 1, 'tick.tock', 1, '{}', '{}', %s::text::xid8)",
                 [f"tick:{xid}", xid],
             )
+    settle()
     assert [event.xid for event in read_after(Place())] == [9, 10, 100]
+    settle()
     assert [event.xid for event in read_after(Place(xid=9, position=2**62))] == [10, 100]
 
 
@@ -126,9 +131,12 @@ def test_a_follower_whose_handler_fails_reads_the_same_again():
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
+        settle()
         follow("test", fail)
     seen = []
+    settle()
     assert follow("test", seen.extend) == 2
+    settle()
     assert follow("test", seen.extend) == 0
     assert len(seen) == 2
     assert int(Cursor.objects.get(follower="test").xid) == seen[-1].xid
@@ -138,14 +146,17 @@ def test_rolled_back_events_are_never_read():
     with pytest.raises(RuntimeError), transaction.atomic():
         append(stream="tick:never", after=0, events=[TICK])
         raise RuntimeError
+    settle()
     assert read_after(Place()) == []
 
 
 def test_a_follower_catches_up_batch_by_batch():
     append(stream="tick:many", after=0, events=[TICK] * 25)
     batches = []
+    settle()
     assert catch_up("test", batches.append, limit=10) == 25
     assert [len(batch) for batch in batches] == [10, 10, 5]
+    settle()
     assert catch_up("test", batches.append) == 0
 
 
@@ -171,9 +182,12 @@ def test_a_follower_gets_what_comes_until_it_is_stopped():
 
 def test_lag_is_counted_from_the_place_of_each_follower():
     append(stream="tick:a", after=0, events=[TICK] * 4)
+    settle()
     catch_up("behind", lambda batch: None)
+    settle()
     follow("new", lambda batch: None, limit=1)
     append(stream="tick:b", after=0, events=[TICK] * 3)
+    settle()
     catch_up("abreast", lambda batch: None)
     found = {lag.follower: lag for lag in lags()}
     assert {name: lag.events for name, lag in found.items()} == {"abreast": 0, "behind": 3, "new": 6}
@@ -184,6 +198,7 @@ def test_lag_is_counted_from_the_place_of_each_follower():
 
 
 def test_what_waits_for_a_slow_writer_counts_as_lag():
+    settle()
     follow("test", lambda batch: None)
     with other_connection() as slow:
         slow.execute("SELECT pg_current_xact_id()")
@@ -194,8 +209,10 @@ def test_what_waits_for_a_slow_writer_counts_as_lag():
 
 def test_a_follower_can_begin_again():
     append(stream="tick:a", after=0, events=[TICK] * 3)
+    settle()
     catch_up("test", lambda batch: None)
     restart("test")
+    settle()
     assert catch_up("test", lambda batch: None) == 3
     with pytest.raises(Cursor.DoesNotExist, match="nobody"):
         restart("nobody")
@@ -210,6 +227,7 @@ def test_the_number_of_events_is_estimated_by_statistics():
 
 def test_the_command_shows_followers_and_lets_one_begin_again():
     append(stream="tick:a", after=0, events=[TICK] * 3)
+    settle()
     catch_up("mirror", lambda batch: None)
     append(stream="tick:a", after=3, events=[TICK])
     line, writer = manage("events", "followers")[0].splitlines()

@@ -29,7 +29,7 @@ from apps.stack.testing import EmbeddedPostgres
 from apps.tasks.models import TaskRun
 from apps.tasks.projection import TaskRuns
 from tests.events.helpers import all_events, cancelled_runs, manage
-from tests.support import database_url
+from tests.support import database_url, settle
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
 
@@ -101,10 +101,12 @@ class Readers:
         self.seen[name] += [event.position for event in batch]
 
     def some(self, name: str, limit: int) -> None:
+        settle()
         follow(name, lambda batch: self._add(name, batch), limit=limit)
 
     def all(self) -> None:
         for name in self.seen:
+            settle()
             catch_up(name, lambda batch, name=name: self._add(name, batch), limit=3)
 
 

@@ -91,6 +91,13 @@ def test_a_run_without_attempts_left_is_dead_with_its_reason():
     assert run.dead_letter_due
 
 
+def test_the_secrets_in_an_error_are_not_stored():
+    run = run_to_the_end(work.indiscreet.delay(secret="hunter2"))
+    stored = [event.data for event in read_stream(run.stream)]
+    assert run.error["message"] == "POST /orders?signature=*** failed: {'api_key': '***', 'qty': 5}"
+    assert "hunter2" not in str((run.error, stored[1:]))
+
+
 def test_a_permanent_error_is_dead_at_once():
     run = run_to_the_end(work.refused.delay())
     assert (run.state, run.attempt) == (State.DEAD, 1)

@@ -17,6 +17,7 @@ from apps.tasks import claims, services, stats, tally
 from apps.tasks.durations import BOUNDS, Durations
 from apps.tasks.models import Resolution, Statistic, TaskRun
 from apps.tasks.testing import run_pending
+from tests.support import settle
 from tests.workload import tasks as work
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
@@ -32,6 +33,7 @@ def test_events_are_counted_by_task_and_queue():
     work.note.apply_async(args=["b"], queue="email")
     work.hopeless.apply_async(max_attempts=1)
     run_pending()
+    settle()
     tally.catch_up()
     found = stats.activities("5m")
     assert [(one.queue, one.task) for one in found] == [
@@ -59,6 +61,7 @@ def test_each_event_is_counted_once_whoever_counts(monkeypatch):
     def count() -> None:
         try:
             barrier.wait()
+            settle()
             tally.catch_up(seconds=10)
         finally:
             connection.close()
@@ -71,6 +74,7 @@ def test_each_event_is_counted_once_whoever_counts(monkeypatch):
     (activity,) = stats.totals()
     assert activity.events == {"task.requested": 20, "task.started": 20, "task.succeeded": 20}
     assert activity.wait.count == activity.duration.count == 20
+    settle()
     assert tally.catch_up() == 0
 
 
@@ -93,18 +97,22 @@ def test_whoever_finds_another_counting_does_not_wait():
     thread = threading.Thread(target=hold)
     thread.start()
     locked.wait(30)
+    settle()
     assert tally.catch_up() == 0
     done.set()
     thread.join()
+    settle()
     assert tally.catch_up() == 1
 
 
 def test_a_follower_that_begins_anew_counts_anew():
     work.note.delay("a")
     run_pending()
+    settle()
     tally.catch_up()
     before = stats.totals()[0].events
     call_command("events", "followers", "--restart", tally.FOLLOWER, stdout=io.StringIO())
+    settle()
     tally.catch_up()
     assert stats.totals()[0].events == before
 
@@ -123,6 +131,7 @@ def test_waits_and_durations_are_measured_from_the_events():
     assert claimed is not None
     claims.succeed(claimed, None)
     move_events(run_id, {5: 60, 6: 60.5}, due={})
+    settle()
     tally.catch_up()
     activity = of("workload.note", stats.totals())
     # From the request, not from thirty days before; and from the time it was given last.
@@ -196,6 +205,7 @@ def test_the_last_minutes_are_told_one_by_one():
     work.note.delay("a")
     work.hopeless.apply_async(max_attempts=1)
     run_pending()
+    settle()
     tally.catch_up()
     found = stats.minutes(60)
     assert len(found) == 60

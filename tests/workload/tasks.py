@@ -258,3 +258,9 @@ def trade(folder: str, die: str = "", look_up: bool = False) -> dict[str, Any]:
     if die == "raise" and run.attempt == 1:
         raise RuntimeError("after both orders")
     return {"bought": bought, "sold": sold}
+
+
+@shared_task(base=DurableTask, name="workload.indiscreet", max_attempts=1)
+def indiscreet(secret: str) -> None:
+    """Fail with an error that shows its secrets, as HTTP clients do."""
+    raise RuntimeError(f"POST /orders?signature={secret} failed: {{'api_key': '{secret}', 'qty': 5}}")
