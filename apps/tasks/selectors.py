@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet, Sum
 
 from apps.events.records import StoredEvent
 from apps.events.registry import event_type
 from apps.events.selectors import read_stream
-from apps.tasks.models import TaskRun
+from apps.tasks.models import TaskRun, UsageCount
+from apps.tasks.usage import REQUESTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +54,25 @@ def timeline(run_id: uuid.UUID | str) -> list[TimelineEntry]:
         )
         before = event
     return entries
+
+
+def usage_since(since: datetime | None = None) -> dict[str, int]:
+    """What all processes together have done since a moment, or ever, by name of the count.
+
+    Of the last day and the one before, to the minute; before that, to the day. Processes report every few
+    seconds.
+    """
+    counts = UsageCount.objects.all() if since is None else UsageCount.objects.filter(at__gte=since)
+    return dict(counts.values("name").annotate(total=Sum("count")).values_list("name", "total"))
+
+
+def requests_per_task(since: datetime) -> float | None:
+    """How many SQS requests all processes have sent for each task that finished since a moment.
+
+    None: no task finished.
+    """
+    totals = UsageCount.objects.filter(at__gte=since).aggregate(
+        requests=Sum("count", filter=Q(name__startswith=REQUESTS)),
+        finished=Sum("count", filter=Q(name="finished")),
+    )
+    return (totals["requests"] or 0) / totals["finished"] if totals["finished"] else None

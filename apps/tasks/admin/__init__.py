@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from apps.tasks.admin import periodic, runs
+from apps.tasks.admin import dead_letters, periodic, processes, runs
 
-__all__ = ["periodic", "runs"]
+__all__ = ["dead_letters", "periodic", "processes", "runs"]

@@ -1,10 +1,12 @@
--- Take runs whose lease ran out from their workers: back to scheduled, or dead where no attempt is
--- left, or cancelled where that was asked for.
+-- Take runs whose lease ran out from their workers, or one run that its worker itself has lost: back to
+-- scheduled, or dead where no attempt is left, or cancelled where that was asked for.
 WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
 expired AS (
     SELECT id, cancel_requested, attempt < max_attempts AS again
     FROM tasks_taskrun, moment
-    WHERE state = 'running' AND lease_until < now
+    WHERE state = 'running'
+      AND (%(id)s::uuid IS NULL AND lease_until < now
+           OR id = %(id)s::uuid AND worker = %(worker)s AND (%(fence)s::bigint IS NULL OR fence = %(fence)s))
     ORDER BY lease_until
     LIMIT %(limit)s
     FOR NO KEY UPDATE OF tasks_taskrun SKIP LOCKED
@@ -20,7 +22,10 @@ run AS (
         lease_until = NULL,
         error = jsonb_build_object(
             'type', 'Orphaned',
-            'message', 'the lease of worker ' || t.worker || ' ran out at ' || t.lease_until || ' in attempt ' || t.attempt,
+            'message', coalesce(
+                %(reason)s::text,
+                'the lease of worker ' || t.worker || ' ran out at ' || t.lease_until
+            ) || ' in attempt ' || t.attempt,
             'trace', ''
         )
     FROM expired AS e, moment
