@@ -12,6 +12,7 @@ from apps.stack.testing import Beat, Relay, Running, SqsServer, Worker
 from apps.tasks import queues
 from apps.tasks.models import TaskRun
 from apps.tasks.states import ENDED
+from tests.faults.sqs_proxy import SqsProxy
 from tests.support import database_url, wait_until
 
 Process = TypeVar("Process", bound=Running)
@@ -91,3 +92,19 @@ def private_sqs(settings: Any) -> Iterator[SqsServer]:
         yield server
     queues.client.cache_clear()
     queues.forget_urls()
+
+
+@pytest.fixture
+def proxy(settings: Any) -> Iterator[SqsProxy]:
+    """In front of the shared SQS server, for this process and those that it starts. To be asked for first."""
+    with SqsProxy(settings.SQS_ENDPOINT_URL) as running:
+        settings.SQS_ENDPOINT_URL = running.url
+        queues.client.cache_clear()
+        yield running
+    queues.client.cache_clear()
+
+
+@pytest.fixture
+def long_visibility(settings: Any) -> None:
+    """Queues on which a test would not wait for a message to be visible again. To be asked for first."""
+    settings.SQS_VISIBILITY_TIMEOUT = 60

@@ -45,7 +45,8 @@ def worker(environ: Environ, *, queues: Sequence[str] = (), concurrency: int = 2
         environ=environ,
         folder=CHECKOUT,
         ready=says(" ready."),
-        stop_timeout=25.0,
+        # More than TASKS_SHUTDOWN_GRACE: what is not done by then is handed back.
+        stop_timeout=40.0,
     )
 
 

@@ -243,9 +243,32 @@ def reconcile(*, limit: int = 200) -> list[Orphan]:
     The lost attempt counts. What has attempts left is scheduled again at once, the rest is dead.
     Any number of processes may do this at the same time: each run is taken once.
     """
+    return _orphans(limit=limit)
+
+
+def orphan(*, run_id: uuid.UUID, worker: str, reason: str, fence: int | None = None) -> Orphan | None:
+    """Take a run from *worker*, which has lost it: as `reconcile` would, without waiting for the lease.
+
+    None: the worker does not hold the run, or not by the claim of that *fence*.
+    """
+    found = _orphans(run_id=run_id, worker=worker, fence=fence, reason=reason)
+    return found[0] if found else None
+
+
+def _orphans(
+    *,
+    limit: int = 1,
+    run_id: uuid.UUID | None = None,
+    worker: str = "",
+    fence: int | None = None,
+    reason: str | None = None,
+) -> list[Orphan]:
+    parameters = {
+        "limit": limit, "id": run_id, "worker": worker, "fence": fence, "reason": reason, "meta": _meta(),
+    }  # fmt: skip
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(sql(__package__, "orphans.sql"), {"limit": limit, "meta": _meta()})
+            cursor.execute(sql(__package__, "orphans.sql"), parameters)
             rows = cursor.fetchall()
         _unsuccessful([uuid.UUID(str(row[0])) for row in rows])
     return [

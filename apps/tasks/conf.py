@@ -35,6 +35,31 @@ def entry_limit() -> int:
     return int(settings.TASKS_ENTRY_LIMIT)
 
 
+def report_every() -> float:
+    """Seconds between two reports of a process."""
+    return float(settings.TASKS_REPORT_EVERY)
+
+
+def poll_watchdog() -> float:
+    """Seconds for which nothing need be heard of a worker's polls."""
+    return float(settings.TASKS_POLL_WATCHDOG)
+
+
+def cancel_grace() -> float:
+    """Seconds that a handler has to notice that its run is to be cancelled."""
+    return float(settings.TASKS_CANCEL_GRACE)
+
+
+def shutdown_grace() -> float:
+    """Seconds that handlers have to finish when their worker is to end."""
+    return float(settings.TASKS_SHUTDOWN_GRACE)
+
+
+def dead_letters_every() -> float:
+    """Seconds between two looks at the dead-letter queues."""
+    return float(settings.TASKS_DEAD_LETTERS_EVERY)
+
+
 def queues() -> list[str]:
     """The logical names of all queues."""
     return list(settings.TASKS_QUEUES)

@@ -19,6 +19,10 @@ class IncompatibleArguments(PermanentError):
     """The arguments were recorded for another version of the handler, and cannot be made to fit."""
 
 
+class UnknownTask(Exception):
+    """A worker received a run whose task it does not know."""
+
+
 class RetryLater(Exception):
     """Try again after *retry_after* seconds. Counts as an attempt."""
 

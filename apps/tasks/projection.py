@@ -115,6 +115,9 @@ class TaskRuns:
                 changes = {"due_at": _time(data["due_at"]), "attempt": data["attempt"] - 1}
             case "task.dead_lettered":
                 changes = {"finished_at": event.recorded_at}
+                if row["state"] == State.QUEUED:
+                    # No attempt has failed: nobody could even claim it.
+                    changes["error"] = {"type": "Unclaimed", "message": data["reason"], "trace": ""}
             case "task.redriven":
                 changes = {
                     "due_at": _time(data["due_at"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 import threading
 from dataclasses import dataclass
 from functools import cache
@@ -13,12 +14,15 @@ from botocore.config import Config
 from django.conf import settings
 
 from apps.tasks import conf
+from apps.tasks.usage import usage
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _DEAD_LETTER_SUFFIX = "-dlq"
 _FIFO_SUFFIX = ".fifo"
+#: What kombu writes for characters that names of SQS queues cannot have.
+_CHARACTERS = str.maketrans({**dict.fromkeys(set(string.punctuation) - set("-_."), "_"), ".": "-"})
 _MAX_RETENTION = 14 * 86_400
 
 _lock = threading.Lock()
@@ -41,18 +45,21 @@ class Depth:
 
 @cache
 def client() -> SQSClient:
-    """The process's SQS client. Usable from several threads."""
-    return boto3.client(
+    """The process's SQS client, whose requests are counted. Usable from several threads."""
+    made = boto3.client(
         "sqs",
         region_name=settings.SQS_REGION,
         endpoint_url=settings.SQS_ENDPOINT_URL,
         config=Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2}),
     )
+    usage.watch(made)
+    return made
 
 
 def physical_name(queue: str) -> str:
-    """The name on SQS of a logical queue."""
-    return f"{settings.SQS_QUEUE_PREFIX}{queue}"
+    """The name on SQS of a logical queue: what kombu's `canonical_queue_name` makes of it."""
+    stem = f"{settings.SQS_QUEUE_PREFIX}{queue}".removesuffix(_FIFO_SUFFIX)
+    return stem.translate(_CHARACTERS) + (_FIFO_SUFFIX if is_fifo(queue) else "")
 
 
 def dead_letter_name(queue: str) -> str:

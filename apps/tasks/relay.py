@@ -21,10 +21,12 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from apps.core.database import execute
 from apps.core.resources import sql
-from apps.tasks import claims, conf, microbatches, publishing, queues
-from apps.tasks.models import TaskRun
+from apps.tasks import claims, conf, dead_letters, microbatches, publishing, queues
+from apps.tasks.models import Process, TaskRun
+from apps.tasks.processes import Report
 from apps.tasks.publishing import Wakeup
 from apps.tasks.states import State
+from apps.tasks.usage import usage
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +47,9 @@ def publish_due(*, queue: str, limit: int = _BATCH) -> tuple[int, int]:
     Returns how many were due and were sent.
     """
     with transaction.atomic():
-        wakeups = [_wakeup(row) for row in _rows("due.sql", {"queue": queue, "limit": limit})]
-        return len(wakeups), _publish(wakeups, reason="due")
+        rows = _rows("due.sql", {"queue": queue, "limit": limit})
+        _measure_lag(rows)
+        return len(rows), _publish([_wakeup(row) for row in rows], reason="due")
 
 
 class GatedRuns:
@@ -108,8 +111,15 @@ def _wakeup(row: Sequence[Any]) -> Wakeup:
     return Wakeup(run_id=uuid.UUID(str(id_)), task=task, queue=queue, group_key=group_key, version=version)
 
 
+def _measure_lag(rows: Sequence[Sequence[Any]]) -> None:
+    """Report for how long the run had been due that waited longest."""
+    if rows:
+        usage.measure("lag", max(row[-1] for row in rows))
+
+
 def _publish(wakeups: Sequence[Wakeup], *, reason: str) -> int:
     sent = publishing.send(wakeups)
+    usage.count("published", len(sent))
     if sent:
         execute(
             sql(__package__, "published.sql"),
@@ -167,6 +177,8 @@ class LostMessages:
         since, before = self._empty_since.setdefault(queue, (now, _database_time()))
         if now - since < conf.lost_after() or oldest >= before:
             return 0
+        # What is in the dead-letter queue was not lost.
+        dead_letters.collect(queue)
         found = 0
         while count := publish_lost(queue=queue, before=before):
             found += count
@@ -232,6 +244,15 @@ class Relay:
 
     def run(self) -> None:
         """Publish until stopped. Outages of the database and of SQS are waited out."""
+        report = Report(Process.Kind.RELAY, queues=conf.queues()).start()
+        collector = dead_letters.Collector().start()
+        try:
+            self._run()
+        finally:
+            collector.stop()
+            report.stop()
+
+    def _run(self) -> None:
         wait, ready = _BACKOFF[0], False
         while not self._stop.is_set():
             try:

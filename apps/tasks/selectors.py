@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet, Sum
 
 from apps.core.redaction import redact
 from apps.core.resources import sql
@@ -16,8 +16,9 @@ from apps.events.records import StoredEvent
 from apps.events.registry import event_type
 from apps.events.selectors import read_stream
 from apps.tasks.filters import EVERYTHING, RunFilter
-from apps.tasks.models import Entry, Step, TaskRun
+from apps.tasks.models import Entry, Step, TaskRun, UsageCount
 from apps.tasks.states import State
+from apps.tasks.usage import REQUESTS
 
 #: Of one run no more relatives than this are looked at.
 _RELATIVES = 200
@@ -122,3 +123,25 @@ def entries(run_id: uuid.UUID | str) -> QuerySet[Entry]:
 def steps(run_id: uuid.UUID | str) -> QuerySet[Step]:
     """What a run has done outside of the database, and what it came to, in order."""
     return Step.objects.filter(run_id=run_id)
+
+
+def usage_since(since: datetime | None = None) -> dict[str, int]:
+    """What all processes together have done since a moment, or ever, by name of the count.
+
+    Of the last day and the one before, to the minute; before that, to the day. Processes report every few
+    seconds.
+    """
+    counts = UsageCount.objects.all() if since is None else UsageCount.objects.filter(at__gte=since)
+    return dict(counts.values("name").annotate(total=Sum("count")).values_list("name", "total"))
+
+
+def requests_per_task(since: datetime) -> float | None:
+    """How many SQS requests all processes have sent for each task that finished since a moment.
+
+    None: no task finished.
+    """
+    totals = UsageCount.objects.filter(at__gte=since).aggregate(
+        requests=Sum("count", filter=Q(name__startswith=REQUESTS)),
+        finished=Sum("count", filter=Q(name="finished")),
+    )
+    return (totals["requests"] or 0) / totals["finished"] if totals["finished"] else None

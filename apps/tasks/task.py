@@ -119,6 +119,7 @@ class DurableTask(Task):  # type: ignore[type-arg]
     rate_key: str = ""
     rate: Rate | str | None = None
 
+    Request = "apps.tasks.worker.requests:DurableRequest"
     acks_late = True
     reject_on_worker_lost = True
     ignore_result = True

@@ -1,29 +1,32 @@
 """Kombu's SQS transport, guarded.
 
 As it stands in kombu 5.7 a worker stops, or stays alive and never polls again, after one failed
-ReceiveMessage; waits a whole polling interval whenever its prefetch window is full; and deletes
-messages one at a time in its main loop. This subclass
+ReceiveMessage, and waits for ever for one that is never answered; waits a whole polling interval whenever
+its prefetch window is full; and deletes and gives back messages one at a time in its main loop. This
+subclass
 
 - treats every failed poll as an empty one, and polls again after a growing pause;
+- gives up a poll that is not answered;
 - leaves a message that cannot be parsed to the queue's redrive policy, instead of failing on it;
 - polls again as soon as an acknowledged message makes room in the prefetch window;
-- deletes in batches, in a thread;
+- deletes and gives back in batches, in a thread;
+- can be held while nothing could be done with messages, so that they are not received in vain;
 - finds queues by name, without the permission to list them, and never creates any.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
-from botocore.exceptions import ClientError
-from kombu.asynchronous.aws.sqs.connection import AsyncSQSConnection
+from botocore.exceptions import BotoCoreError, ClientError
 from kombu.transport import SQS, virtual
 from vine import promise
 
-from apps.tasks.deletion import BatchDeleter
+from apps.tasks.polling import GuardedConnection, GuardedCurl, polls
+from apps.tasks.receipts import Receipts
+from apps.tasks.usage import usage
 
 logger = logging.getLogger(__name__)
 
@@ -31,38 +34,39 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 #: Seconds after which a queue that waits for room looks again although nothing woke it.
 _STARVED_CHECK = 1.0
-_LOG_EVERY = 5.0
+#: A poll takes one while it is open, and a worker may listen to more queues than kombu has.
+_CURL_HANDLES = 64
 
 
 class QoS(SQS.QoS):  # type: ignore[misc]
     """Tells the channel when there is room for more messages."""
+
+    def can_consume(self) -> bool:
+        return not self.channel.held and bool(super().can_consume())
 
     def ack(self, delivery_tag: str) -> None:
         super().ack(delivery_tag)
         self.channel.room_made()
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        super().reject(delivery_tag, requeue=requeue)
+        if delivery_tag in self._delivered:  # otherwise it was given back before
+            super().reject(delivery_tag, requeue=requeue)
         self.channel.room_made()
 
+    def restore_unacked(self) -> list[Any]:
+        """Give everything back that was received and not acknowledged."""
+        self._flush()
+        while self._delivered:
+            self.channel.give_back(self._delivered.popitem()[1])
+        return []
 
-class GuardedConnection(AsyncSQSConnection):  # type: ignore[misc]
-    """Receives messages; a request that fails in any way yields none."""
-
-    def __init__(self, *args: Any, channel: Channel, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._channel = channel
-
-    def _on_list_ready(self, parent: Any, markers: Any, operation: str, response: Any) -> dict[str, Any]:
-        try:
-            parsed = super()._on_list_ready(parent, markers, operation, response)
-            if response.status != self.STATUS_CODE_OK:
-                raise ConnectionError(f"HTTP {response.status} {response.reason}".strip())
-        except Exception as exc:  # kombu raises bare Exception for what SQS refuses
-            self._channel.poll_failed(parent, exc)
-            return {}
-        self._channel.poll_succeeded(parent)
-        return parsed if isinstance(parsed, dict) else {}
+    def release(self, *, but: Collection[str]) -> int:
+        """Give everything back but what has these delivery tags; returns how many messages that is."""
+        self._flush()
+        released = [tag for tag in self._delivered if tag not in but]
+        for tag in released:
+            self.channel.give_back(self._delivered.pop(tag))
+        return len(released)
 
 
 class Channel(SQS.Channel):  # type: ignore[misc]
@@ -71,11 +75,10 @@ class Channel(SQS.Channel):  # type: ignore[misc]
     QoS = QoS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: True: no message is received for now.
+        self.held = False
         self._starved: set[str] = set()
-        # By the queue's name on SQS: how many polls failed in a row, and when that was last said.
-        self._failures: Counter[str] = Counter()
-        self._said: dict[str, float] = {}
-        self._deleter: BatchDeleter | None = None
+        self._receipts: Receipts | None = None
         self._asynsqs: GuardedConnection | None = None
         super().__init__(*args, **kwargs)
 
@@ -87,6 +90,11 @@ class Channel(SQS.Channel):  # type: ignore[misc]
         address: str | None = self.transport_options.get("endpoint_url")
         return address
 
+    def _new_boto_client(self, *args: Any, **kwargs: Any) -> Any:
+        client = super()._new_boto_client(*args, **kwargs)
+        usage.watch(client)
+        return client
+
     def _update_queue_cache(self, queue_name_prefix: str) -> None:
         """Nothing is listed in advance."""
 
@@ -95,47 +103,56 @@ class Channel(SQS.Channel):  # type: ignore[misc]
         if name not in self._queue_cache:
             try:
                 self._queue_cache[name] = self.sqs().get_queue_url(QueueName=name)["QueueUrl"]
-            except ClientError as exc:
+            except (BotoCoreError, ClientError) as exc:
+                polls.failed(name, exc)
                 # A connection error to Celery, which tries again until the queue is there.
                 raise ConnectionError(f"no queue {name}: {exc}") from exc
         return str(self._queue_cache[name])
 
     def asynsqs(self, queue: str | None = None) -> GuardedConnection:
         if self._asynsqs is None:
-            self._asynsqs = GuardedConnection(sqs_connection=self.sqs(), region=self.region, channel=self)
+            polls.open = 0
+            self._asynsqs = GuardedConnection(
+                sqs_connection=self.sqs(),
+                region=self.region,
+                http_client=GuardedCurl(self.hub, max_clients=_CURL_HANDLES),
+                wait=self.wait_time_seconds,
+            )
         return self._asynsqs
 
     # Polling --------------------------------------------------------------------------------------
 
-    def poll_failed(self, name: str, reason: Exception) -> None:
-        """A poll of the queue *name* brought an error instead of an answer."""
-        self._failures[name] += 1
-        now = time.monotonic()
-        if now - self._said.get(name, 0.0) >= _LOG_EVERY:
-            self._said[name] = now
-            logger.warning("polling %s failed (%d in a row): %s", name, self._failures[name], reason)
+    def hold(self) -> None:
+        """Receive nothing until `resume`. For the event loop's thread."""
+        self.held = True
 
-    def poll_succeeded(self, name: str) -> None:
-        """A poll of the queue *name* brought an answer, be it an empty one."""
-        failures = self._failures.pop(name, 0)
-        if failures:
-            logger.warning("polling %s works again after %d failures", name, failures)
+    def resume(self) -> None:
+        """Receive again. For the event loop's thread."""
+        self.held = False
+        self.room_made()
+
+    def basic_cancel(self, consumer_tag: str) -> Any:
+        queue = self._tag_to_queue.get(consumer_tag)
+        if queue is not None:
+            polls.forget(self.canonical_queue_name(queue))
+        return super().basic_cancel(consumer_tag)
 
     def _schedule_queue(self, queue: str) -> None:
         if queue not in self._active_queues:
             return
         if not self.qos.can_consume():
+            polls.waiting(self.canonical_queue_name(queue))
             self._starved.add(queue)
             self.hub.call_later(_STARVED_CHECK, self._check_starved, queue)
             return
         try:
             self._get_bulk_async(queue, callback=promise(self._loop1, (queue,)))
         except Exception as exc:
-            self.poll_failed(self.canonical_queue_name(queue), exc)
+            polls.failed(self.canonical_queue_name(queue), exc)
             self._loop1(queue)
 
     def _loop1(self, queue: str, messages_fetched: int | None = None) -> None:
-        failures = self._failures[self.canonical_queue_name(queue)]
+        failures = polls.failures[self.canonical_queue_name(queue)]
         if messages_fetched:
             pause = 0.0
         elif failures:
@@ -158,9 +175,12 @@ class Channel(SQS.Channel):  # type: ignore[misc]
 
     def _on_messages_ready(self, queue: str, qname: str, messages: dict[str, Any]) -> int:
         received = messages.get("Messages") or []
-        callback = self.connection._callbacks.get(qname)
-        if received and callback is None:
-            self._release_messages(queue, qname, received)
+        callback: Any = self.connection._callbacks.get(qname) if self.connection else None
+        if callback is None:
+            if received:
+                logger.info("%s is not consumed any more: giving %d messages back", qname, len(received))
+            for message in received:
+                self._settling().give_back(queue, message["ReceiptHandle"])
             return 0
         for message in received:
             try:
@@ -173,6 +193,11 @@ class Channel(SQS.Channel):  # type: ignore[misc]
 
     # Acknowledging --------------------------------------------------------------------------------
 
+    def _settling(self) -> Receipts:
+        if self._receipts is None:
+            self._receipts = Receipts(self.sqs())
+        return self._receipts
+
     def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
         try:
             info = self.qos.get(delivery_tag).delivery_info
@@ -180,16 +205,27 @@ class Channel(SQS.Channel):  # type: ignore[misc]
         except KeyError:
             pass
         else:
-            if self._deleter is None:
-                self._deleter = BatchDeleter(self.sqs())
-            self._deleter.delete(url, handle)
+            self._settling().delete(url, handle)
         virtual.Channel.basic_ack(self, delivery_tag)
+
+    def give_back(self, message: Any, *, after: int = 0) -> None:
+        """Have a received message visible again in *after* seconds."""
+        info = message.delivery_info
+        self._settling().give_back(info["sqs_queue"], info["sqs_message"]["ReceiptHandle"], after=after)
+
+    def _restore_at_beginning(self, message: Any) -> None:
+        # Not at once: what made a worker reject it will seldom be over by then.
+        self.give_back(message, after=self.wait_time_seconds)
+
+    def settle(self, timeout: float = 5.0) -> None:
+        """Delete and give back what is waiting for that."""
+        receipts, self._receipts = self._receipts, None
+        if receipts is not None:
+            receipts.close(timeout)
 
     def close(self) -> None:
         super().close()
-        if self._deleter is not None:
-            self._deleter.close()
-            self._deleter = None
+        self.settle()
 
 
 class Transport(SQS.Transport):  # type: ignore[misc]

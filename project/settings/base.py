@@ -19,6 +19,9 @@ env = environ.FileAwareEnv()
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
+#: Of the code: shown with every process.
+VERSION = env.str("VERSION", default="0.1.0")
+
 SECRET_KEY = env.str("SECRET_KEY", default="")
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
@@ -172,10 +175,16 @@ TASKS_LEASE = env.float("TASKS_LEASE", default=30.0)
 TASKS_RELAY_POLL = env.float("TASKS_RELAY_POLL", default=1.0)
 TASKS_LOST_AFTER = env.float("TASKS_LOST_AFTER", default=60.0)
 TASKS_RECONCILE_EVERY = env.float("TASKS_RECONCILE_EVERY", default=30.0)
+TASKS_REPORT_EVERY = env.float("TASKS_REPORT_EVERY", default=5.0)
+TASKS_POLL_WATCHDOG = env.float("TASKS_POLL_WATCHDOG", default=120.0)
+TASKS_CANCEL_GRACE = env.float("TASKS_CANCEL_GRACE", default=10.0)
+TASKS_SHUTDOWN_GRACE = env.float("TASKS_SHUTDOWN_GRACE", default=25.0)
+TASKS_DEAD_LETTERS_EVERY = env.float("TASKS_DEAD_LETTERS_EVERY", default=60.0)
 TASKS_RESULT_LIMIT = env.int("TASKS_RESULT_LIMIT", default=65_536)
 TASKS_MISFIRE_LIMIT = env.int("TASKS_MISFIRE_LIMIT", default=100)
 TASKS_ENTRY_LIMIT = env.int("TASKS_ENTRY_LIMIT", default=65_536)
 
+CELERY_WORKER_CONSUMER = "apps.tasks.worker.consumer:DurableConsumer"
 CELERY_BROKER_URL = "guardedsqs://"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "region": SQS_REGION,
@@ -183,6 +192,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "queue_name_prefix": SQS_QUEUE_PREFIX,
     "visibility_timeout": SQS_VISIBILITY_TIMEOUT,
     "wait_time_seconds": 10,
+    "client-config": {"connect_timeout": 3, "read_timeout": 30, "retries": {"total_max_attempts": 2}},
     "polling_interval": 0.05,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

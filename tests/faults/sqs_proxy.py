@@ -6,6 +6,7 @@ import http.client
 import socket
 import struct
 import threading
+from collections import Counter
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -22,6 +23,8 @@ FAULTS: dict[str, tuple[int, bytes] | None] = {
     "wrong shape": (200, b'["a", "list"]'),
     "reset": None,
 }
+#: The connection stays open, and no answer ever comes.
+SILENCE = "silence"
 
 
 class SqsProxy:
@@ -33,6 +36,9 @@ class SqsProxy:
         self.fault: str | None = None
         self.only = "ReceiveMessage"
         self.broken = 0
+        #: How many requests came, by action.
+        self.requests: Counter[str] = Counter()
+        self._closed = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,9 +51,14 @@ class SqsProxy:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 action = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+                outer.requests[action] += 1
                 if outer.fault and action.startswith(outer.only):
                     outer.broken += 1
-                    outer._break(self, FAULTS[outer.fault])
+                    if outer.fault == SILENCE:
+                        self.close_connection = True
+                        outer._closed.wait()
+                    else:
+                        outer._break(self, FAULTS[outer.fault])
                 else:
                     outer._forward(self, body)
 
@@ -95,5 +106,6 @@ class SqsProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closed.set()
         self._server.shutdown()
         self._server.server_close()

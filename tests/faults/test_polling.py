@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Any
-
-import pytest
 
 from apps.tasks import queues
 from apps.tasks.models import TaskRun
 from apps.tasks.states import State
-from tests.faults.sqs_proxy import FAULTS, SqsProxy
+from tests.faults.sqs_proxy import FAULTS, SILENCE
 from tests.support import wait_until
 from tests.workload import tasks as work
 from tests.workload.models import Effect
-
-
-@pytest.fixture
-def proxy(settings: Any) -> Iterator[SqsProxy]:
-    """In front of the shared SQS server, for this process and those that it starts."""
-    with SqsProxy(settings.SQS_ENDPOINT_URL) as running:
-        settings.SQS_ENDPOINT_URL = running.url
-        queues.client.cache_clear()
-        yield running
-    queues.client.cache_clear()
 
 
 def succeeded(run_id: str) -> bool:
@@ -45,6 +31,19 @@ def test_a_worker_survives_every_way_a_poll_can_fail(proxy, platform):
     assert worker.children() == pool
     assert Effect.objects.count() == len(FAULTS)
     assert "works again" in worker.log
+
+
+def test_a_poll_that_is_never_answered_is_given_up(proxy, platform):
+    """Ten seconds after SQS was to have answered; kombu alone would wait for ever."""
+    relay, worker = platform.relay(), platform.worker()
+    platform.ready(relay, worker)
+    proxy.fault = SILENCE
+    wait_until(lambda: proxy.broken >= 1, what="a poll to meet silence")
+    result = work.note.delay("a")
+    proxy.fault = None
+    wait_until(lambda: succeeded(result.id), what="work to go on")
+    assert "timed out" in worker.log.lower()
+    assert worker.returncode is None
 
 
 def test_a_queue_that_cannot_be_polled_is_said_to_be_so_now_and_then(proxy, platform):

@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from apps.stack.testing import EmbeddedPostgres
+from apps.tasks import queues
 from apps.tasks.models import TaskRun
 from apps.tasks.states import State
 from tests.faults.conftest import assert_each_once
@@ -64,3 +65,28 @@ def test_everything_goes_on_after_postgresql_was_killed_and_started_again(own_da
     wait_for_all(120)
     assert_each_once(names)
     assert (relay.returncode, worker.returncode, beat.returncode) == (None, None, None)
+
+
+@pytest.fixture
+def frail(settings: Any) -> None:
+    """Queues that move a message after two deliveries. To be asked for first."""
+    settings.SQS_MAX_RECEIVES = 2
+    settings.SQS_VISIBILITY_TIMEOUT = 2
+
+
+def test_while_postgresql_is_away_messages_are_not_received_in_vain(frail, own_database, platform_on_it):
+    """Each would be on its way to the dead-letter queue, although nothing is wrong with its run."""
+    relay, worker = platform_on_it.relay(), platform_on_it.worker()
+    platform_on_it.ready(relay, worker)
+    names = [f"n{index}" for index in range(40)]
+    with transaction.atomic():
+        for name in names:
+            work.note.delay(name, seconds=0.1)
+    wait_until(lambda: TaskRun.objects.filter(state=State.SUCCEEDED).count() >= 4, what="work to begin")
+    own_database.kill()
+    wait_until(lambda: worker.log.count("agent: OperationalError") >= 8, what="eight seconds of outage")
+    connection.close()
+    own_database.start()
+    wait_for_all(120)
+    assert_each_once(names)
+    assert queues.depth("default-dlq").empty

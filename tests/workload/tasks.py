@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from celery import shared_task
+from celery import shared_task, signals
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -40,6 +40,30 @@ def long(name: str, steps: int, seconds: float) -> None:
         time.sleep(seconds)
     with run.completing({"steps": steps}):
         _effect(name)
+
+
+@shared_task(base=DurableTask, name="workload.patient", backoff=SOON, atomic=False)
+def patient(name: str, *, polite: bool = True) -> None:
+    """Begin visibly, go on until a Start named "go" is there, and commit one effect at the end.
+
+    A polite one reports its progress, and so learns that it is to be cancelled.
+    """
+    Start.objects.create(name=name, pid=os.getpid())
+    run = current_run()
+    done = 0
+    while not Start.objects.filter(name="go").exists():
+        done += 1
+        if polite:
+            run.progress(done, 1_000_000)
+        time.sleep(0.1)
+    with run.completing():
+        _effect(name)
+
+
+@shared_task(base=DurableTask, name="workload.overlong", max_attempts=1, time_limit=1)
+def overlong() -> None:
+    """Take longer than the hard time limit."""
+    time.sleep(60)
 
 
 @shared_task(base=DurableTask, name="workload.flaky", backoff=SOON, max_attempts=5)
@@ -264,3 +288,34 @@ def trade(folder: str, die: str = "", look_up: bool = False) -> dict[str, Any]:
 def indiscreet(secret: str) -> None:
     """Fail with an error that shows its secrets, as HTTP clients do."""
     raise RuntimeError(f"POST /orders?signature={secret} failed: {{'api_key': '{secret}', 'qty': 5}}")
+
+
+@shared_task(base=DurableTask, name="workload.poison")
+def poison() -> None:
+    """Ends every worker that receives it; see below."""
+
+
+@shared_task(base=DurableTask, name="workload.fatal")
+def fatal() -> None:
+    """Ends every process of a pool that is to execute it; see below."""
+
+
+@shared_task(base=DurableTask, name="workload.hanging")
+def hanging() -> None:
+    """Makes the main loop of every worker hang that receives it; see below."""
+
+
+@signals.task_received.connect
+def _in_the_main_process(request: Any, **_: Any) -> None:
+    """Before anything is claimed."""
+    if request.name == poison.name:
+        os._exit(9)
+    if request.name == hanging.name:
+        time.sleep(600)
+
+
+@signals.task_prerun.connect
+def _in_the_pool(task: Any, **_: Any) -> None:
+    """Likewise."""
+    if task.name == fatal.name and not task.request.called_directly:
+        os.kill(os.getpid(), signal.SIGKILL)

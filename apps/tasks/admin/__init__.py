@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from apps.tasks.admin import batches, bulk, periodic, runs
+from apps.tasks.admin import batches, bulk, dead_letters, periodic, processes, runs
 
-__all__ = ["batches", "bulk", "periodic", "runs"]
+__all__ = ["batches", "bulk", "dead_letters", "periodic", "processes", "runs"]

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0002_core"),
+        ("tasks", "0004_dead_letter"),
     ]
 
     operations = [

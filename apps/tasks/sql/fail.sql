@@ -22,24 +22,26 @@ run AS (
     WHERE t.id = c.id
     RETURNING t.id, t.state, t.version, t.attempt, t.due_at, t.error, now
 ),
-failed AS (
+event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
-    SELECT 'task:' || id, CASE WHEN state = 'scheduled' THEN version ELSE version - 1 END,
-           'task.attempt_failed', 1,
-           jsonb_build_object('attempt', attempt, 'error', error,
-                              'retry_at', CASE WHEN state = 'scheduled' THEN due_at END),
-           %(meta)s::jsonb, now
-    FROM run
-),
-ended AS (
-    INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
-    SELECT 'task:' || id, version,
-           CASE state WHEN 'dead' THEN 'task.dead_lettered' ELSE 'task.cancelled' END,
-           CASE state WHEN 'dead' THEN 1 ELSE 2 END,
-           jsonb_build_object('reason', CASE state WHEN 'dead' THEN %(reason)s::text ELSE 'request' END),
-           %(meta)s::jsonb, now
-    FROM run
-    WHERE state <> 'scheduled'
+    SELECT e.* FROM (
+        SELECT 'task:' || id, CASE WHEN state = 'scheduled' THEN version ELSE version - 1 END AS version,
+               'task.attempt_failed', 1,
+               jsonb_build_object('attempt', attempt, 'error', error,
+                                  'retry_at', CASE WHEN state = 'scheduled' THEN due_at END),
+               %(meta)s::jsonb, now
+        FROM run
+        UNION ALL
+        SELECT 'task:' || id, version,
+               CASE state WHEN 'dead' THEN 'task.dead_lettered' ELSE 'task.cancelled' END,
+               CASE state WHEN 'dead' THEN 1 ELSE 2 END,
+               jsonb_build_object('reason', CASE state WHEN 'dead' THEN %(reason)s::text ELSE 'request' END),
+               %(meta)s::jsonb, now
+        FROM run
+        WHERE state <> 'scheduled'
+    ) AS e (stream, version, type, schema_version, data, meta, recorded_at)
+    -- Followers meet them in this order.
+    ORDER BY e.stream, e.version
 )
 -- The relay reckons anew when the next run is due, or has a dead letter to send.
 SELECT state, due_at, pg_notify('tasks_due', '') FROM run

@@ -13,19 +13,21 @@ run AS (
       AND (%(fence)s::bigint IS NULL OR fence = %(fence)s::bigint)
     RETURNING id, state, version, attempt + 1 AS attempt, worker, due_at, batch_id, now
 ),
-back AS (
+event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
-    SELECT 'task:' || id, CASE WHEN state = 'scheduled' THEN version ELSE version - 1 END,
-           'task.handed_back', 1,
-           jsonb_build_object('attempt', attempt, 'worker', worker,
-                              'reason', %(reason)s::text, 'due_at', due_at),
-           %(meta)s::jsonb, now
-    FROM run
-),
-ended AS (
-    INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
-    SELECT 'task:' || id, version, 'task.cancelled', 2, '{"reason": "request"}'::jsonb, %(meta)s::jsonb, now
-    FROM run
-    WHERE state = 'cancelled'
+    SELECT e.* FROM (
+        SELECT 'task:' || id, CASE WHEN state = 'scheduled' THEN version ELSE version - 1 END AS version,
+               'task.handed_back', 1,
+               jsonb_build_object('attempt', attempt, 'worker', worker,
+                                  'reason', %(reason)s::text, 'due_at', due_at),
+               %(meta)s::jsonb, now
+        FROM run
+        UNION ALL
+        SELECT 'task:' || id, version, 'task.cancelled', 2, '{"reason": "request"}'::jsonb, %(meta)s::jsonb, now
+        FROM run
+        WHERE state = 'cancelled'
+    ) AS e (stream, version, type, schema_version, data, meta, recorded_at)
+    -- Followers meet them in this order.
+    ORDER BY e.stream, e.version
 )
 SELECT id, pg_notify('tasks_due', '') FROM run

@@ -1,0 +1,102 @@
+"""Runs whose process dies, and runs of tasks that a worker does not know."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from django.db import connection
+
+from apps.core.ids import uuid7
+from apps.events import projections
+from apps.events.selectors import read_stream
+from apps.tasks import publishing, queues
+from apps.tasks.models import TaskRun
+from apps.tasks.projection import TaskRuns
+from apps.tasks.publishing import Wakeup
+from apps.tasks.states import State
+from tests.platform import wait_for_all
+from tests.support import wait_until
+from tests.workload import tasks as work
+from tests.workload.models import Effect, Start
+
+
+def types(run_id) -> list[str]:
+    return [event.type.removeprefix("task.") for event in read_stream(f"task:{run_id}")]
+
+
+def test_a_killed_pool_process_is_noticed_at_once(long_visibility, platform):
+    """As by the kernel for want of memory. The lease is long, and nobody looks for orphans."""
+    platform.environ |= {"TASKS_LEASE": "60"}
+    platform.relay()
+    worker = platform.worker(concurrency=1)
+    result = work.patient.delay("a")
+    start = wait_until(lambda: Start.objects.first(), what="the handler to be under way")
+    killed = time.monotonic()
+    os.kill(start.pid, signal.SIGKILL)
+    wait_until(lambda: Start.objects.count() == 2, seconds=15, what="a second attempt")
+    assert time.monotonic() - killed < 12
+    Start.objects.create(name="go", pid=0)
+    wait_for_all()
+    assert types(result.id) == [
+        "requested", "published", "started", "orphaned", "published", "started", "succeeded",
+    ]  # fmt: skip
+    error = read_stream(f"task:{result.id}")[3].data["error"]
+    assert "SIGKILL" in error["message"]
+    assert TaskRun.objects.get(pk=result.id).attempt == 2
+    assert Effect.objects.count() == 1
+    assert worker.returncode is None
+    assert projections.check(TaskRuns()) == []
+    wait_until(lambda: queues.depth("default").empty, what="both messages to be deleted")
+
+
+def test_a_handler_beyond_its_hard_time_limit_is_an_orphan_at_once(long_visibility, platform):
+    platform.environ |= {"TASKS_LEASE": "60"}
+    platform.relay()
+    platform.worker(concurrency=1)
+    result = work.overlong.delay()
+    wait_until(lambda: TaskRun.objects.get(pk=result.id).state == State.DEAD, what="the run to be given up")
+    assert types(result.id) == ["requested", "published", "started", "orphaned", "dead_lettered"]
+    assert "TimeLimitExceeded" in TaskRun.objects.get(pk=result.id).error["message"]
+
+
+def of_unknown_task(**fields) -> TaskRun:
+    """A run as it was requested by code that knew the task."""
+    result = work.note.apply_async(args=["a"], **fields)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE tasks_taskrun SET task = 'workload.gone' WHERE id = %s", [result.id])
+        cursor.execute("SET chandlery.events_maintenance = 'on'")
+        cursor.execute(
+            "UPDATE events_event SET data = jsonb_set(data, '{task}', '\"workload.gone\"') WHERE stream = %s",
+            [f"task:{result.id}"],
+        )
+        cursor.execute("SET chandlery.events_maintenance = 'off'")
+    return TaskRun.objects.get(pk=result.id)
+
+
+def test_a_run_of_an_unknown_task_fails_like_any_other_until_it_is_dead(platform):
+    run = of_unknown_task(max_attempts=2, backoff=work.SOON)
+    platform.relay()
+    worker = platform.worker()
+    after = work.note.delay("b")
+    wait_until(lambda: TaskRun.objects.get(pk=run.pk).state == State.DEAD, what="the run to be given up")
+    assert types(run.pk) == [
+        "requested", "published", "started", "attempt_failed", "published", "started", "attempt_failed",
+        "dead_lettered",
+    ]  # fmt: skip
+    run.refresh_from_db()
+    assert run.error["type"] == "UnknownTask"
+    assert "workload.gone" in run.error["message"]
+    assert f"/{worker.pid}" in run.error["message"]
+    assert "2 attempts" in read_stream(run.stream)[-1].data["reason"]
+    wait_until(lambda: TaskRun.objects.get(pk=after.id).state == State.SUCCEEDED)
+    wait_until(lambda: queues.depth("default").empty, what="its messages to be deleted")
+    assert projections.check(TaskRuns()) == []
+
+
+def test_a_message_of_an_unknown_task_and_of_no_run_is_left_alone(platform):
+    publishing.send([Wakeup(run_id=uuid7(), task="workload.unheard_of", queue="default")])
+    worker = platform.worker()
+    wait_until(lambda: "neither is known" in worker.log, what="the worker to have received it")
+    assert queues.depth("default").in_flight == 1
