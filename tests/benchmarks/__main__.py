@@ -46,6 +46,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="only the figures whose names begin so; may be repeated",
     )
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="repetitions (default: 5)")
+    parser.add_argument(
+        "--settle",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="let each measurement wait so long at most for a moment in which nothing else runs",
+    )
     parser.add_argument("--quick", action="store_true", help="small numbers: shows that it works, no more")
     options = parser.parse_args(arguments)
     if options.repeat < 1:
@@ -117,6 +124,7 @@ def run(options: argparse.Namespace) -> int:
             environ=environment.inherited(**own),
             folder=stack.folder,
             quick=options.quick,
+            settle=options.settle,
             say=say,
         )
         found = report.machine()

@@ -1,4 +1,4 @@
-"""How much processor time processes have used."""
+"""How much processor time processes have used, and waiting until others use none."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from apps.stack.identity import children
@@ -44,3 +45,26 @@ def alone(pid: int) -> float:
 def below(pid: int) -> float:
     """Seconds that its direct children have used; on Linux also those that have ended."""
     return _of(pid, with_ended=True) - alone(pid) + sum(alone(child) for child in children(pid))
+
+
+#: The share of all processors that may be busy with others, and for how many seconds that is looked at.
+_QUIET, _LOOK = 0.15, 0.5
+
+
+def _busy_and_all() -> tuple[int, int]:
+    fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+    user, nice, system, idle, iowait, *others = map(int, fields)
+    busy = user + nice + system + sum(others)
+    return busy, busy + idle + iowait
+
+
+def wait_for_quiet(seconds: float) -> bool:
+    """Wait until the processors have nothing to do, at most *seconds*; whether that came (Linux only)."""
+    deadline = time.monotonic() + seconds
+    while _LINUX and time.monotonic() < deadline:
+        busy, total = _busy_and_all()
+        time.sleep(_LOOK)
+        busy_then, total_then = _busy_and_all()
+        if busy_then - busy <= _QUIET * (total_then - total):
+            return True
+    return False

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from tests.benchmarks import cpu
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.sqs_control import SqsControl
 
@@ -33,6 +34,8 @@ class Bench:
     folder: Path
     """Where processes keep their logs."""
     quick: bool
+    settle: float
+    """Seconds that each measurement waits at most for a moment in which nothing else runs."""
     say: Callable[[str], None]
     closing: ExitStack = field(default_factory=ExitStack)
     _shared: dict[type[Any], Any] = field(default_factory=dict)
@@ -68,7 +71,11 @@ class Experiment(ABC):
     def in_turns(self, turn: int, ours: Callable[[], T], peer: Callable[[], T]) -> tuple[T, T]:
         """The values of both, computed in an order that changes with *turn*."""
         if turn % 2:
-            second = peer()
-            return ours(), second
-        first = ours()
-        return first, peer()
+            second = self._settled(peer)
+            return self._settled(ours), second
+        first = self._settled(ours)
+        return first, self._settled(peer)
+
+    def _settled(self, measure: Callable[[], T]) -> T:
+        cpu.wait_for_quiet(self.bench.settle)
+        return measure()

@@ -115,7 +115,7 @@ def bench(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[s
 def test_the_command_says_what_it_takes():
     answer = bench("--help")
     assert answer.returncode == 0
-    for option in ("tasks", "--json", "--only NAME", "--repeat N", "--quick"):
+    for option in ("tasks", "--json", "--only NAME", "--repeat N", "--settle", "--quick"):
         assert option in answer.stdout
     for wrong in (["tea"], ["tasks", "--repeat", "0"]):
         answer = bench(*wrong)
