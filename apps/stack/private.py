@@ -1,4 +1,4 @@
-"""The private stack of one test run: all servers together, in a folder of its own."""
+"""The private stack of one run of tests or benchmarks: all servers together, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ class PrivateStack:
     """PostgreSQL, Valkey, SQS, SMTP and the simulated exchange, except those that *given* names.
 
     *given* is the environment of the caller: a server whose variable is set there is the real one and is not
-    started. `environ` holds the variables of those that were. A context manager.
+    started. `environ` holds the variables of those that were. *durable*: PostgreSQL waits for the disk, as
+    it does in the demo. A context manager.
     """
 
-    def __init__(self, *, queues: Sequence[str], given: Mapping[str, str]) -> None:
+    def __init__(self, *, queues: Sequence[str], given: Mapping[str, str], durable: bool = False) -> None:
         home = folders.data_home()
         clear_up(home)
         self.folder = Path(tempfile.mkdtemp(prefix="test-", dir=home))
@@ -44,13 +45,14 @@ class PrivateStack:
         self._ledger = Ledger(self.folder, wait=5.0)
         self._queues = tuple(queues)
         self._given = given
+        self._durable = durable
         self._servers: list[servers.Running] = []
         self.environ: dict[str, str] = {}
         self.keep_logs = False
 
     def _wanted(self) -> list[servers.Running]:
         makers: dict[str, Callable[[Path], servers.Running]] = {
-            "DATABASE_URL": servers.EmbeddedPostgres,
+            "DATABASE_URL": lambda folder: servers.EmbeddedPostgres(folder, durable=self._durable),
             "REDIS_URL": lambda folder: servers.Valkey(folder, durable=False),
             "SQS_ENDPOINT_URL": lambda folder: servers.SqsServer(self._queues, folder=folder),
             "EMAIL_URL": servers.SmtpSink,

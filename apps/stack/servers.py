@@ -147,15 +147,20 @@ class Running(ABC):
 
 
 class EmbeddedPostgres(Running):
-    """A private PostgreSQL with an empty database *database* (not safe against a crash of the machine)."""
+    """A private PostgreSQL with an empty database *database*.
+
+    Unless *durable*, it is not safe against a crash of the machine.
+    """
 
     name = "postgres"
 
-    def __init__(self, folder: Path | None = None, *, database: str = "chandlery") -> None:
+    def __init__(
+        self, folder: Path | None = None, *, database: str = "chandlery", durable: bool = False
+    ) -> None:
         super().__init__(folder)
         places = folders.prepare(self.folder, account=privileges.for_checkout(folders.CHECKOUT))
         self._server = Postgres(
-            folders=places, database=database, durable=False, extensions=Extensions.wanted(os.environ)
+            folders=places, database=database, durable=durable, extensions=Extensions.wanted(os.environ)
         )
         self.environ = self._server.environ()
 

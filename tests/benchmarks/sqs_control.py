@@ -103,6 +103,10 @@ class SqsControl:
         """Lose all messages, and the queues themselves if asked to; returns how many messages there were."""
         return int(self._ask("lose", queues=queues)["lost"])
 
+    def purge(self, queue: str) -> int:
+        """Lose the messages of one queue (its name on SQS); returns how many there were."""
+        return int(self._ask("purge", queue=queue)["lost"])
+
     def hold(self, queue: str) -> None:
         """Deliver nothing of *queue* (its name on SQS): its messages pile up."""
         self._ask("hold", queue=queue)

@@ -322,6 +322,8 @@ class Service:
                 queue = self.queues[parameters["queue"]]
                 queue.held = False
                 self.serve(queue)
+            case "purge":
+                return {"lost": self.queues[parameters["queue"]].purge()}
             case "lose":
                 return self._lose(with_queues=bool(parameters.get("queues")))
             case "depths":

@@ -1,0 +1,152 @@
+"""Figures, goals and how they are shown; peers that are installed when absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import venv
+
+import pytest
+
+from apps.stack.folders import CHECKOUT
+from tests.benchmarks import peers, report
+from tests.benchmarks.figures import Figure, Goal, Kind, Row, missed
+from tests.stack.test_bootstrap import wheels
+
+__all__ = ["wheels"]
+
+
+def row(ours: list[float], peer: list[float], goal: Goal | None = None, name: str = "speed") -> Row:
+    figure = Figure(name=name, what="how fast", unit="tasks/s", peer="a snail", goal=goal)
+    return Row(figure=figure, ours=ours, peer=peer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "ours", "peer", "holds"),
+    [
+        (Kind.RATIO_AT_LEAST, 8, 800, 100, True),
+        (Kind.RATIO_AT_LEAST, 8, 799, 100, False),
+        (Kind.RATIO_AT_MOST, 1.5, 15, 10, True),
+        (Kind.RATIO_AT_MOST, 1.5, 16, 10, False),
+        (Kind.OURS_AT_LEAST, 90, 90, 10, True),
+        (Kind.OURS_AT_LEAST, 90, 89, 10, False),
+        (Kind.OURS_AT_MOST, 0.5, 0.5, 3, True),
+        (Kind.OURS_AT_MOST, 0.5, 0.6, 3, False),
+        (Kind.EXCESS_AT_MOST, 4, 10, 6, True),
+        (Kind.EXCESS_AT_MOST, 4, 11, 6, False),
+    ],
+)
+def test_goals(kind, value, ours, peer, holds):
+    assert Goal(kind=kind, value=value).holds(ours, peer) is holds
+
+
+def test_a_row_speaks_of_medians_and_without_a_goal_misses_none():
+    measured = row([1.0, 100.0, 8.0], [1.0, 2.0, 50.0], Goal(kind=Kind.RATIO_AT_LEAST, value=4))
+    assert (measured.ratio, measured.holds) == (4.0, True)
+    shown = row([1.0], [2.0])
+    assert shown.holds is None
+    slow = row([1.0], [1.0], Goal(kind=Kind.RATIO_AT_LEAST, value=4), name="slow")
+    assert missed([measured, shown, slow]) == ["slow"]
+
+
+def test_the_table_has_a_line_for_each_figure():
+    goal = Goal(kind=Kind.RATIO_AT_LEAST, value=2)
+    rows = [row([23456.7], [1234.5], goal, "fast"), row([0.0123], [0.1], goal, "slow"), row([1.0], [2.0])]
+    head, fast, slow, shown = report.table(rows).splitlines()
+    assert head.split() == ["name", "ours", "peer", "unit", "ratio", "goal", "holds"]
+    assert fast.split() == ["fast", "23,457", "1,234", "tasks/s", "19.00", "ratio", "≥", "2", "yes"]
+    assert slow.split() == ["slow", "0.0123", "0.1", "tasks/s", "0.12", "ratio", "≥", "2", "NO"]
+    assert shown.split() == ["speed", "1", "2", "tasks/s", "0.50"]
+    assert "how fast; peer: a snail" in report.legend(rows)
+
+
+def test_json_holds_every_sample():
+    encoded = json.loads(json.dumps(row([1.0, 3.0], [0.0, 0.0]).as_json()))
+    assert encoded["samples"] == {"ours": [1.0, 3.0], "peer": [0.0, 0.0]}
+    assert (encoded["ours"], encoded["peer"], encoded["ratio"], encoded["holds"]) == (2.0, 0.0, None, None)
+
+
+# Peers -------------------------------------------------------------------------------------------
+
+
+def test_only_what_is_absent_is_missing(tmp_path):
+    file = tmp_path / "bench.txt"
+    file.write_text("# a comment\n\npytest>=8,<99  # here\nno-such_package[extra]>=1,<2  # not here\n")
+    assert peers.missing(file) == ["no-such_package"]
+    assert peers.REQUIREMENTS.is_file()
+
+
+def test_what_is_absent_is_installed_once(tmp_path, wheels, monkeypatch):
+    for key in [key for key in os.environ if key.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    file = tmp_path / "bench.txt"
+    file.write_text("tinypackage>=1,<2  # a peer\n")
+    venv.create(tmp_path / "venv", with_pip=False)
+    python = tmp_path / "venv" / "bin" / "python"
+    said: list[str] = []
+    peers.ensure(said.append, requirements=file, python=python)
+    assert said[0] == "installing what we are compared with: tinypackage"
+    subprocess.run([python, "-c", "import tinypackage"], check=True)
+    file.write_text("pytest>=8,<99  # here\n")
+    said.clear()
+    peers.ensure(said.append, requirements=file, python=python)
+    assert said == []
+
+
+# The command -------------------------------------------------------------------------------------
+
+
+def bench(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", "bench", *arguments],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def test_the_command_says_what_it_takes():
+    answer = bench("--help")
+    assert answer.returncode == 0
+    for option in ("tasks", "--json", "--only NAME", "--repeat N", "--settle", "--quick"):
+        assert option in answer.stdout
+    for wrong in (["tea"], ["tasks", "--repeat", "0"]):
+        answer = bench(*wrong)
+        assert answer.returncode == 2
+        assert "error" in answer.stderr
+
+
+def test_a_figure_that_does_not_exist_is_an_error():
+    answer = bench("tasks", "--only", "tea")
+    assert answer.returncode == 2
+    assert "no figure of tasks begins with tea; there are publish-0ms" in answer.stderr
+
+
+@pytest.mark.timeout(400)
+def test_a_quick_run_measures_every_figure_of_tasks():
+    """What comes out is not looked at: small numbers on a busy machine say nothing."""
+    answer = bench("tasks", "--quick", "--repeat", "2", "--json", timeout=380)
+    assert answer.returncode in (0, 1), answer.stderr
+    document = json.loads(answer.stdout)
+    assert (document["area"], document["quick"], document["repeat"]) == ("tasks", True, 2)
+    assert document["machine"]["postgresql"]["fsync"] == "on"
+    rows = {row["name"]: row for row in document["rows"]}
+    assert set(rows) == {
+        *(f"{name}-{latency}ms" for name in ("publish", "enqueue", "requests", "e2e") for latency in (0, 10)),
+        *(f"cpu-{part}-{latency}ms" for part in ("main", "pool", "database", "sqs") for latency in (0, 10)),
+        *("e2e-0ms-defaults", "e2e-10ms-defaults", "busy-10ms", "latency-0ms", "latency-10ms", "append"),
+        *("million-claim", "million-publish", "million-list"),
+    }
+    for measured in rows.values():
+        assert [len(samples) for samples in measured["samples"].values()] == [2, 2]
+        # Processor time is counted in hundredths of a second, of which few tasks may take none.
+        assert measured["name"].startswith("cpu-") or min(measured["ours"], measured["peer"]) > 0
+    assert document["missed"] == [name for name, measured in rows.items() if measured["holds"] is False]
+    assert answer.returncode == (1 if document["missed"] else 0)
