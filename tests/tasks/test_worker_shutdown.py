@@ -67,7 +67,7 @@ def test_what_does_not_finish_in_time_is_handed_back_and_taken_over_at_once(long
 
 def test_messages_that_were_not_begun_are_given_back_at_once(long_visibility, platform):
     """While the handler that is running goes on to its end."""
-    long_leases(platform, grace=20)
+    long_leases(platform, grace=60)
     platform.relay()
     first = platform.worker(concurrency=1)
     running = work.patient.delay("running")

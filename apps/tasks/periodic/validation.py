@@ -20,7 +20,26 @@ from apps.tasks.task import DurableTask
 
 #: Options of apply_async that an entry has no say in, has a field for, or that are not JSON.
 _NOT_OPTIONS = frozenset(
-    {"self", "args", "kwargs", "task_id", "run_at", "eta", "countdown", "queue", "priority", "backoff"}
+    {
+        "self",
+        "args",
+        "kwargs",
+        "task_id",
+        "run_at",
+        "eta",
+        "countdown",
+        "queue",
+        "priority",
+        "backoff",
+        "chain",
+        "link",
+        "link_error",
+        "chord",
+        "group_id",
+        "group_index",
+        "root_id",
+        "parent_id",
+    }
 )
 
 
