@@ -228,6 +228,34 @@ def cancelled(claimed: Claim) -> None:
         )
 
 
+def revoke(*, run_id: uuid.UUID, fence: int) -> bool:
+    """End a run on request whose handler was killed for it. False: the claim of that *fence* is over."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(sql(__package__, "cancelled.sql"), {"id": run_id, "fence": fence, "meta": _meta()})
+            done = cursor.fetchone() is not None
+        if done:
+            _unsuccessful([run_id])
+    return done
+
+
+def give_up(*, run_id: uuid.UUID, message_id: str, reason: str) -> bool:
+    """End a run that nobody could claim, although its message was received again and again.
+
+    False: the run is not queued, or by a later publication than that of this message.
+    """
+    parameters: dict[str, Any] = {
+        "id": run_id, "message_id": message_id, "reason": reason, "meta": _meta(),
+    }  # fmt: skip
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(sql(__package__, "give_up.sql"), parameters)
+            done = cursor.fetchone() is not None
+        if done:
+            _unsuccessful([run_id])
+    return done
+
+
 def renew(*, run_ids: Sequence[uuid.UUID], worker: str) -> int:
     """Renew *worker*'s claims on those of the runs that it still holds; returns how many those are."""
     with connection.cursor() as cursor:

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from apps.core import context
 from apps.core.ids import uuid7
 from apps.core.resources import sql
-from apps.tasks import conf, continuations, queues, services
+from apps.tasks import claims, conf, queues, services
 from apps.tasks.models import DeadLetter, TaskRun
 from apps.tasks.states import State
 
@@ -129,7 +129,14 @@ def look() -> int:
 
     A queue that holds what is known of, and nothing that should be deleted, costs one request.
     """
-    return sum(collect(queue, limit=100).seen for queue in conf.queues() if _is_news(queue))
+    seen = 0
+    for queue in conf.queues():
+        try:
+            if _is_news(queue):
+                seen += collect(queue, limit=100).seen
+        except (BotoCoreError, ClientError) as exc:
+            logger.warning("could not look at the dead-letter queue of %s: %s", queue, exc)
+    return seen
 
 
 def _is_news(queue: str) -> bool:
@@ -170,18 +177,8 @@ def _gave_up(letter: Letter) -> str:
         f"its message was received {settings.SQS_MAX_RECEIVES} times and the run was never claimed:"
         " it may be what ends the workers that receive it"
     )
-    parameters: dict[str, Any] = {
-        "id": letter.run_id,
-        "message_id": letter.message["MessageId"],
-        "reason": reason,
-        "meta": json.dumps(context.current().as_meta()),
-    }
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(sql(__package__, "poison.sql"), parameters)
-        if cursor.fetchone() is None:
-            return ""
-        continuations.unsuccessful([letter.run_id])
-    return reason
+    done = claims.give_up(run_id=letter.run_id, message_id=letter.message["MessageId"], reason=reason)
+    return reason if done else ""
 
 
 def _recorded(queue: str, letter: Letter, gave_up: str) -> bool:
@@ -280,7 +277,7 @@ class Collector:
             while not self._stop.wait(conf.dead_letters_every()):
                 try:
                     look()
-                except (BotoCoreError, ClientError, DatabaseError, InterfaceError) as exc:
+                except (DatabaseError, InterfaceError) as exc:
                     logger.warning("could not look at the dead-letter queues: %s", exc)
                     connection.close()
         connection.close()

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Self
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 #: For how long the row of a process is kept after its end.
 _KEPT = timedelta(days=1)
+#: Seconds between two looks for rows that are too old.
+_PRUNE_EVERY = 3600.0
 
 
 class Report:
@@ -80,11 +83,14 @@ class Report:
 
     def _run(self) -> None:
         try:
-            ended = False
+            ended, next_pruning = False, 0.0
             while not ended:
                 ended = self._stop.is_set()
                 try:
                     self.write(ended=ended)
+                    if time.monotonic() >= next_pruning:
+                        next_pruning = time.monotonic() + _PRUNE_EVERY
+                        prune()
                 except (DatabaseError, InterfaceError) as exc:
                     logger.warning("could not write this process's report: %s", exc)
                     connection.close()

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from apps.core.ids import uuid7
 from apps.events import projections
@@ -203,3 +204,37 @@ def test_a_run_that_kills_its_workers_is_not_published_again_as_lost(on_queues, 
     wait_until(looks.look, what="the lost one to be published again")
     assert types(lost.id) == ["requested", "published", "published"]
     assert types(poison.id) == ["requested", "published", "dead_lettered"]
+
+
+def test_a_dead_letter_queue_that_is_not_there_does_not_hide_the_others(on_queues):
+    queues.client().delete_queue(QueueUrl=queues.url("default-dlq"))
+    send("stranger", "email-dlq")
+    assert dead_letters.look() == 1
+
+
+def act(client: Any, action: str) -> str:
+    response = client.post(
+        reverse("admin:tasks_deadletter_changelist"),
+        {"action": action, "_selected_action": [letter().pk]},
+        follow=True,
+    )
+    return response.content.decode()
+
+
+def test_the_admin_shows_redrives_and_deletes(on_queues, admin_client):
+    result = work.refused.delay()
+    run_pending()
+    relay.publish_dead_letters()
+    dead_letters.look()
+    page = admin_client.get(reverse("admin:tasks_deadletter_changelist")).content.decode()
+    assert "PermanentError: no use" in page
+    assert reverse("admin:tasks_taskrun_change", args=[result.id]) in page
+    assert "1 redriven." in act(admin_client, "redrive")
+    assert depth().empty
+    assert types(result.id)[-1] == "redriven"
+    assert "scheduled" in act(admin_client, "redrive")
+    DeadLetter.objects.all().delete()
+    send("stranger")
+    dead_letters.look()
+    assert "1 deleted." in act(admin_client, "delete_message")
+    assert depth().empty

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
+import uuid
 
 from django.db import connection
 
 from apps.core.ids import uuid7
 from apps.events import projections
 from apps.events.selectors import read_stream
-from apps.tasks import publishing, queues
-from apps.tasks.models import TaskRun
+from apps.tasks import claims, publishing, queues
+from apps.tasks.models import Process, TaskRun
 from apps.tasks.projection import TaskRuns
 from apps.tasks.publishing import Wakeup
 from apps.tasks.states import State
@@ -59,6 +60,20 @@ def test_a_handler_beyond_its_hard_time_limit_is_an_orphan_at_once(long_visibili
     wait_until(lambda: TaskRun.objects.get(pk=result.id).state == State.DEAD, what="the run to be given up")
     assert types(result.id) == ["requested", "published", "started", "orphaned", "dead_lettered"]
     assert "TimeLimitExceeded" in TaskRun.objects.get(pk=result.id).error["message"]
+
+
+def test_a_run_that_its_worker_holds_and_does_not_execute_is_taken_back(platform):
+    """As after the database was away when the end of the run was to be recorded. Nobody looks for orphans."""
+    platform.environ["TASKS_LEASE"] = "4"
+    platform.worker()
+    name = wait_until(lambda: Process.objects.values_list("name", flat=True).first(), what="its report")
+    result = work.note.delay("a")
+    assert claims.claim(run_id=uuid.UUID(result.id), worker=name)
+    platform.relay()
+    wait_for_all()
+    assert types(result.id) == ["requested", "started", "orphaned", "published", "started", "succeeded"]
+    error = read_stream(f"task:{result.id}")[2].data["error"]
+    assert "does not execute it any more" in error["message"]
 
 
 def of_unknown_task(**fields) -> TaskRun:

@@ -39,7 +39,7 @@ _current: Agent | None = None
 
 
 def _nothing() -> None:
-    """What else to do about a job that failed."""
+    """Nothing."""
 
 
 def current_agent() -> Agent | None:
@@ -71,6 +71,7 @@ class Agent:
         self._listening = False
         #: (run, claim) that was held without being executed at the last look.
         self._strays: set[tuple[uuid.UUID, int]] = set()
+        self._answered = threading.Event()
         self._next_renewal = self._next_report = 0.0
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
 
@@ -186,11 +187,12 @@ class Agent:
         held = holdings(self.worker)
         self._cancellations.note(held)
         strays = {(one.run_id, one.fence) for one in held if one.run_id not in in_hand}
-        for run_id, fence in strays & self._strays:
+        # Only when the main loop has answered since: it may not have seen yet that the pool began a run.
+        for run_id, fence in strays & self._strays if self._answered.is_set() else ():
             # As when the database was away at the moment when the run's end was to be recorded.
             reason = f"worker {self.worker} does not execute it any more"
             claims.orphan(run_id=run_id, worker=self.worker, reason=reason, fence=fence)
-        self._strays = strays
+        self._strays, self._answered = strays, self.loop.call(_nothing)
 
     # Waiting --------------------------------------------------------------------------------------
 

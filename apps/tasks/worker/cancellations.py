@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from apps.tasks import conf
-from apps.tasks.holdings import Holding, revoke
+from apps.tasks import claims, conf
+from apps.tasks.holdings import Holding
 from apps.tasks.worker.mainloop import MainLoop
 
 logger = logging.getLogger(__name__)
@@ -56,5 +56,5 @@ class Cancellations:
     def _record(self, holding: Holding) -> None:
         with suppress(KeyError):
             del self._due[holding.run_id]
-        if revoke(holding):
+        if claims.revoke(run_id=holding.run_id, fence=holding.fence):
             logger.warning("run %s: its handler was killed, the run is cancelled", holding.run_id)

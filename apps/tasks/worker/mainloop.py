@@ -161,6 +161,7 @@ class MainLoop:
     def exit(self, code: int) -> None:
         """Have the worker end in order."""
         worker_state.should_stop = code  # type: ignore[assignment]
+        # Wakes it.
         self.call(lambda: None)
 
     def flush(self) -> None:

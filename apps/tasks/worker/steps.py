@@ -77,9 +77,8 @@ class Upkeep(bootsteps.StartStopStep):
 
 
 def install(app: Celery) -> None:
-    """Give *app* the guarded transport, the upkeep of its workers' runs, and reports of its beat.
-
-    And ids of canvases that sort by time.
+    """Give *app* the guarded transport, the upkeep of its workers' runs, reports of its beat, and ids for
+    canvases that sort by time.
     """
     canvas.install()
     TRANSPORT_ALIASES["guardedsqs"] = "apps.tasks.transport:Transport"
