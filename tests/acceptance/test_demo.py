@@ -144,8 +144,9 @@ def test_the_demo_replays_a_file_of_minutes(checkout: Path, tmp_path: Path):
     [
         (None, "there is no file"),
         (b"not gzip", "gzip"),
-        (gzip.compress(b"open_time,open\n1,2\n"), "column"),
+        (gzip.compress(b"open_time,open\n1,2\n", mtime=0), "column"),
     ],
+    ids=["no file", "no gzip", "no columns"],
 )
 def test_a_demo_that_cannot_start_says_why(
     checkout: Path, tmp_path: Path, content: bytes | None, reason: str
