@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
@@ -12,8 +13,9 @@ from prometheus_client.registry import Collector
 
 from apps.core.resources import sql
 from apps.events.selectors import oldest_writer_age
-from apps.tasks import conf, depths, queues, stats, tally
+from apps.tasks import conf, depths, queues, selectors, stats, tally
 from apps.tasks.durations import BOUNDS, Durations
+from apps.tasks.usage import REQUESTS
 
 #: What an event says of a run, and of an attempt.
 _OUTCOMES = {"task.succeeded": "succeeded", "task.dead_lettered": "dead", "task.cancelled": "cancelled"}
@@ -38,6 +40,7 @@ class TaskCollector(Collector):
         yield from _counters(stats.totals())
         yield from _events()
         yield from _sqs()
+        yield from _processes()
 
 
 def _backlog(found: Iterable[stats.Backlog]) -> Iterator[Metric]:
@@ -112,6 +115,33 @@ def _events() -> Iterator[Metric]:
         "chandlery_events_oldest_writer_seconds",
         "Age of the oldest writing transaction: followers wait for its end",
         oldest_writer_age(),
+    )
+
+
+def _processes() -> Iterator[Metric]:
+    there = GaugeMetricFamily(
+        "chandlery_processes", "Processes of the last day", labels=["kind", "condition"]
+    )
+    lag = GaugeMetricFamily(
+        "chandlery_relay_lag_seconds", "How late a relay published what it published last", labels=["relay"]
+    )
+    conditions: Counter[tuple[str, str]] = Counter()
+    for process in selectors.processes():
+        conditions[process.kind, process.condition] += 1
+        if process.condition == "running" and "lag" in process.facts:
+            lag.add_metric([process.name], process.facts["lag"])
+    for labels, count in conditions.items():
+        there.add_metric(labels, count)
+    yield there
+    yield lag
+    requests = CounterMetricFamily("chandlery_sqs_requests", "Requests sent to SQS", labels=["action"])
+    usage = selectors.usage_since()
+    for name, count in usage.items():
+        if name.startswith(REQUESTS):
+            requests.add_metric([name.removeprefix(REQUESTS)], count)
+    yield requests
+    yield CounterMetricFamily(
+        "chandlery_worker_finished", "Runs that workers brought to an end", usage.get("finished", 0)
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
 
 from apps.core.redaction import redact
 from apps.core.resources import sql
@@ -16,7 +16,7 @@ from apps.events.records import StoredEvent
 from apps.events.registry import event_type
 from apps.events.selectors import read_stream
 from apps.tasks.filters import EVERYTHING, RunFilter
-from apps.tasks.models import Entry, Step, TaskRun, UsageCount
+from apps.tasks.models import Entry, Process, Step, TaskRun, UsageCount
 from apps.tasks.states import State
 from apps.tasks.usage import REQUESTS
 
@@ -123,6 +123,11 @@ def entries(run_id: uuid.UUID | str) -> QuerySet[Entry]:
 def steps(run_id: uuid.UUID | str) -> QuerySet[Step]:
     """What a run has done outside of the database, and what it came to, in order."""
     return Step.objects.filter(run_id=run_id)
+
+
+def processes() -> QuerySet[Process]:
+    """The processes of the platform that run, then those that ended or vanished within a day."""
+    return Process.objects.order_by(F("ended_at").desc(nulls_first=True), "kind", "name")
 
 
 def usage_since(since: datetime | None = None) -> dict[str, int]:

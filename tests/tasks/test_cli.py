@@ -14,7 +14,7 @@ from apps.events.selectors import read_stream
 from apps.tasks import bulk, depths
 from apps.tasks.cli import arguments
 from apps.tasks.management.commands.tasks import Command
-from apps.tasks.models import BulkOperation, PeriodicTask, TaskRun
+from apps.tasks.models import BulkOperation, PeriodicTask, Process, TaskRun
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending
 from tests.tasks.operating import dead, running, succeeded, waiting
@@ -163,6 +163,20 @@ def test_figures_are_shown(own_queues):
     (queue,) = (one for one in tasks_json("queues") if one["queue"] == "default")
     assert (queue["running"], queue["dead"]) == (1, 1)
     assert queue["sqs"] == queue["sqs_dead_letters"] == {"visible": 0, "in_flight": 0, "delayed": 0}
+
+
+def test_processes_are_shown():
+    now = timezone.now()
+    Process.objects.create(
+        kind="worker", name="celery@host/7", host="host", pid=7, version="1.2", queues=["email"],
+        concurrency=4, started_at=now, seen_at=now, counts={"finished": 10, "requests.ReceiveMessage": 4},
+        facts={"trouble": "no poll of email"},
+    )  # fmt: skip
+    text = tasks("processes")
+    for part in ("celery@host/7", "running", "1.2", "email", "0.40", "no poll of email"):
+        assert part in text
+    (process,) = tasks_json("processes")["processes"]
+    assert (process["condition"], process["requests"]) == ("running", 4)
 
 
 def test_periodic_tasks_are_shown():

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from django.conf import settings as django_settings
 from django.test import Client
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from apps.tasks import depths, queues
 from apps.tasks.durations import BOUNDS
+from apps.tasks.models import Process, UsageCount
 from tests.tasks.operating import dead, running, succeeded, waiting
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
@@ -125,6 +127,21 @@ def test_the_format_is_the_one_that_is_asked_for(admin_client):
     modern = admin_client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert modern.headers["Content-Type"].startswith("application/openmetrics-text")
     assert modern.content.endswith(b"# EOF\n")
+
+
+def test_requests_and_processes_are_told(admin_client):
+    now = timezone.now()
+    UsageCount.objects.create(kind="worker", name="requests.ReceiveMessage", at=now, count=30)
+    UsageCount.objects.create(kind="worker", name="finished", at=now, count=100)
+    Process.objects.create(
+        kind="relay", name="host/9", host="host", pid=9, version="1", started_at=now, seen_at=now,
+        facts={"lag": 0.25},
+    )  # fmt: skip
+    found = scrape(admin_client)
+    assert found["chandlery_sqs_requests_total", "ReceiveMessage"] == 30
+    assert found["chandlery_worker_finished_total",] == 100
+    assert found["chandlery_processes", "relay", "running"] == 1
+    assert found["chandlery_relay_lag_seconds", "host/9"] == 0.25
 
 
 def test_every_metric_is_documented(admin_client):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from rich.console import Console
 
 from apps.tasks import depths, relay
-from apps.tasks.models import PeriodicTask, TaskRun
+from apps.tasks.models import PeriodicTask, Process, TaskRun
 from apps.tasks.top.screen import screen
 from apps.tasks.top.snapshot import Watch
 from tests.tasks.operating import dead, running, succeeded, waiting
@@ -44,8 +44,13 @@ def test_one_look_shows_queues_running_runs_and_failures():
         progress={"done": 1, "total": 4, "message": "step 1"},
         started_at=timezone.now() - timedelta(seconds=30),
     )
+    now = timezone.now()
+    Process.objects.create(
+        kind="relay", name="host/9", host="host", pid=9, version="1", started_at=now, seen_at=now
+    )
     text = top()
     for part in (
+        "relay host/9",
         "default", "backtests", "3 scheduled", "1 queued", "1 running", "2 dead", "workload.long",
         "celery@host/1", "25 %", "step 1", "1 m 3", "PermanentError: no use", "dead since",
     ):  # fmt: skip

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from apps.core.redaction import redact
 from apps.tasks import selectors, stats, wording
-from apps.tasks.models import BulkOperation, PeriodicTask, TaskRun
+from apps.tasks.models import BulkOperation, PeriodicTask, Process, TaskRun
 from apps.tasks.queues import Depth
 from apps.tasks.states import State
 
@@ -178,6 +178,32 @@ def activities(found: Sequence[stats.Activity], window: str) -> Table:
                 for durations in (one.wait, one.duration)
                 for q in (0.5, 0.95)
             ),
+        )
+    return made
+
+
+def processes(found: Sequence[Process], per_task: float | None) -> Table:
+    """One line per process, under what all of them together ask of SQS."""
+    numbers = ("slots", "finished", "SQS requests", "per task")
+    title = "" if per_task is None else f"{per_task:.2f} SQS requests per finished task in the last hour"
+    made = table(
+        "process", "kind", "", "version", "queues", "last seen (UTC)", *numbers, "trouble",
+        right=numbers, title=title,
+    )  # fmt: skip
+    for one in found:
+        finished = int(one.counts.get("finished", 0))
+        made.add_row(
+            one.name,
+            one.kind,
+            Text(one.condition, "" if one.condition == "running" else "yellow"),
+            one.version,
+            ", ".join(one.queues),
+            f"{one.seen_at:%m-%d %H:%M:%S}",
+            wording.count(one.concurrency),
+            wording.count(finished),
+            wording.count(one.requests),
+            f"{one.requests / finished:.2f}" if finished else "",
+            Text(str(one.facts.get("trouble") or ""), "red"),
         )
     return made
 

@@ -16,10 +16,10 @@ from apps.tasks import wording
 from apps.tasks.cli.tables import STYLES
 from apps.tasks.queues import Depth
 from apps.tasks.states import State
-from apps.tasks.top.snapshot import Failure, Rates, RunningRun, Snapshot, Tick
+from apps.tasks.top.snapshot import Failure, Member, Rates, RunningRun, Snapshot, Tick
 
 #: Lines that are not lists: the first one, frames and headings, and the one that the cursor stays on.
-_OTHER_LINES = 17
+_OTHER_LINES = 19
 _BAR_WIDTH = 16
 #: Ages from which a queue is worth a look, and from which it is in trouble (seconds).
 _SLOW, _STUCK = 30.0, 300.0
@@ -34,7 +34,12 @@ def screen(seen: Snapshot, *, height: int) -> RenderableType:
     ticks = seen.ticks[: max(free // 6, 2)]
     running = seen.running[: max(free - max(len(failures), 1) - max(len(ticks), 1), 2)]
     return Group(
-        _first_line(seen), _queues(seen), _running(seen, running), _failures(failures), _ticks(seen, ticks)
+        _first_line(seen),
+        _queues(seen),
+        _running(seen, running),
+        _failures(failures),
+        _ticks(seen, ticks),
+        _processes(seen.processes),
     )
 
 
@@ -45,6 +50,8 @@ def _first_line(seen: Snapshot) -> Text:
         line.append(f"{count:,} {state}   ", STYLES[State(state)])
     line.append(f"in {_rate(sum(rate.requested for rate in seen.rates.values()))}")
     line.append(f"   out {_rate(sum(rate.ended for rate in seen.rates.values()))}")
+    if seen.requests_per_task is not None:
+        line.append(f"   {seen.requests_per_task:.2f} SQS requests per task")
     if seen.oldest_writer >= 1:
         line.append(f"   a transaction has been writing for {wording.seconds(seen.oldest_writer)}", "yellow")
     return line
@@ -149,6 +156,19 @@ def _failures(listed: list[Failure]) -> Panel:
             failure.error,
         )
     return _panel("failures", made if listed else Text("none", "dim"))
+
+
+def _processes(found: list[Member]) -> Text:
+    """Who is up, and in what trouble."""
+    line = Text("processes: ", "dim")
+    if not found:
+        line.append("none has reported", "yellow")
+    for process in found:
+        fine = process.condition == "running" and not process.trouble
+        line.append(f"{process.kind} {process.name} ", "" if fine else "red")
+        if not fine:
+            line.append(f"({process.trouble or process.condition}) ", "red")
+    return line
 
 
 def _ticks(seen: Snapshot, listed: list[Tick]) -> Panel:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
@@ -87,6 +87,17 @@ class Tick:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Member:
+    """A process of the platform that has not said that it ended."""
+
+    name: str
+    kind: str
+    #: running, or vanished.
+    condition: str
+    trouble: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """What there is to see."""
 
@@ -99,6 +110,9 @@ class Snapshot:
     failures: list[Failure]
     #: The next ones first.
     ticks: list[Tick]
+    processes: list[Member]
+    #: SQS requests for each finished task in the last hour; None: nothing was finished.
+    requests_per_task: float | None
     #: Seconds; followers wait for the end of the oldest writing transaction.
     oldest_writer: float
 
@@ -126,6 +140,8 @@ class Watch:
             running=[_running(run) for run in selectors.under_way(limit=_LISTED)],
             failures=[_failure(run) for run in selectors.failures(limit=_LISTED)],
             ticks=_ticks(),
+            processes=_members(),
+            requests_per_task=selectors.requests_per_task(timezone.now() - timedelta(hours=1)),
             oldest_writer=oldest_writer_age(),
         )
 
@@ -182,6 +198,18 @@ def _failure(run: TaskRun) -> Failure:
         at=run.finished_at or run.due_at,
         error=str(redact(wording.error(run.error))),
     )
+
+
+def _members() -> list[Member]:
+    return [
+        Member(
+            name=one.name,
+            kind=one.kind,
+            condition=one.condition,
+            trouble=str(one.facts.get("trouble") or ""),
+        )
+        for one in selectors.processes().filter(ended_at=None)[:_LISTED]
+    ]
 
 
 def _ticks() -> list[Tick]:

@@ -8,17 +8,19 @@ import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
+from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from apps.core import context
 from apps.tasks import bulk, conf, depths, selectors, stats, wording
 from apps.tasks.cli import arguments, tables
-from apps.tasks.models import BulkOperation, TaskRun
+from apps.tasks.models import BulkOperation, Process, TaskRun
 from apps.tasks.periodic.selectors import entries
 from apps.tasks.periodic.serializers import PeriodicTaskSerializer
 from apps.tasks.serializers import BulkOperationSerializer, TaskRunDetailSerializer, TaskRunSerializer
@@ -55,6 +57,7 @@ class Command(BaseCommand):
         figures = commands.add_parser("stats", parents=[output], help="rates, waits, durations, failures")
         figures.add_argument("--window", choices=stats.WINDOWS, default="1h", help="of time before now (1h)")
         commands.add_parser("periodic", parents=[output], help="what beat requests, and its ticks")
+        commands.add_parser("processes", parents=[output], help="workers, relays and beats, and how they are")
         commands.add_parser("queues", parents=[output], help="how full each queue is, and since when")
 
     def _add_operation(self, commands: Any, operation: Operation, output: CommandParser) -> None:
@@ -120,6 +123,14 @@ class Command(BaseCommand):
             self._print(PeriodicTaskSerializer(found, many=True).data)
         else:
             self.console.print(tables.periodic(found))
+
+    def _processes(self, options: dict[str, Any]) -> None:
+        found = list(selectors.processes())
+        per_task = selectors.requests_per_task(timezone.now() - timedelta(hours=1))
+        if options["as_json"]:
+            self._print({"requests_per_task": per_task, "processes": [_process(one) for one in found]})
+        else:
+            self.console.print(tables.processes(found, per_task))
 
     def _queues(self, options: dict[str, Any]) -> None:
         found = stats.by_queue(stats.backlogs(), conf.queues())
@@ -215,6 +226,14 @@ class Command(BaseCommand):
 def _missing(ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
     there = set(TaskRun.objects.filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
     return [run_id for run_id in ids if run_id not in there]
+
+
+def _process(process: Process) -> dict[str, Any]:
+    shown = (
+        "name", "kind", "condition", "host", "pid", "version", "queues", "concurrency", "started_at",
+        "seen_at", "ended_at", "requests", "counts", "facts",
+    )  # fmt: skip
+    return {name: getattr(process, name) for name in shown}
 
 
 def _depth(depth: Any) -> dict[str, int] | None:
