@@ -47,7 +47,10 @@ class Chaos:
         """Break nothing more; everything is up again afterwards."""
         self._stop.set()
         self._thread.join()
-        self.sqs.control.heal()
+        # What the thread has started ends with it.
+        for process in (self.sqs, *self.workers, *self.relays, self.beat):
+            self._again(process)
+        self.sqs.wait_ready()
 
     def _run(self) -> None:
         faults: tuple[Callable[[], None], ...] = (

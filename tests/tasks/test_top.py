@@ -130,5 +130,5 @@ def test_a_look_takes_few_queries(django_assert_max_num_queries):
     dead()
     watch = Watch()
     watch.look()
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(19):
         watch.look()
