@@ -19,6 +19,9 @@ from apps.tasks.worker.requests import DurableRequest, in_hand
 
 logger = logging.getLogger(__name__)
 
+#: Seconds after which a process that has closed its pipe is waited for again.
+_LOOK_AGAIN = (0.02, 0.2, 1.0)
+
 
 class MainLoop:
     """The event loop of a Celery worker, and what is done in it. Every method may be called in any thread.
@@ -82,6 +85,24 @@ class MainLoop:
         elif self._consumer is not None:
             self._consumer.call_soon(guarded)
         return done
+
+    def notice_deaths(self) -> None:
+        """Have a dead process of the pool noticed at once; to be called before the event loop starts.
+
+        Celery looks when the process has closed its pipe, which is a moment before the kernel lets it be
+        waited for, and after that only every five seconds.
+        """
+        pool: Any = getattr(self._controller.pool, "_pool", None)
+        if not self.can_kill or not hasattr(pool, "_event_process_exit"):
+            return
+        look = pool._event_process_exit
+
+        def look_again(hub: Any, process: Any) -> None:
+            look(hub, process)
+            for delay in _LOOK_AGAIN:
+                hub.call_later(delay, pool.maintain_pool)
+
+        pool._event_process_exit = look_again
 
     def hold(self) -> None:
         """Receive nothing until `resume`."""
