@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.tasks import processes, queues, selectors
-from apps.tasks.models import Process, UsageCount
+from apps.tasks.models import Process, TaskRun, UsageCount
 from apps.tasks.processes import Report
 from apps.tasks.usage import REQUESTS, Usage
 from tests.platform import wait_for_all
@@ -63,7 +63,7 @@ def test_processes_say_what_they_are(platform, admin_client):
         what="the worker to report the run",
     )
     assert its.pid == worker.pid
-    assert its.name == selectors.runs().get(pk=result.id).worker
+    assert its.name == TaskRun.objects.get(pk=result.id).worker
     assert (sorted(its.queues), its.concurrency, its.condition) == (["default", "email"], 2, "running")
     polled = {queues.physical_name(name) for name in ("default", "email")}
     wait_until(
