@@ -112,6 +112,24 @@ class MainLoop:
         """Receive again."""
         self.call(lambda: self._channel and self._channel.resume())
 
+    @property
+    def visibility(self) -> float:
+        """For how many seconds a received message is nobody else's."""
+        return float(self._channel.visibility_timeout) if self._channel else 0.0
+
+    def keep_waiting(self) -> None:
+        """Keep the messages that wait for a process of the pool from being delivered to others.
+
+        Behind long handlers they would be received again and again, and end in the dead-letter queue.
+        """
+
+        def keep() -> None:
+            waiting = set(worker_state.reserved_requests) - set(worker_state.active_requests)
+            if waiting and self._channel is not None:
+                self._channel.qos.keep([one.message.delivery_tag for one in waiting])
+
+        self.call(keep)
+
     def stop_receiving(self, code: int) -> None:
         """Receive nothing more, and give back at once what no process of the pool has begun."""
         if not self.has_event_loop:
