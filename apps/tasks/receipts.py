@@ -44,7 +44,7 @@ class Receipts:
         self._queue.put((queue_url, None, receipt_handle))
 
     def give_back(self, queue_url: str, receipt_handle: str, *, after: int = 0) -> None:
-        """Have a message visible again for all workers in *after* seconds. Does not block."""
+        """Have a message visible to all workers in *after* seconds from now. Does not block."""
         self._queue.put((queue_url, after, receipt_handle))
 
     def close(self, timeout: float = 5.0) -> None:
@@ -81,7 +81,10 @@ class Receipts:
             else:
                 # A receipt handle that SQS does not know any more needs nothing from us.
                 failed = {f["Id"] for f in answer.get("Failed", []) if not f.get("SenderFault")}
-                usage.count("deletes" if after is None else "returns", len(entries) - len(failed))
+                usage.count(
+                    "deletes" if after is None else "delays" if after else "returns",
+                    len(entries) - len(failed),
+                )
                 entries = [entry for entry in entries if entry["Id"] in failed]
                 if not entries:
                     return

@@ -10,6 +10,7 @@ subclass
 - leaves a message that cannot be parsed to the queue's redrive policy, instead of failing on it;
 - polls again as soon as an acknowledged message makes room in the prefetch window;
 - deletes and gives back in batches, in a thread;
+- keeps messages that wait for their turn from being delivered again;
 - can be held while nothing could be done with messages, so that they are not received in vain;
 - finds queues by name, without the permission to list them, and never creates any.
 """
@@ -59,6 +60,12 @@ class QoS(SQS.QoS):  # type: ignore[misc]
         while self._delivered:
             self.channel.give_back(self._delivered.popitem()[1])
         return []
+
+    def keep(self, tags: Collection[str]) -> None:
+        """Keep what has these delivery tags invisible to others for a whole visibility timeout from now."""
+        for tag in tags:
+            if tag in self._delivered and tag not in self._dirty:
+                self.channel.give_back(self._delivered[tag], after=self.channel.visibility_timeout)
 
     def release(self, *, but: Collection[str]) -> int:
         """Give everything back but what has these delivery tags; returns how many messages that is."""

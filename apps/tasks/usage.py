@@ -20,7 +20,8 @@ class Usage:
 
     ``requests.<action>``: requests to SQS, each attempt being one. Workers: ``receives``, ``empty_receives``
     (polls that were answered, and without a message), ``messages``, ``deletes``, ``returns`` (messages given
-    back), ``finished`` (runs brought to an end). Relays: ``published``.
+    back), ``delays`` (kept, or given back for later), ``finished`` (runs brought to an end). Relays:
+    ``published``.
     """
 
     def __init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,19 +10,20 @@ import pytest
 from apps.events import projections
 from apps.events.selectors import read_stream
 from apps.tasks import queues
-from apps.tasks.models import DeadLetter, TaskRun
+from apps.tasks.models import DeadLetter, Process, TaskRun
 from apps.tasks.projection import TaskRuns
 from apps.tasks.states import State
+from tests.platform import wait_for_all
 from tests.support import wait_until
 from tests.workload import tasks as work
-from tests.workload.models import Effect
+from tests.workload.models import Effect, Start
 
 
 @pytest.fixture
 def frail(settings: Any) -> None:
     """Queues on which a message is soon visible again, and soon moved."""
     settings.SQS_MAX_RECEIVES = 2
-    settings.SQS_VISIBILITY_TIMEOUT = 2
+    settings.SQS_VISIBILITY_TIMEOUT = 4
 
 
 def types(run_id) -> list[str]:
@@ -38,6 +40,26 @@ def assert_given_up(run_id: str) -> None:
 
 def is_dead(run_id: str) -> bool:
     return TaskRun.objects.get(pk=run_id).state == State.DEAD
+
+
+def test_messages_that_wait_behind_a_long_handler_are_not_taken_for_poison(frail, platform):
+    """They are received once: the worker keeps them until their turn comes."""
+    platform.environ["SQS_VISIBILITY_TIMEOUT"] = "4"
+    platform.relay()
+    worker = platform.worker(concurrency=1)
+    work.patient.delay("long")
+    wait_until(Start.objects.exists, what="the handler to be under way")
+    waiting = [work.note.delay(f"n{index}") for index in range(3)]
+    wait_until(lambda: queues.depth("default").in_flight == 4, what="the worker to have all messages")
+    its = Process.objects.get(kind=Process.Kind.WORKER)
+    later = Process.objects.filter(pk=its.pk, seen_at__gt=its.seen_at + timedelta(seconds=15))
+    wait_until(later.exists, what="their visibility timeouts to run out three times")
+    assert queues.depth("default-dlq").empty
+    Start.objects.create(name="go", pid=0)
+    wait_for_all()
+    for result in waiting:
+        assert types(result.id) == ["requested", "published", "started", "succeeded"]
+    assert worker.log.count(f"[{waiting[0].id}] received") == 1
 
 
 def test_a_message_that_ends_the_worker_is_given_up(frail, platform):

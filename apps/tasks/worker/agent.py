@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 _AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 #: Seconds between two attempts to reach it.
 _AWAY_PAUSE = 1.0
+#: Seconds for which messages are kept before the queue is known.
+_KEEPING = 3.0
 #: Seconds between two looks while the worker is ending.
 _ENDING_PAUSE = 0.1
 
@@ -72,7 +74,7 @@ class Agent:
         #: (run, claim) that was held without being executed at the last look.
         self._strays: set[tuple[uuid.UUID, int]] = set()
         self._answered = threading.Event()
-        self._next_renewal = self._next_report = 0.0
+        self._next_renewal = self._next_report = self._next_keeping = 0.0
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
 
     # From other threads ---------------------------------------------------------------------------
@@ -133,11 +135,19 @@ class Agent:
         with context.bind(actor="worker", worker=self.worker):
             while not self._done.is_set():
                 self._wait()
+                self._keep_waiting()
                 self._guarded(self._duties)
                 if self.shutdown.under_way:
                     self._guarded(self.shutdown.step)
             self._guarded(lambda: self._report.write(ended=True))
         connection.close()
+
+    def _keep_waiting(self) -> None:
+        """Not a duty to the database: messages must be kept just when it is away."""
+        now = time.monotonic()
+        if now >= self._next_keeping:
+            self.loop.keep_waiting()
+            self._next_keeping = now + (self.loop.visibility or _KEEPING) / 3
 
     def _guarded(self, duty: Callable[[], None]) -> None:
         try:
@@ -204,7 +214,7 @@ class Agent:
             timeout = 0.0
         else:
             now = time.monotonic()
-            due = min(self._next_renewal, self._next_report, self._cancellations.next_due)
+            due = min(self._next_renewal, self._next_report, self._cancellations.next_due, self._next_keeping)
             timeout = max(due - now, 0.0)
         if self.shutdown.under_way:
             timeout = min(timeout, _ENDING_PAUSE)

@@ -19,6 +19,9 @@ from apps.tasks.worker.requests import DurableRequest, in_hand
 
 logger = logging.getLogger(__name__)
 
+#: Seconds after which a process that has closed its pipe is waited for again.
+_LOOK_AGAIN = (0.02, 0.2, 1.0)
+
 
 class MainLoop:
     """The event loop of a Celery worker, and what is done in it. Every method may be called in any thread.
@@ -83,6 +86,24 @@ class MainLoop:
             self._consumer.call_soon(guarded)
         return done
 
+    def notice_deaths(self) -> None:
+        """Have a dead process of the pool noticed at once; to be called before the event loop starts.
+
+        Celery looks when the process has closed its pipe, which is a moment before the kernel lets it be
+        waited for, and after that only every five seconds.
+        """
+        pool: Any = getattr(self._controller.pool, "_pool", None)
+        if not self.can_kill or not hasattr(pool, "_event_process_exit"):
+            return
+        look = pool._event_process_exit
+
+        def look_again(hub: Any, process: Any) -> None:
+            look(hub, process)
+            for delay in _LOOK_AGAIN:
+                hub.call_later(delay, pool.maintain_pool)
+
+        pool._event_process_exit = look_again
+
     def hold(self) -> None:
         """Receive nothing until `resume`."""
         self.call(lambda: self._channel and self._channel.hold())
@@ -90,6 +111,24 @@ class MainLoop:
     def resume(self) -> None:
         """Receive again."""
         self.call(lambda: self._channel and self._channel.resume())
+
+    @property
+    def visibility(self) -> float:
+        """For how many seconds a received message is nobody else's."""
+        return float(self._channel.visibility_timeout) if self._channel else 0.0
+
+    def keep_waiting(self) -> None:
+        """Keep the messages that wait for a process of the pool from being delivered to others.
+
+        Behind long handlers they would be received again and again, and end in the dead-letter queue.
+        """
+
+        def keep() -> None:
+            waiting = set(worker_state.reserved_requests) - set(worker_state.active_requests)
+            if waiting and self._channel is not None:
+                self._channel.qos.keep([one.message.delivery_tag for one in waiting])
+
+        self.call(keep)
 
     def stop_receiving(self, code: int) -> None:
         """Receive nothing more, and give back at once what no process of the pool has begun."""

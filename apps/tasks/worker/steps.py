@@ -35,6 +35,7 @@ class Upkeep(bootsteps.StartStopStep):
         from apps.tasks.worker.watchdog import Watchdog
 
         loop = MainLoop(parent)
+        loop.notice_deaths()
         report = Report(
             Process.Kind.WORKER,
             name=self._identity,
