@@ -128,3 +128,18 @@ def test_a_worker_ends_in_time_although_the_pool_cannot_end_handlers(long_visibi
     assert worker.returncode == 0
     assert types(result.id)[3] == "handed_back"
     assert "its pool cannot end handlers" in worker.log
+
+
+def test_a_cold_shutdown_hands_back_too(long_visibility, platform):
+    long_leases(platform, grace=60)
+    platform.relay()
+    worker = platform.worker()
+    result = work.patient.delay("a")
+    wait_until(lambda: Start.objects.exists(), what="the handler to be under way")
+    worker.signal(signal.SIGQUIT)
+    assert worker.wait_ended(20)
+    assert types(result.id)[3] == "handed_back"
+    assert TaskRun.objects.get(pk=result.id).attempt == 0
+    platform.worker()
+    go()
+    wait_until(lambda: TaskRun.objects.get(pk=result.id).state == State.SUCCEEDED, what="another to go on")

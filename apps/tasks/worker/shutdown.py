@@ -71,6 +71,8 @@ class Shutdown:
             logger.warning("ending: %s", self._reason)
             self._loop.stop_receiving(self._code)
         elif now >= self._deadline:
+            if self._loop.can_kill:
+                self._loop.end_all(_ANSWER)
             self.hand_back(self._reason)
             self._settle(now)
         elif self._loop.stopped.is_set():
@@ -92,9 +94,7 @@ class Shutdown:
             self._loop.exit(self._code)
 
     def hand_back(self, reason: str) -> None:
-        """End the handlers that still run, and schedule their runs again."""
-        if self._loop.can_kill:
-            self._loop.end_all(_ANSWER)
+        """Schedule the runs again that the worker holds: what their handlers do counts no more."""
         try:
             run_ids = [one.run_id for one in holdings(self._worker)]
             if run_ids:
