@@ -91,3 +91,5 @@ def test_a_message_that_ends_every_process_of_the_pool_is_given_up(frail, platfo
     wait_until(lambda: is_dead(result.id), seconds=60, what="the run to be given up")
     assert_given_up(result.id)
     assert worker.returncode is None
+    work.note.delay("b")
+    wait_until(Effect.objects.exists, what="the worker to go on")
