@@ -12,7 +12,6 @@ import json
 import logging
 import uuid
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,11 +25,12 @@ from apps.core import context
 from apps.core.database import execute
 from apps.core.ids import uuid7
 from apps.core.resources import sql
-from apps.tasks import canvas, requests, services
+from apps.tasks import canvas, requests
 from apps.tasks.batchstates import CompletesWhen
 from apps.tasks.models import Batch, TaskRun
 from apps.tasks.newrun import NewRun
-from apps.tasks.states import ACTIVE, ENDED, State
+from apps.tasks.operations import operate
+from apps.tasks.states import ACTIVE, ENDED, Operation, State
 from apps.tasks.task import DurableTask
 
 logger = logging.getLogger(__name__)
@@ -123,12 +123,9 @@ def batch_cancel(*, batch_id: uuid.UUID | str, actor: str = "") -> int:
     for the success of all is incomplete until they are redriven. Raises `Batch.DoesNotExist`.
     """
     Batch.objects.values("pk").get(pk=batch_id)
-    cancelled = 0
-    for run_id in batch_runs(batch_id).filter(state__in=ACTIVE).values_list("pk", flat=True):
-        with suppress(services.WrongState):
-            services.cancel(run_id=run_id, actor=actor)
-            cancelled += 1
-    return cancelled
+    active = list(batch_runs(batch_id).filter(state__in=ACTIVE).values_list("pk", flat=True))
+    with context.bind(**({"actor": actor} if actor else {})):
+        return len(operate(operation=Operation.CANCEL, run_ids=active).done)
 
 
 def check_after_commit(batch_id: uuid.UUID) -> None:
