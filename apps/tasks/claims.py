@@ -63,7 +63,6 @@ class Orphan:
     state: State
     worker: str
     attempt: int
-    batch_id: uuid.UUID | None
 
 
 def _json(value: Any) -> Any:
@@ -306,9 +305,8 @@ def _orphans(
             state=State(state),
             worker=worker,
             attempt=attempt,
-            batch_id=batch_id,
         )
-        for id_, task, state, worker, attempt, batch_id, _ in rows
+        for id_, task, state, worker, attempt, _ in rows
     ]
 
 

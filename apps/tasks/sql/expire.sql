@@ -14,7 +14,7 @@ run AS (
     SET state = 'cancelled', version = version + 1, finished_at = now, cancel_requested = true
     FROM late, moment
     WHERE t.id = late.id
-    RETURNING t.id, t.version, t.gate, t.batch_id, t.finished_at
+    RETURNING t.id, t.version, t.gate, t.finished_at
 ),
 event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
@@ -22,4 +22,4 @@ event AS (
            %(meta)s::jsonb, finished_at
     FROM run
 )
-SELECT id, batch_id, CASE WHEN gate <> '' THEN pg_notify('tasks_due', '') END FROM run
+SELECT id, CASE WHEN gate <> '' THEN pg_notify('tasks_due', '') END FROM run

@@ -8,7 +8,7 @@ WITH run AS (
     FROM events_event AS e
     WHERE t.id = %(id)s AND t.state = 'queued' AND e.stream = 'task:' || t.id AND e.version = t.version
       AND e.type = 'task.published' AND e.data ->> 'message_id' = %(message_id)s
-    RETURNING t.id, t.version, t.finished_at, t.gate, t.batch_id
+    RETURNING t.id, t.version, t.finished_at, t.gate
 ),
 event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
@@ -16,4 +16,4 @@ event AS (
            %(meta)s::jsonb, finished_at
     FROM run
 )
-SELECT id, batch_id, CASE WHEN gate <> '' THEN pg_notify('tasks_due', '') END FROM run
+SELECT id, CASE WHEN gate <> '' THEN pg_notify('tasks_due', '') END FROM run

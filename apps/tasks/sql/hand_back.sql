@@ -11,7 +11,7 @@ run AS (
     FROM moment
     WHERE id = ANY(%(ids)s) AND worker = %(worker)s AND state = 'running'
       AND (%(fence)s::bigint IS NULL OR fence = %(fence)s::bigint)
-    RETURNING id, state, version, attempt + 1 AS attempt, worker, due_at, batch_id, now
+    RETURNING id, state, version, attempt + 1 AS attempt, worker, due_at, now
 ),
 event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)

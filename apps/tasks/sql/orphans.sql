@@ -30,7 +30,7 @@ run AS (
         )
     FROM expired AS e, moment
     WHERE t.id = e.id
-    RETURNING t.id, t.task, t.state, t.version, t.attempt, t.worker, t.due_at, t.error, t.batch_id, now
+    RETURNING t.id, t.task, t.state, t.version, t.attempt, t.worker, t.due_at, t.error, now
 ),
 event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
@@ -55,4 +55,4 @@ event AS (
     -- Followers meet them in this order.
     ORDER BY e.stream, e.version
 )
-SELECT id, task, state, worker, attempt, batch_id, pg_notify('tasks_due', '') FROM run
+SELECT id, task, state, worker, attempt, pg_notify('tasks_due', '') FROM run
