@@ -12,6 +12,10 @@ from django.db import connection
 #: Seconds after which the plans of a connection are made anew: a plan that was right for a small table may
 #: not be right for what has become of it meanwhile.
 _REPLAN_EVERY = 5.0
+#: Seconds after its last use for which a connection is taken to be sound.
+_TRUSTED_FOR = 1.0
+
+_refreshed = 0.0
 
 
 def execute(statement: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
@@ -29,6 +33,18 @@ def execute(statement: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any
         cursor = psycopg.Cursor(raw)
         _replan(raw, cursor)
         return cursor.execute(statement, parameters, prepare=True)
+
+
+def refresh() -> None:
+    """Have Django's connection looked at before the next piece of work, unless it was in use just now.
+
+    One that failed or is too old is given up then, and the next statement opens another.
+    """
+    global _refreshed
+    now = time.monotonic()
+    if connection.errors_occurred or now - _refreshed > _TRUSTED_FOR:
+        connection.close_if_unusable_or_obsolete()
+    _refreshed = now
 
 
 def _replan(raw: psycopg.Connection[Any], cursor: psycopg.Cursor[Any]) -> None:

@@ -7,10 +7,11 @@ import uuid
 from typing import Any
 
 from celery import shared_task
+from django.db.models.functions import Now
 
 from apps.tasks import batches, canvas, claims, tally
 from apps.tasks.bulk import perform
-from apps.tasks.models import BulkOperation
+from apps.tasks.models import BulkOperation, RateHit
 from apps.tasks.run import current_run
 from apps.tasks.task import DurableTask
 
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @shared_task(base=DurableTask, name="tasks.reconcile_orphans", max_attempts=1)
 def reconcile_orphans() -> dict[str, int]:
-    """End the leases that ran out, and complete batches that nobody completed; run by beat."""
+    """End leases that ran out, complete batches that nobody completed, forget old starts; run by beat."""
     orphans: list[claims.Orphan] = []
     while found := claims.reconcile():
         orphans += found
@@ -28,6 +29,8 @@ def reconcile_orphans() -> dict[str, int]:
             "run %s (%s) was orphaned by %s in attempt %d: %s",
             orphan.run_id, orphan.task, orphan.worker, orphan.attempt, orphan.state.value,
         )  # fmt: skip
+    # What rate keys spent so long ago that it counts no more.
+    RateHit.objects.filter(expires_at__lt=Now()).delete()
     return {"orphans": len(orphans), "batches": _complete_batches()}
 
 

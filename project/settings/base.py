@@ -212,6 +212,9 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 4
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+# Celery would close the connection to the database before and after every task: opening it again costs more
+# than the task. It is looked at before each instead, see apps.tasks.worker.steps.
+CELERY_DB_REUSE_MAX = 2**31
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "apps.tasks.beat:DurableScheduler"
 CELERY_BEAT_SCHEDULE = {

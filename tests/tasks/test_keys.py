@@ -19,6 +19,7 @@ from apps.tasks.models import RateHit, TaskRun
 from apps.tasks.projection import TaskRuns
 from apps.tasks.rates import Rate
 from apps.tasks.states import State
+from apps.tasks.tasks import reconcile_orphans
 from apps.tasks.testing import run_pending
 from tests.platform import wait_for_all
 from tests.workload import tasks as work
@@ -254,6 +255,17 @@ def test_a_start_that_would_cost_too_much_waits_until_there_is_room(own_queues):
     run = TaskRun.objects.get(pk=second.id)
     assert (run.state, run.due_at) == (State.SCHEDULED, RateHit.objects.get().at + timedelta(hours=1))
     assert relay.GatedRuns("default").publish() == (0, 0)
+
+
+def test_starts_that_count_no_more_are_forgotten():
+    assert claim(rated(rate="1/h"))
+    reconcile_orphans.delay()
+    run_pending()
+    assert RateHit.objects.exists()
+    RateHit.objects.update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    reconcile_orphans.delay()
+    run_pending()
+    assert not RateHit.objects.exists()
 
 
 def test_the_relay_publishes_what_the_rate_leaves(own_queues):

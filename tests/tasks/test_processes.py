@@ -224,6 +224,14 @@ def test_two_beats_make_one_run_a_tick(platform):
     assert len(ticks) == len(set(ticks))
 
 
+def test_a_pool_process_keeps_its_connection_from_run_to_run(platform):
+    platform.relay()
+    platform.worker(concurrency=1)
+    results = [work.backend.delay() for _ in range(6)]
+    wait_for_all()
+    assert len({TaskRun.objects.get(pk=result.id).result for result in results}) == 1
+
+
 def test_a_stopped_worker_finishes_what_it_has_begun(platform):
     platform.relay()
     worker = platform.worker()

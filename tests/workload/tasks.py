@@ -319,3 +319,12 @@ def _in_the_pool(task: Any, **_: Any) -> None:
     """Likewise."""
     if task.name == fatal.name and not task.request.called_directly:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@shared_task(base=DurableTask, name="workload.backend")
+def backend() -> int:
+    """The number of the server process behind the connection to the database."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid: int = cursor.fetchone()[0]
+    return pid

@@ -84,7 +84,14 @@ def install(app: Celery) -> None:
     canvas.install()
     TRANSPORT_ALIASES["guardedsqs"] = "apps.tasks.transport:Transport"
     app.steps["worker"].add(Upkeep)
+    signals.task_prerun.connect(_refresh_connection, weak=False)
     signals.beat_init.connect(_report_beat, weak=False)
+
+
+def _refresh_connection(**_: Any) -> None:
+    from apps.core.database import refresh
+
+    refresh()
 
 
 def _report_beat(**_: Any) -> None:
