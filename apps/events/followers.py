@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -60,24 +59,6 @@ def catch_up(name: str, handle: Callable[[list[StoredEvent]], None], *, limit: i
     while count := follow(name, handle, limit=limit):
         total += count
     return total
-
-
-def keep_following(
-    name: str,
-    handle: Callable[[list[StoredEvent]], None],
-    *,
-    stopping: threading.Event,
-    poll: float = 1.0,
-    limit: int = 500,
-) -> None:
-    """Give the follower *name* everything as it comes, until *stopping* is set.
-
-    Looks every *poll* seconds when there was nothing. What *handle* raises ends it: the batch is given
-    again to whoever follows next under that name.
-    """
-    while not stopping.is_set():
-        if not follow(name, handle, limit=limit):
-            stopping.wait(poll)
 
 
 def restart(name: str) -> None:

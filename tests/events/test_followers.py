@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, transaction
 
 from apps.events import registry
-from apps.events.followers import Place, catch_up, follow, keep_following, read_after, restart
+from apps.events.followers import Place, catch_up, follow, read_after, restart
 from apps.events.models import Cursor
 from apps.events.records import NewEvent
 from apps.events.registry import EventType
@@ -158,26 +158,6 @@ def test_a_follower_catches_up_batch_by_batch():
     assert [len(batch) for batch in batches] == [10, 10, 5]
     settle()
     assert catch_up("test", batches.append) == 0
-
-
-def test_a_follower_gets_what_comes_until_it_is_stopped():
-    seen: list[int] = []
-    stopping = threading.Event()
-
-    def read() -> None:
-        try:
-            keep_following("test", lambda batch: seen.extend(positions(batch)), stopping=stopping, poll=0.02)
-        finally:
-            connection.close()
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    for index in range(3):
-        append(stream=f"tick:{index}", after=0, events=[TICK, TICK])
-        wait_until(lambda: len(seen) == 2 * (index + 1), what="the follower to see it")  # noqa: B023
-    stopping.set()
-    reader.join(10)
-    assert not reader.is_alive()
 
 
 def test_lag_is_counted_from_the_place_of_each_follower():
