@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
 from django.conf import settings
 
 from apps.tasks import conf
@@ -46,6 +44,10 @@ class Depth:
 @cache
 def client() -> SQSClient:
     """The process's SQS client, whose requests are counted. Usable from several threads."""
+    # Seldom needed by a process that only requests runs, and slow to import.
+    import boto3
+    from botocore.config import Config
+
     made = boto3.client(
         "sqs",
         region_name=settings.SQS_REGION,
