@@ -55,6 +55,11 @@ def shutdown_grace() -> float:
     return float(settings.TASKS_SHUTDOWN_GRACE)
 
 
+def handover_limit() -> float:
+    """Seconds for which a run is handed over to newer workers; 0: not at all."""
+    return float(settings.TASKS_HANDOVER_LIMIT)
+
+
 def dead_letters_every() -> float:
     """Seconds between two looks at the dead-letter queues."""
     return float(settings.TASKS_DEAD_LETTERS_EVERY)

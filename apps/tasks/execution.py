@@ -13,6 +13,7 @@ from apps.core import context
 from apps.tasks import claims
 from apps.tasks.backoff import Backoff
 from apps.tasks.errors import Cancelled, Fenced, PermanentError
+from apps.tasks.handover import hand_over
 from apps.tasks.run import Run, running
 from apps.tasks.states import State
 
@@ -23,10 +24,6 @@ logger = logging.getLogger(__name__)
 
 #: The longest wait that an exception's retry_after can ask for (seconds).
 _RETRY_AFTER_LIMIT = 86_400.0
-#: How often a run is handed over to a newer worker, and after how many seconds (doubled each time).
-#: Together half an hour, which a deployment should not take.
-_HANDOVERS = 35
-_FIRST_HANDOVER, _LONGEST_HANDOVER = 5.0, 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +54,10 @@ def attempt(*, run_id: uuid.UUID, worker: str, task: DurableTask) -> Outcome:
     if claimed is None:
         logger.info("run %s: nothing to claim, the message is a duplicate", run_id)
         return Outcome()
-    if claimed.args_version > task.args_version and claimed.fence - claimed.attempt < _HANDOVERS:
-        return _hand_over(claimed, worker, task)
+    if claimed.args_version > task.args_version:
+        versions = f"version {claimed.args_version}, this worker knows {task.args_version}"
+        if hand_over(claimed, worker, f"its arguments are of {versions}"):
+            return Outcome()
     correlation = claimed.meta.get("correlation_id") or str(run_id)
     run = Run(claimed)
     with (
@@ -82,15 +81,6 @@ def attempt(*, run_id: uuid.UUID, worker: str, task: DurableTask) -> Outcome:
         except Exception as exc:
             return _fail(claimed, exc, claimed.backoff or task.backoff)
     return Outcome(state=State.SUCCEEDED, result=result)
-
-
-def _hand_over(claimed: claims.Claim, worker: str, task: DurableTask) -> Outcome:
-    before = claimed.fence - claimed.attempt
-    delay = min(_FIRST_HANDOVER * 2 ** min(before, 10), _LONGEST_HANDOVER)
-    reason = f"its arguments are of version {claimed.args_version}, this worker knows {task.args_version}"
-    claims.hand_back(run_ids=[claimed.run_id], worker=worker, reason=reason, fence=claimed.fence, delay=delay)
-    logger.warning("run %s (%s) handed back: %s", claimed.run_id, claimed.task, reason)
-    return Outcome()
 
 
 def _execute(run: Run, claimed: claims.Claim, task: DurableTask) -> Any:

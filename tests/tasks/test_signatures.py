@@ -8,7 +8,7 @@ import pytest
 
 from apps.events import projections
 from apps.events.selectors import read_stream
-from apps.tasks import Backoff, claims, execution
+from apps.tasks import Backoff, claims
 from apps.tasks.models import TaskRun
 from apps.tasks.projection import TaskRuns
 from apps.tasks.requests import request
@@ -81,8 +81,8 @@ def test_arguments_of_a_later_version_wait_for_a_newer_worker():
     assert event.recorded_at < run.due_at
 
 
-def test_no_newer_worker_ever_came(monkeypatch):
-    monkeypatch.setattr(execution, "_HANDOVERS", 0)
+def test_no_newer_worker_ever_came(settings):
+    settings.TASKS_HANDOVER_LIMIT = 0
     run = recorded_at(4, name="a")
     run_pending()
     assert "no worker has come" in reason(run)

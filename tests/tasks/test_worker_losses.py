@@ -91,21 +91,23 @@ def of_unknown_task(**fields) -> TaskRun:
     return TaskRun.objects.get(pk=result.id)
 
 
-def test_a_run_of_an_unknown_task_fails_like_any_other_until_it_is_dead(platform):
-    run = of_unknown_task(max_attempts=2, backoff=work.SOON)
+def test_a_run_of_an_unknown_task_is_handed_over_until_it_is_dead(platform):
+    run = of_unknown_task(max_attempts=1)
+    platform.environ["TASKS_HANDOVER_LIMIT"] = "1"
     platform.relay()
     worker = platform.worker()
     after = work.note.delay("b")
     wait_until(lambda: TaskRun.objects.get(pk=run.pk).state == State.DEAD, what="the run to be given up")
     assert types(run.pk) == [
-        "requested", "published", "started", "attempt_failed", "published", "started", "attempt_failed",
+        "requested", "published", "started", "handed_back", "published", "started", "attempt_failed",
         "dead_lettered",
     ]  # fmt: skip
     run.refresh_from_db()
     assert run.error["type"] == "UnknownTask"
     assert "workload.gone" in run.error["message"]
     assert f"/{worker.pid}" in run.error["message"]
-    assert "2 attempts" in read_stream(run.stream)[-1].data["reason"]
+    assert "this worker knows no task 'workload.gone'" in read_stream(run.stream)[3].data["reason"]
+    assert "no worker that knows task 'workload.gone' has come" in read_stream(run.stream)[-1].data["reason"]
     wait_until(lambda: TaskRun.objects.get(pk=after.id).state == State.SUCCEEDED)
     wait_until(lambda: queues.depth("default").empty, what="its messages to be deleted")
     assert projections.check(TaskRuns()) == []

@@ -8,8 +8,8 @@ import uuid
 from typing import Any
 
 from apps.tasks import claims
-from apps.tasks.backoff import Backoff
 from apps.tasks.errors import UnknownTask
+from apps.tasks.handover import hand_over
 from apps.tasks.models import TaskRun
 from apps.tasks.states import State
 from apps.tasks.worker.mainloop import MainLoop
@@ -47,17 +47,17 @@ def settle_lost(request: DurableRequest, reason: str, worker: str, loop: MainLoo
 
 
 def settle_unknown(message: Any, run_id: uuid.UUID, task: str, worker: str, loop: MainLoop) -> None:
-    """Count an attempt of a run whose task this worker does not know, and settle its message.
+    """Hand over a run whose task this worker does not know, and settle its message.
 
-    The attempt fails and is retried as any other: by then there may be a worker that knows the task. The
-    message of a run that does not exist is left to the redrive policy.
+    When no worker that knows the task has come in time, the run ends dead. The message of a run that does
+    not exist is left to the redrive policy.
     """
     claimed = claims.claim(run_id=run_id, worker=worker)
     if claimed is not None:
-        error = UnknownTask(f"worker {worker} knows no task {task!r}: is its code older, or the task gone?")
-        backoff = claimed.backoff or Backoff()
-        state = claims.fail(claimed, error, retry=True, delay=backoff.delay(claimed.attempt))
-        logger.error("run %s: %s; the run is %s", run_id, error, state)
+        if not hand_over(claimed, worker, f"this worker knows no task {task!r}"):
+            error = UnknownTask(f"no worker that knows task {task!r} has come: {worker} does not, either")
+            claims.fail(claimed, error, retry=False, delay=0.0)
+            logger.error("run %s is dead: %s", run_id, error)
     elif not TaskRun.objects.filter(pk=run_id).exists():
         logger.error("a message names task %r and run %s: neither is known", task, run_id)
         leave(message, loop)
