@@ -17,8 +17,9 @@ logger = logging.getLogger(__name__)
 
 #: What one request takes.
 _BATCH = 10
-#: Seconds that the first message of a batch waits for others.
-_LINGER = 0.02
+#: Seconds that a message waits for others to fill the batch: nobody waits for a deletion, but on a FIFO queue
+#: the next message of the group does, and another worker for what is given back.
+_LINGER, _SHORT_LINGER = 0.5, 0.02
 _ATTEMPTS = 3
 
 #: What is to become of a message: its queue's address, seconds until it is visible again (None: it is to
@@ -60,6 +61,8 @@ class Receipts:
             deadline = time.monotonic() + _LINGER
             while item is not None:
                 url, after, handle = item
+                if after is not None or url.endswith(".fifo"):
+                    deadline = min(deadline, time.monotonic() + _SHORT_LINGER)
                 batches[url, after].append(handle)
                 if len(batches[url, after]) == _BATCH:
                     break

@@ -8,7 +8,7 @@ subclass
 - treats every failed poll as an empty one, and polls again after a growing pause;
 - gives up a poll that is not answered;
 - leaves a message that cannot be parsed to the queue's redrive policy, instead of failing on it;
-- polls again as soon as an acknowledged message makes room in the prefetch window;
+- polls again as soon as acknowledged messages have made room in the prefetch window;
 - deletes and gives back in batches, in a thread;
 - keeps messages that wait for their turn from being delivered again;
 - can be held while nothing could be done with messages, so that they are not received in vain;
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 #: Seconds after which a queue that waits for room looks again although nothing woke it.
 _STARVED_CHECK = 1.0
+#: What one poll brings at most.
+_FULL_POLL = 10
 #: A poll takes one while it is open, and a worker may listen to more queues than kombu has.
 _CURL_HANDLES = 64
 
@@ -127,6 +129,11 @@ class Channel(SQS.Channel):  # type: ignore[misc]
             )
         return self._asynsqs
 
+    @property
+    def handlers(self) -> int:
+        """How many messages the worker handles at a time; 1 where nobody said."""
+        return int(self.transport_options.get("handlers", 1))
+
     # Polling --------------------------------------------------------------------------------------
 
     def hold(self) -> None:
@@ -147,7 +154,7 @@ class Channel(SQS.Channel):  # type: ignore[misc]
     def _schedule_queue(self, queue: str) -> None:
         if queue not in self._active_queues:
             return
-        if not self.qos.can_consume():
+        if not self._room():
             polls.waiting(self.canonical_queue_name(queue))
             self._starved.add(queue)
             self.hub.call_later(_STARVED_CHECK, self._check_starved, queue)
@@ -174,8 +181,20 @@ class Channel(SQS.Channel):  # type: ignore[misc]
             self._starved.discard(queue)
             self._schedule_queue(queue)
 
+    def _room(self) -> bool:
+        """Whether a poll is worth its while: with room for a quarter of the prefetch window, or for ten.
+
+        Where less has been received than the worker handles at a time, it always is.
+        """
+        if not self.qos.can_consume():
+            return False
+        window, free = self.qos.prefetch_count, self.qos.can_consume_max_estimate()
+        return not window or free >= min(_FULL_POLL, window // 4) or window - free < self.handlers
+
     def room_made(self) -> None:
-        """Poll the queues that waited for room in the prefetch window."""
+        """Poll the queues that waited for room in the prefetch window, when there is enough."""
+        if not self._starved or not self._room():
+            return
         starved, self._starved = self._starved, set()
         for queue in starved:
             self.hub.call_later(0, self._schedule_queue, queue)

@@ -24,6 +24,7 @@ class Upkeep(bootsteps.StartStopStep):
         super().__init__(parent, **kwargs)
         # Before the pool forks: its processes share it.
         self._identity = assume_identity(parent.hostname)
+        parent.app.conf.broker_transport_options["handlers"] = parent.concurrency
 
     def start(self, parent: Any) -> None:
         """Begin: the pool is there, and nothing is received yet."""
