@@ -12,16 +12,13 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-#: The collectors that are asked, each time anew.
-registry = CollectorRegistry(auto_describe=False)
-
+from apps.core.collectors import registry
 
 class MayScrape(BasePermission):
     """Staff, and whoever sends ``Authorization: Bearer <METRICS_TOKEN>`` where that is set."""

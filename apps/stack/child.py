@@ -12,7 +12,9 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 from apps.stack.errors import StartFailed
 from apps.stack.identity import Identity
@@ -30,13 +32,63 @@ def nothing() -> None:
     """What a service without preparation does before a start."""
 
 
+class Process(Protocol):
+    """What is asked of a process, as `subprocess.Popen` has it."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """The exit status (negative: the signal that ended it); None while it runs."""
+
+    def wait(self) -> int:
+        """The exit status, when it has ended."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal; nothing happens when it has ended."""
+
+    def kill(self) -> None:
+        """SIGKILL to it."""
+
+
+def end_with_parent(parent: int, death_signal: signal.Signals) -> None:
+    """Called by a new child: have the kernel end it when its parent is gone (Linux only)."""
+    if _LIBC is None:
+        return
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal))
+    if os.getppid() != parent:  # it died before the kernel was asked
+        os._exit(1)
+
+
+def popen(service: Service, log: BinaryIO) -> Process:
+    """A new process of *service*'s program, which writes into *log*. Raises OSError, SubprocessError."""
+    account = service.account
+    with warnings.catch_warnings():
+        # Python 3.12 warns of code between fork and exec in a process with threads. Ours is two system
+        # calls through a library that is loaded already: it takes no lock that a thread could hold.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return subprocess.Popen(
+            service.argv,
+            env=dict(service.environ),
+            cwd=service.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=service.inherit,
+            preexec_fn=partial(end_with_parent, os.getpid(), service.death_signal),
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=account.groups if account else None,
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """What a process is: how to start it, how to see that it is ready, how to stop it.
 
     *prepare* runs before every start and must bear being repeated; *settle* runs after every time the
     process became ready. Times are in seconds. *account* drops privileges, *inherit* are the file
-    descriptors handed on under the same numbers.
+    descriptors handed on under the same numbers. *spawn* makes the process.
     """
 
     name: str
@@ -53,20 +105,7 @@ class Service:
     inherit: tuple[int, ...] = ()
     prepare: Callable[[], None] = nothing
     settle: Callable[[], None] = nothing
-
-
-def _die_with_parent(parent: int, death_signal: signal.Signals) -> Callable[[], None] | None:
-    """What a new child does so that the kernel ends it when its parent is gone (Linux only)."""
-    if _LIBC is None:
-        return None
-    libc = _LIBC
-
-    def arrange() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(death_signal))
-        if os.getppid() != parent:  # it died before the kernel was asked
-            os._exit(1)
-
-    return arrange
+    spawn: Callable[[Service, BinaryIO], Process] = popen
 
 
 class Child:
@@ -79,7 +118,7 @@ class Child:
         self.service = service
         self.log = log
         self.identity: Identity | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._log_start = 0
 
     @property
@@ -97,7 +136,7 @@ class Child:
         """Whether a process was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> Process:
         if self._process is None:
             raise RuntimeError(f"{self.service.name} was not started")
         return self._process
@@ -107,27 +146,11 @@ class Child:
 
         Raises StartFailed when the program cannot be run.
         """
-        service, account = self.service, self.service.account
-        with self.log.open("ab") as log, warnings.catch_warnings():
-            # Python 3.12 warns of code between fork and exec in a process with threads. Ours is two system
-            # calls through a library that is loaded already: it takes no lock that a thread could hold.
-            warnings.simplefilter("ignore", DeprecationWarning)
+        service = self.service
+        with self.log.open("ab") as log:
             self._log_start = log.tell()
             try:
-                self._process = subprocess.Popen(
-                    service.argv,
-                    env=dict(service.environ),
-                    cwd=service.folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    pass_fds=service.inherit,
-                    preexec_fn=_die_with_parent(os.getpid(), service.death_signal),
-                    user=account.uid if account else None,
-                    group=account.gid if account else None,
-                    extra_groups=account.groups if account else None,
-                )
+                self._process = service.spawn(service, log)
             except (OSError, subprocess.SubprocessError) as error:
                 raise StartFailed(
                     f"{service.name} cannot be started: {error} ({service.argv[0]})", name=service.name

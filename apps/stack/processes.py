@@ -1,11 +1,15 @@
-"""The product's processes for tests: each with a given environment, to be killed and started again."""
+"""The product's processes for tests: each with a given environment, to be killed and started again.
+
+They are forked from one that has the libraries (`forkserver`): a test run starts them by the hundred.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from apps.stack import environment, product
+from apps.stack import environment, forkserver, product
 from apps.stack.child import Service
 from apps.stack.servers import Listening, Running
 from apps.stack.sockets import HOST
@@ -29,7 +33,8 @@ class Worker(Running):
 
     def _service(self) -> Service:
         environ = environment.inherited(**self._environ)
-        return product.worker(environ, queues=self._queues, concurrency=self._concurrency)
+        service = product.worker(environ, queues=self._queues, concurrency=self._concurrency)
+        return replace(service, spawn=forkserver.spawn)
 
 
 class Beat(Running):
@@ -42,7 +47,7 @@ class Beat(Running):
         self._environ = environ
 
     def _service(self) -> Service:
-        return product.beat(environment.inherited(**self._environ))
+        return replace(product.beat(environment.inherited(**self._environ)), spawn=forkserver.spawn)
 
 
 class Relay(Running):
@@ -55,7 +60,7 @@ class Relay(Running):
         self._environ = environ
 
     def _service(self) -> Service:
-        return product.relay(environment.inherited(**self._environ))
+        return replace(product.relay(environment.inherited(**self._environ)), spawn=forkserver.spawn)
 
 
 class Web(Listening):

@@ -9,7 +9,7 @@ class TasksConfig(AppConfig):
     verbose_name = "Tasks"
 
     def ready(self) -> None:
-        from apps.core.metrics import registry
+        from apps.core.collectors import registry
         from apps.events import projections
         from apps.tasks.batchprojection import Batches
         from apps.tasks.metrics import TaskCollector

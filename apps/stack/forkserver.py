@@ -1,0 +1,289 @@
+"""Python processes that start fast: forked from one that has imported the libraries already.
+
+A worker, beat or relay spends seconds of CPU on imports before its first line of work, which is fine once a
+deployment and not hundreds of times a test run. What is forked is otherwise as new: a session, environment,
+arguments and log of its own, no module of the product imported, no connection open.
+
+Linux only: elsewhere, and for another program than this Python, the process is started in the ordinary way.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import re
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from apps.stack.child import Process, Service, end_with_parent, popen
+
+#: What the product's processes import that reads no settings and holds neither thread nor connection.
+_LIBRARIES = (
+    "boto3",
+    "botocore.client",
+    "botocore.endpoint",
+    "botocore.handlers",
+    "celery.apps.beat",
+    "celery.apps.worker",
+    "celery.bin.celery",
+    "celery.concurrency.prefork",
+    "celery.contrib.django.task",
+    "celery.fixups.django",
+    "celery.utils.dispatch",
+    "celery.worker.components",
+    "celery.worker.consumer",
+    "celery.worker.strategy",
+    "django.core.management",
+    "django.db.backends.postgresql.base",
+    "django.db.migrations.executor",
+    "django.http",
+    "django_redis.client",
+    "environ",
+    "kombu.asynchronous.aws.sqs.connection",
+    "kombu.asynchronous.http.curl",
+    "kombu.transport.SQS",
+    "numpy",
+    "prometheus_client",
+    "psycopg",
+    "redis",
+    "smtplib",
+)
+_LENGTH = 1 << 20
+_NUMBER = 8
+
+
+class Forked:
+    """A process of the server, with what `subprocess.Popen` offers of one.
+
+    Its number and later its status (negative: the signal that ended it) come through *reports*.
+    """
+
+    def __init__(self, reports: int) -> None:
+        self._reports = reports
+        self._lock = threading.Lock()
+        self._status: int | None = None
+        number = self._report(None)
+        if number is None:
+            raise OSError("the fork server has ended")
+        self.pid = number
+
+    def _report(self, timeout: float | None) -> int | None:
+        """The next report; None when the server is gone. Raises TimeoutError when there is none in time."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._reports, selectors.EVENT_READ)
+            if not selector.select(timeout):
+                raise TimeoutError
+        report = os.read(self._reports, _NUMBER)
+        return int.from_bytes(report, "big", signed=True) if report else None
+
+    def poll(self) -> int | None:
+        """The exit status; None while it runs."""
+        with contextlib.suppress(TimeoutError):
+            self.wait(0)
+        return self._status
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status, when it has ended. Raises TimeoutError when it has not after *timeout* seconds."""
+        with self._lock:
+            if self._status is None:
+                status = self._report(timeout)
+                # The kernel ends the children of a server that is gone.
+                self._status = -signal.SIGKILL if status is None else status
+                os.close(self._reports)
+            return self._status
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal; nothing happens when it has ended."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL to it."""
+        self.send_signal(signal.SIGKILL)
+
+
+class _Client:
+    """The server of this process: started with the first fork, ended with the process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._owner = 0
+
+    def fork(self, request: dict[str, object], log: int) -> Forked:
+        with self._lock:
+            connection = self._connected()
+            reports, told = os.pipe()
+            try:
+                socket.send_fds(connection, [json.dumps(request).encode()], [log, told])
+            finally:
+                os.close(told)
+        return Forked(reports)
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None or self._owner != os.getpid():
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            for end in (ours, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LENGTH)
+            with theirs:
+                # A thread that starts processes may end before the others' do: this one ends with the socket.
+                server = subprocess.Popen(
+                    (sys.executable, "-m", __name__, str(theirs.fileno())),
+                    cwd=Path(__file__).resolve().parents[2],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
+            self._socket, self._owner = ours, os.getpid()
+            atexit.register(_end, ours, server)
+        return self._socket
+
+
+def _end(connection: socket.socket, server: subprocess.Popen[bytes]) -> None:
+    connection.close()
+    server.wait()
+
+
+_client = _Client()
+
+
+def spawn(service: Service, log: BinaryIO) -> Process:
+    """Start *service*, by a fork where that is possible. For `Service.spawn`."""
+    if not sys.platform.startswith("linux") or service.argv[0] != sys.executable or service.inherit:
+        return popen(service, log)
+    return _client.fork(
+        {
+            "argv": service.argv[1:],
+            "environ": dict(service.environ),
+            "folder": str(service.folder),
+            "death_signal": int(service.death_signal),
+        },
+        log.fileno(),
+    )
+
+
+def _serve(connection: socket.socket) -> None:
+    """Fork what is asked for, and report who ended, until the other side is gone."""
+    told: dict[int, int] = {}
+    woken, wakeup = socket.socketpair()
+    for end in (woken, wakeup):
+        end.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+    selector = selectors.DefaultSelector()
+    selector.register(connection, selectors.EVENT_READ)
+    selector.register(woken, selectors.EVENT_READ)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is woken:
+                with contextlib.suppress(BlockingIOError):
+                    woken.recv(4096)
+                _report_ended(told)
+                continue
+            message, descriptors, _, _ = socket.recv_fds(connection, _LENGTH, 2)
+            if not message:
+                return
+            log, reports = descriptors
+            server = os.getpid()
+            pid = os.fork()
+            if pid == 0:
+                selector.close()
+                for end in (connection, woken, wakeup):
+                    end.detach()
+                _become(json.loads(message), log, server)
+            told[pid] = reports
+            os.close(log)
+            _tell(reports, pid)
+
+
+def _report_ended(told: dict[int, int]) -> None:
+    for pid, reports in list(told.items()):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            _tell(reports, os.waitstatus_to_exitcode(status))
+            os.close(reports)
+            del told[pid]
+
+
+def _tell(reports: int, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        os.write(reports, number.to_bytes(_NUMBER, "big", signed=True))
+
+
+def _become(request: dict[str, object], log: int, server: int) -> None:
+    """Be the process that was asked for; never returns."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    end_with_parent(server, signal.Signals(int(str(request["death_signal"]))))
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    sys.stdout = os.fdopen(1, "w", 1, encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    environ = request["environ"]
+    assert isinstance(environ, dict)
+    os.environ.clear()
+    os.environ.update(environ)
+    time.tzset()
+    os.chdir(str(request["folder"]))
+    argv = request["argv"]
+    assert isinstance(argv, list)
+    _run(argv)
+
+
+def _run(argv: Sequence[str]) -> None:
+    """What Python does with these arguments; never returns."""
+    status: object = 0
+    try:
+        rest = list(argv)
+        while rest[0] == "-W":
+            action, message = rest[1].split(":", 1)
+            warnings.filterwarnings(action, re.escape(message))  # type: ignore[arg-type]
+            del rest[:2]
+        if rest[0] == "-m":
+            sys.argv = rest[1:]
+            runpy.run_module(rest[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = rest
+            runpy.run_path(rest[0], run_name="__main__")
+    except SystemExit as exit_:
+        status = exit_.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    if status is not None and not isinstance(status, int):
+        print(status, file=sys.stderr)  # noqa: T201  (as Python does with sys.exit("…"))
+        status = 1
+    # As at any end of a program: threads are waited for, handlers of atexit run.
+    sys.exit(status)
+
+
+def main() -> None:
+    """The server: ``python -m apps.stack.forkserver DESCRIPTOR``."""
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    for library in _LIBRARIES:
+        importlib.import_module(library)
+    # Shared by all that are forked: their collections need not look at it.
+    gc.collect()
+    gc.freeze()
+    _serve(connection)
+
+
+if __name__ == "__main__":
+    main()
