@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 
 def wait_until(
-    condition: Callable[[], Any], *, seconds: float = 30.0, what: str = "", every: float = 0.05
+    condition: Callable[[], Any], *, seconds: float = 60.0, what: str = "", every: float = 0.05
 ) -> Any:
     """The first true value of *condition*; fails the test when there is none in time."""
     deadline = monotonic() + seconds

@@ -20,6 +20,7 @@ from rest_framework.views import APIView
 
 from apps.core.collectors import registry
 
+
 class MayScrape(BasePermission):
     """Staff, and whoever sends ``Authorization: Bearer <METRICS_TOKEN>`` where that is set."""
 

@@ -257,10 +257,10 @@ def _run(argv: Sequence[str]) -> None:
             warnings.filterwarnings(action, re.escape(message))  # type: ignore[arg-type]
             del rest[:2]
         if rest[0] == "-m":
-            sys.argv = rest[1:]
+            sys.argv, sys.path[0] = rest[1:], str(Path.cwd())
             runpy.run_module(rest[1], run_name="__main__", alter_sys=True)
         else:
-            sys.argv = rest
+            sys.argv, sys.path[0] = rest, str(Path(rest[0]).parent)
             runpy.run_path(rest[0], run_name="__main__")
     except SystemExit as exit_:
         status = exit_.code

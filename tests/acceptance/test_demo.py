@@ -113,7 +113,10 @@ def test_the_demo_shows_the_whole_path_and_a_second_start_reuses_what_is_there(c
     finally:
         second.kill()
     assert second.returncode == 0, rest
-    order = [rest.index(name) for name in ("beat and relay", "worker", "web", "postgres")]
+    # Among what the processes log meanwhile.
+    stopping = re.search(r"\] stopping (.*)", rest)
+    assert stopping is not None, rest
+    order = [stopping.group(1).index(name) for name in ("beat and relay", "worker", "web", "postgres")]
     assert order == sorted(order)
     assert not list(checkout.glob(".data/demo/**/postmaster.pid"))
 

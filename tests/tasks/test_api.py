@@ -13,6 +13,7 @@ from apps.tasks import bulk
 from apps.tasks.models import BulkOperation, TaskRun
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending
+from tests.support import settle
 from tests.tasks.operating import dead, running, succeeded, waiting
 from tests.workload import tasks as work
 
@@ -185,6 +186,7 @@ def test_figures_are_told(admin_client):
     succeeded()
     dead()
     waiting()
+    settle()
     found = admin_client.get(f"{LIST}/stats?window=5m").json()
     assert found["window"] == "5m"
     (default,) = (one for one in found["queues"] if one["queue"] == "default")

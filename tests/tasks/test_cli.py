@@ -17,6 +17,7 @@ from apps.tasks.management.commands.tasks import Command
 from apps.tasks.models import BulkOperation, PeriodicTask, Process, TaskRun
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending
+from tests.support import settle
 from tests.tasks.operating import dead, running, succeeded, waiting
 from tests.workload import tasks as work
 
@@ -154,6 +155,7 @@ def test_figures_are_shown(own_queues):
     succeeded()
     dead()
     running()
+    settle()
     text = tasks("stats", "--window", "5m")
     assert "workload.refused" in text
     assert "100.0 %" in text

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from apps.tasks import depths, queues
 from apps.tasks.durations import BOUNDS
 from apps.tasks.models import Process, UsageCount
+from tests.support import settle
 from tests.tasks.operating import dead, running, succeeded, waiting
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
@@ -37,6 +38,7 @@ class Scrape(dict):
 
 
 def scrape(client: Client, **headers) -> Scrape:
+    settle()
     response = client.get("/metrics", headers=headers)
     assert response.status_code == 200, response.content
     return Scrape(
@@ -147,6 +149,7 @@ def test_requests_and_processes_are_told(admin_client):
 def test_every_metric_is_documented(admin_client):
     dead()
     succeeded()
+    settle()
     text = admin_client.get("/metrics").content.decode()
     told = {family.name for family in text_string_to_metric_families(text)}
     readme = (Path(django_settings.BASE_DIR) / "README.md").read_text()

@@ -15,6 +15,7 @@ from apps.tasks import depths, relay
 from apps.tasks.models import PeriodicTask, Process, TaskRun
 from apps.tasks.top.screen import screen
 from apps.tasks.top.snapshot import Watch
+from tests.support import settle
 from tests.tasks.operating import dead, running, succeeded, waiting
 from tests.workload import tasks as work
 
@@ -29,6 +30,7 @@ def fresh_depths(own_queues):
 
 
 def top(*words) -> str:
+    settle()
     output = io.StringIO()
     call_command("top", "--once", *words, stdout=output)
     return output.getvalue()
@@ -73,10 +75,12 @@ def test_one_look_as_json():
 def test_rates_are_of_the_time_between_two_looks():
     watch = Watch()
     succeeded()
+    settle()
     assert watch.look().rates["default"].requested > 0
     assert watch.look().rates.get("default") is None
     succeeded()
     dead()
+    settle()
     rates = watch.look().rates["default"]
     assert rates.requested == rates.ended
     assert rates.failed == pytest.approx(rates.ended / 2)
