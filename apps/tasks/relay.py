@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
+from concurrent import futures
 from typing import Any
 
 import psycopg
@@ -31,6 +32,8 @@ from apps.tasks.usage import usage
 logger = logging.getLogger(__name__)
 
 _BATCH = 100
+#: How many batches of a queue are published at most before the other queues have their turn.
+_TURN = 20
 #: How many keys are looked at at a time.
 _GATES = 500
 _META = json.dumps({"actor": "relay"})
@@ -235,6 +238,7 @@ class Relay:
         self._gated = {queue: GatedRuns(queue) for queue in conf.queues()}
         self._pauses = _Pauses()
         self._entries = microbatches.Collector()
+        self._second = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="relay")
         self._listener: psycopg.Connection[Any] | None = None
         self._next_look = 0.0
 
@@ -281,7 +285,7 @@ class Relay:
         """
         busy = self._entries.collect()
         for queue in filter(self._pauses.over, conf.queues()):
-            due, sent = publish_due(queue=queue)
+            due, sent = self._publish(queue)
             let_through, sent_too = self._gated[queue].publish()
             busy = self._note(queue, due + let_through, sent + sent_too) or busy
         if self._pauses.over(_DEAD_LETTERS):
@@ -292,6 +296,42 @@ class Relay:
                 pass
             self._lost.look()
         return busy
+
+    def _publish(self, queue: str) -> tuple[int, int]:
+        """Publish a batch of *queue*, and where there are more, go on in two threads.
+
+        One waits for the database while the other talks to SQS. Not so on FIFO queues: two would mix up
+        the order of a group. Returns how many of the last batches were due and sent.
+        """
+        due, sent = publish_due(queue=queue)
+        if sent < _BATCH:
+            return due, sent
+        if queues.is_fifo(queue):
+            return self._go_on(queue)
+        second = self._second.submit(self._go_on_beside, queue)
+        try:
+            ours = self._go_on(queue)
+        finally:
+            futures.wait([second])
+        return max(ours, second.result())
+
+    def _go_on(self, queue: str) -> tuple[int, int]:
+        """Publish batches until one is not full, or others have their turn. Returns the last's figures."""
+        due = sent = 0
+        for _ in range(_TURN):
+            due, sent = publish_due(queue=queue)
+            if sent < _BATCH or self._stop.is_set():
+                break
+        return due, sent
+
+    def _go_on_beside(self, queue: str) -> tuple[int, int]:
+        """The same in a thread and on a connection of its own."""
+        close_old_connections()
+        try:
+            return self._go_on(queue)
+        except Exception:
+            connection.close()
+            raise
 
     def _note(self, queue: str, due: int, sent: int) -> bool:
         """Keep what became of a batch. Returns whether there may be more of it."""
