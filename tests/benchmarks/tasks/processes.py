@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from apps.stack import environment
+from apps.stack import environment, product
 from apps.stack.child import Service
 from apps.stack.folders import CHECKOUT
-from apps.stack.processes import Relay
 from apps.stack.servers import Running
 from apps.tasks import queues
 from tests.benchmarks import cpu, database
@@ -21,7 +20,7 @@ from tests.benchmarks.experiment import Bench, Failed
 CONCURRENCY = 4
 #: The queues of the plain workers.
 BEST, DEFAULTS = "plain-best", "plain-defaults"
-_PREFETCH = {"ours": 4, "plain": 10}
+_PREFETCH = ("--prefetch-multiplier", "10")
 
 
 def wait_for(condition: Callable[[], Any], *, seconds: float, what: str, every: float = 0.05) -> None:
@@ -31,6 +30,19 @@ def wait_for(condition: Callable[[], Any], *, seconds: float, what: str, every: 
         if time.monotonic() > deadline:
             raise Failed(f"not within {seconds:g} s: {what}")
         time.sleep(every)
+
+
+class Relay(Running):
+    """``manage.py relay``, started as in production and not, as for tests, forked."""
+
+    name = "relay"
+
+    def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
+        super().__init__(folder)
+        self._environ = environment.inherited(**environ)
+
+    def _service(self) -> Service:
+        return product.relay(self._environ)
 
 
 class CeleryWorker(Running):
@@ -81,12 +93,11 @@ class Workers:
         environ = dict(bench.environ)
         plain = environ | {"DJANGO_SETTINGS_MODULE": "tests.benchmarks.tasks.plain_settings"}
         app = "tests.benchmarks.tasks.plain"
-        best = ("-c", str(CONCURRENCY), "--prefetch-multiplier", str(_PREFETCH["plain"]))
-        ours = ("-c", str(CONCURRENCY), "--prefetch-multiplier", str(_PREFETCH["ours"]))
+        best = ("-c", str(CONCURRENCY), *_PREFETCH)
         try:
-            self._start("relay", Relay(environ, folder=folder / "relay"))
+            self._start("relay", Relay(environ, folder / "relay"))
             own = queues.physical_name("default")
-            self._start(own, CeleryWorker("project", "default", environ, ours, folder / own))
+            self._start(own, CeleryWorker("project", "default", environ, best, folder / own))
             self._start(BEST, CeleryWorker(app, BEST, plain, best, folder / BEST))
             defaults = plain | {"PLAIN_SETTINGS": "defaults"}
             self._start(DEFAULTS, CeleryWorker(app, DEFAULTS, defaults, (), folder / DEFAULTS))
