@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-_PYTHON = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONSTARTUP")
+#: The last: without bytecode each of our processes would compile some thousand files anew.
+_PYTHON = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE")
 
 
 def inherited(**added: str) -> dict[str, str]:
-    """Our own environment without what would lead Python astray, and with *added*."""
+    """Our own environment without what would lead Python astray or slow it down, and with *added*."""
     environ = {key: value for key, value in os.environ.items() if key not in _PYTHON}
     environ["PYTHONUNBUFFERED"] = "1"
     return environ | added

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -32,8 +33,9 @@ class Sqs:
         return f"http://{HOST}:{port_of(self.listener)}"
 
     def environ(self) -> dict[str, str]:
-        """What the product needs to reach it."""
-        return {"SQS_ENDPOINT_URL": self.url(), **environment.aws()}
+        """What the product needs to reach it, and short polls: they cost nothing here."""
+        wait = os.environ.get("SQS_WAIT_TIME", "1")
+        return {"SQS_ENDPOINT_URL": self.url(), "SQS_WAIT_TIME": wait, **environment.aws()}
 
     def service(self) -> Service:
         """The server as a process."""

@@ -161,6 +161,7 @@ SQS_REGION = env.str("AWS_REGION", default="us-east-1")
 SQS_QUEUE_PREFIX = env.str("SQS_QUEUE_PREFIX", default="chandlery-")
 # Off where the queues are made by infrastructure code and the process may not create any.
 SQS_CREATE_QUEUES = env.bool("SQS_CREATE_QUEUES", default=True)
+SQS_WAIT_TIME = env.int("SQS_WAIT_TIME", default=10)
 SQS_VISIBILITY_TIMEOUT = env.int("SQS_VISIBILITY_TIMEOUT", default=120)
 SQS_MAX_RECEIVES = env.int("SQS_MAX_RECEIVES", default=5)
 
@@ -192,7 +193,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "endpoint_url": SQS_ENDPOINT_URL,
     "queue_name_prefix": SQS_QUEUE_PREFIX,
     "visibility_timeout": SQS_VISIBILITY_TIMEOUT,
-    "wait_time_seconds": 10,
+    "wait_time_seconds": SQS_WAIT_TIME,
     "client-config": {"connect_timeout": 3, "read_timeout": 30, "retries": {"total_max_attempts": 2}},
     "polling_interval": 0.05,
 }
