@@ -21,6 +21,15 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("the tests need their servers: run `python3 manage.py test [arguments]`")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    running = getattr(item, "funcargs", {}).get("platform")
+    if call.when == "call" and report.failed and running is not None:
+        report.sections += list(running.story())
+    return report
+
+
 @pytest.fixture
 def committed(transactional_db: None) -> Iterator[None]:
     """Tests whose writes other connections see. Everything is gone afterwards, events included."""

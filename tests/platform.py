@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from apps.events.selectors import read_stream
 from apps.stack.testing import Beat, Relay, Running, SqsServer, Worker
 from apps.tasks import queues
 from apps.tasks.models import TaskRun
@@ -24,6 +25,7 @@ class Platform:
     def __init__(self, stack: ExitStack, environ: dict[str, str]) -> None:
         self._stack = stack
         self.environ = environ
+        self._processes: list[Running] = []
 
     @classmethod
     @contextmanager
@@ -50,6 +52,7 @@ class Platform:
 
     def _launch(self, process: Process) -> Process:
         self._stack.callback(_end, process)
+        self._processes.append(process)
         process.launch()
         return process
 
@@ -57,6 +60,16 @@ class Platform:
         """Wait until these are ready: processes are started without waiting, to start together."""
         for process in processes:
             process.wait_ready()
+
+    def story(self) -> Iterator[tuple[str, str]]:
+        """What there is to know after a failure: runs that have not ended, and what the processes logged."""
+        runs = TaskRun.objects.exclude(state__in=ENDED)
+        yield "runs", "\n".join(
+            f"{run.task} {run.pk} {run.state} {[event.type for event in read_stream(run.stream)]}"
+            for run in runs[:20]
+        )
+        for process in self._processes:
+            yield f"{process.name} {process.pid}", process.log[-20_000:]
 
 
 def _end(process: Running) -> None:
