@@ -93,6 +93,8 @@ def send(wakeups: Sequence[Wakeup]) -> dict[uuid.UUID, str]:
         for queue, members in by_queue.items()
         for start in range(0, len(members), _BATCH)
     ]
+    if len(batches) == 1:
+        return _send_batch(*batches[0])
     sent: dict[uuid.UUID, str] = {}
     for part in _pool().map(lambda batch: _send_batch(*batch), batches):
         sent.update(part)

@@ -50,7 +50,7 @@ def publish_due(*, queue: str, limit: int = _BATCH) -> tuple[int, int]:
     Returns how many were due and were sent.
     """
     with transaction.atomic():
-        rows = _rows("due.sql", {"queue": queue, "limit": limit})
+        rows = execute(sql(__package__, "due.sql"), {"queue": queue, "limit": limit}).fetchall()
         _measure_lag(rows)
         return len(rows), _publish([_wakeup(row) for row in rows], reason="due")
 
@@ -64,6 +64,10 @@ class GatedRuns:
 
     def __init__(self, queue: str) -> None:
         self._queue = queue
+        self._after = ""
+
+    def start_over(self) -> None:
+        """Begin with the first key again."""
         self._after = ""
 
     def publish(self, *, limit: int = _BATCH) -> tuple[int, int]:
@@ -84,6 +88,12 @@ class GatedRuns:
             wakeups = [_wakeup(row[:-2]) for row in rows if row[0] is not None]
             due, sent = len(wakeups), _publish(wakeups, reason="due")
         return due, sent
+
+
+def _more_due() -> set[str]:
+    """The queues that have runs which wait for keys, and `_DEAD_LETTERS` where some are to be sent."""
+    parameters = {"queues": conf.queues(), "dead_letters": _DEAD_LETTERS}
+    return {name for (name,) in execute(sql(__package__, "more_due.sql"), parameters)}
 
 
 def _try_lock(name: str) -> bool:
@@ -284,11 +294,16 @@ class Relay:
         A queue that SQS takes nothing for is tried again after a growing pause; the others go on.
         """
         busy = self._entries.collect()
-        for queue in filter(self._pauses.over, conf.queues()):
-            due, sent = self._publish(queue)
-            let_through, sent_too = self._gated[queue].publish()
-            busy = self._note(queue, due + let_through, sent + sent_too) or busy
-        if self._pauses.over(_DEAD_LETTERS):
+        found = {queue: self._publish(queue) for queue in conf.queues() if self._pauses.over(queue)}
+        more = _more_due()
+        for queue, (due, sent) in found.items():
+            if queue in more:
+                let_through, sent_too = self._gated[queue].publish()
+                due, sent = due + let_through, sent + sent_too
+            else:
+                self._gated[queue].start_over()
+            busy = self._note(queue, due, sent) or busy
+        if _DEAD_LETTERS in more and self._pauses.over(_DEAD_LETTERS):
             busy = self._note(_DEAD_LETTERS, *publish_dead_letters()) or busy
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + max(conf.lost_after() / 2, conf.relay_poll())
