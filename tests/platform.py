@@ -64,9 +64,12 @@ class Platform:
     def story(self) -> Iterator[tuple[str, str]]:
         """What there is to know after a failure: runs that have not ended, and what the processes logged."""
         runs = TaskRun.objects.exclude(state__in=ENDED)
-        yield "runs", "\n".join(
-            f"{run.task} {run.pk} {run.state} {[event.type for event in read_stream(run.stream)]}"
-            for run in runs[:20]
+        yield (
+            "runs",
+            "\n".join(
+                f"{run.task} {run.pk} {run.state} {[event.type for event in read_stream(run.stream)]}"
+                for run in runs[:20]
+            ),
         )
         for process in self._processes:
             yield f"{process.name} {process.pid}", process.log[-20_000:]
