@@ -247,7 +247,7 @@ def test_large_archives_are_several_files_and_each_is_dropped_in_batches(tmp_pat
 def test_nothing_is_archived_unless_somebody_says_what_and_where(settings, tmp_path, ended):
     assert "--older-than" in manage("events", "archive", "--to", str(tmp_path))[0]
     assert "--to" in manage("events", "archive", "--older-than", "0")[0]
-    settings.EVENTS_ARCHIVE_AFTER, settings.EVENTS_ARCHIVE_DIR = 0.0000001, str(tmp_path)
+    settings.EVENTS_ARCHIVE_AFTER, settings.EVENTS_ARCHIVE_DIR = 1e-10, str(tmp_path)
     assert "3 streams" in manage("events", "archive", "--projection", "task_runs")[0]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import uuid
 from collections import Counter
 from types import SimpleNamespace
 
@@ -10,10 +12,12 @@ from django.db import connection, transaction
 
 from apps.events.models import Event
 from apps.stack import environment
+from apps.tasks import claims, publishing
 from apps.tasks.models import TaskRun
-from apps.tasks.relay import Relay
+from apps.tasks.relay import GatedRuns, Relay, publish_due
 from apps.tasks.states import State
 from apps.tasks.transport import Channel
+from tests.support import wait_until
 from tests.workload import tasks as work
 
 
@@ -32,6 +36,58 @@ def test_one_round_publishes_a_backlog_whole_and_once(committed, own_queues, que
     published = Counter(Event.objects.filter(type="task.published").values_list("stream", flat=True))
     assert len(published) == 350
     assert set(published.values()) == {1}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("publish", "options"),
+    [
+        (lambda: publish_due(queue="default"), {}),
+        (lambda: GatedRuns("default").publish(), {"concurrency_key": "k", "concurrency_limit": 1}),
+    ],
+    ids=["plain", "with a key"],
+)
+def test_a_run_claimed_before_the_relay_recorded_it_starts_after_its_publication(
+    committed, own_queues, monkeypatch, publish, options
+):
+    """The message may be faster than the relay's commit: the claim waits for the row, and is later."""
+    run_id = uuid.UUID(work.note.apply_async(args=["a"], **options).id)
+    claimed = []
+
+    def claim():
+        try:
+            claimed.append(claims.claim(run_id=run_id, worker="w"))
+        finally:
+            connection.close()
+
+    def waits_for_the_row():
+        with connection.cursor() as cursor:
+            # A transaction sees the same activity for its whole length, unless it says so.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return cursor.fetchone()[0]
+
+    worker = threading.Thread(target=claim)
+    send = publishing.send
+
+    def send_and_let_it_be_claimed(wakeups):
+        sent = send(wakeups)
+        worker.start()
+        wait_until(waits_for_the_row, what="the claim to wait", every=0.01)
+        return sent
+
+    monkeypatch.setattr(publishing, "send", send_and_let_it_be_claimed)
+    assert publish() == (1, 1)
+    worker.join()
+    run = TaskRun.objects.get(pk=run_id)
+    assert [claim.run_id for claim in claimed] == [run_id]
+    assert run.published_at < run.started_at < run.lease_until
+    events = Event.objects.filter(stream=run.stream).order_by("version")
+    assert [event.type for event in events] == ["task.requested", "task.published", "task.started"]
+    assert [event.recorded_at for event in events] == sorted(event.recorded_at for event in events)
 
 
 @pytest.mark.parametrize(

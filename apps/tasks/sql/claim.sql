@@ -4,7 +4,8 @@ WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
 run AS (
     UPDATE tasks_taskrun
     SET state = 'running', version = version + 1, attempt = attempt + 1, fence = fence + 1,
-        started_at = now, lease_until = now + %(lease)s * interval '1 second',
+        -- Not the moment above: the row may have had to be waited for.
+        started_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s * interval '1 second',
         worker = %(worker)s, progress = NULL
     FROM moment
     WHERE id = %(id)s AND state IN ('scheduled', 'queued') AND due_at <= now AND gate = ''

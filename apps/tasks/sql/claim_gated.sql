@@ -1,12 +1,15 @@
 -- Claim a run whose keys are locked by the caller, if each of them lets it through; else say which does not.
-WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
+WITH locked AS MATERIALIZED (
+    SELECT id, order_key, seq, concurrency_key, concurrency_limit,
+           rate_key, rate_limit, rate_period, rate_cost, due_at, expires_at
+    FROM tasks_taskrun
+    WHERE id = %(id)s AND state IN ('scheduled', 'queued')
+    FOR NO KEY UPDATE
+),
+-- The moment is the one after the row was waited for.
+moment AS MATERIALIZED (SELECT locked.*, clock_timestamp() AS now FROM locked),
 candidate AS (
-    SELECT t.id, t.order_key, t.seq, t.concurrency_key, t.concurrency_limit,
-           t.rate_key, t.rate_limit, t.rate_period, t.rate_cost, moment.now
-    FROM tasks_taskrun AS t, moment
-    WHERE t.id = %(id)s AND t.state IN ('scheduled', 'queued') AND t.due_at <= moment.now
-      AND (t.expires_at IS NULL OR t.expires_at > moment.now)
-    FOR NO KEY UPDATE OF t
+    SELECT * FROM moment WHERE due_at <= now AND (expires_at IS NULL OR expires_at > now)
 ),
 -- The newest hit that must fall out of the period before there is room.
 spent AS (
