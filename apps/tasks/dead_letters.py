@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -26,7 +25,7 @@ from django.db.models.functions import Now
 from apps.core import context
 from apps.core.ids import uuid7
 from apps.core.resources import sql
-from apps.tasks import claims, conf, queues, services
+from apps.tasks import claims, conf, queues, services, sqs
 from apps.tasks.models import DeadLetter, TaskRun
 from apps.tasks.states import State
 
@@ -134,7 +133,7 @@ def look() -> int:
         try:
             if _is_news(queue):
                 seen += collect(queue, limit=100).seen
-        except (BotoCoreError, ClientError) as exc:
+        except sqs.ERRORS as exc:
             logger.warning("could not look at the dead-letter queue of %s: %s", queue, exc)
     return seen
 
@@ -150,10 +149,10 @@ def _is_news(queue: str) -> bool:
 
 def _received(name: str, limit: int) -> Iterator[MessageTypeDef]:
     """The queue's messages, each once, until none is left or *limit* is reached."""
-    sqs, address = queues.client(), queues.url(name)
+    client, address = queues.client(), queues.url(name)
     seen: set[str] = set()
     while len(seen) < limit:
-        answer = sqs.receive_message(
+        answer = client.receive_message(
             QueueUrl=address,
             MaxNumberOfMessages=_BATCH,
             VisibilityTimeout=_VISIBILITY,
@@ -219,16 +218,16 @@ def _stays(letter: Letter, discard: bool, runs: set[uuid.UUID]) -> bool:
 
 
 def _settle(name: str, kept: list[str], deleted: list[str]) -> None:
-    sqs, address = queues.client(), queues.url(name)
+    client, address = queues.client(), queues.url(name)
     for start in range(0, len(deleted), _BATCH):
         handles = deleted[start : start + _BATCH]
-        sqs.delete_message_batch(
+        client.delete_message_batch(
             QueueUrl=address,
             Entries=[{"Id": str(index), "ReceiptHandle": handle} for index, handle in enumerate(handles)],
         )
     for start in range(0, len(kept), _BATCH):
         handles = kept[start : start + _BATCH]
-        sqs.change_message_visibility_batch(
+        client.change_message_visibility_batch(
             QueueUrl=address,
             Entries=[
                 {"Id": str(index), "ReceiptHandle": handle, "VisibilityTimeout": 0}

@@ -7,9 +7,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from apps.tasks import conf, queues
+from apps.tasks import conf, queues, sqs
 from apps.tasks.queues import Depth
 
 #: Seconds for which an answer serves. SQS itself counts to about a minute.
@@ -46,7 +44,7 @@ def dead_letter_depths() -> dict[str, Depth | None]:
 def _look(queue: str) -> Depth | None:
     try:
         return queues.depth(queue)
-    except (BotoCoreError, ClientError):
+    except sqs.ERRORS:
         return None
 
 

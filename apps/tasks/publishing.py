@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from apps.tasks import queues
+from apps.tasks import queues, sqs
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
@@ -105,14 +103,14 @@ def _send_batch(queue: str, wakeups: list[Wakeup]) -> dict[uuid.UUID, str]:
     entries: list[SendMessageBatchRequestEntryTypeDef] = []
     for index, wakeup in enumerate(wakeups):
         entries.append({"Id": str(index), "MessageBody": body(wakeup), **_delivery(wakeup)})  # type: ignore[typeddict-item]
-    sqs = queues.client()
+    client = queues.client()
     try:
-        answer = sqs.send_message_batch(QueueUrl=queues.url(queue), Entries=entries)
-    except sqs.exceptions.QueueDoesNotExist:
+        answer = client.send_message_batch(QueueUrl=queues.url(queue), Entries=entries)
+    except client.exceptions.QueueDoesNotExist:
         logger.warning("queue %s does not exist", queues.physical_name(queue))
         queues.forget_urls()
         return {}
-    except (BotoCoreError, ClientError) as exc:
+    except sqs.ERRORS as exc:
         logger.warning("could not send %d messages to %s: %s", len(entries), queue, exc)
         return {}
     for failure in answer.get("Failed", []):
@@ -122,15 +120,15 @@ def _send_batch(queue: str, wakeups: list[Wakeup]) -> dict[uuid.UUID, str]:
 
 def send_dead_letter(wakeup: Wakeup, reason: str) -> bool:
     """Put a dead run's message into its queue's dead-letter queue, for alarms on its depth."""
-    sqs = queues.client()
+    client = queues.client()
     try:
-        sqs.send_message(
+        client.send_message(
             QueueUrl=queues.url(queues.dead_letter_name(wakeup.queue)),
             MessageBody=body(wakeup),
             MessageAttributes={"reason": {"DataType": "String", "StringValue": reason[:1000] or "unknown"}},
             **(_delivery(wakeup) if queues.is_fifo(wakeup.queue) else {}),  # type: ignore[arg-type]
         )
-    except (BotoCoreError, ClientError) as exc:
+    except sqs.ERRORS as exc:
         logger.warning("could not send run %s to the dead-letter queue: %s", wakeup.run_id, exc)
         return False
     return True

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from apps.tasks import conf
-from apps.tasks.usage import usage
+from apps.tasks import conf, sqs
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -48,14 +47,12 @@ def client() -> SQSClient:
     import boto3
     from botocore.config import Config
 
-    made = boto3.client(
-        "sqs",
+    return sqs.make_client(
+        boto3.Session(),
         region_name=settings.SQS_REGION,
         endpoint_url=settings.SQS_ENDPOINT_URL,
         config=Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2}),
     )
-    usage.watch(made)
-    return made
 
 
 def physical_name(queue: str) -> str:
@@ -125,12 +122,12 @@ def _kind(queue: str) -> dict[str, str]:
 
 def _ensure_one(queue: str, attributes: dict[str, str]) -> str:
     """Make the queue unless it exists; returns its ARN."""
-    sqs = client()
+    made = client()
     try:
         address = url(queue)
-    except sqs.exceptions.QueueDoesNotExist:
-        address = sqs.create_queue(QueueName=physical_name(queue), Attributes=attributes)["QueueUrl"]  # type: ignore[arg-type]
-    found = sqs.get_queue_attributes(QueueUrl=address, AttributeNames=["QueueArn"])
+    except made.exceptions.QueueDoesNotExist:
+        address = made.create_queue(QueueName=physical_name(queue), Attributes=attributes)["QueueUrl"]  # type: ignore[arg-type]
+    found = made.get_queue_attributes(QueueUrl=address, AttributeNames=["QueueArn"])
     return found["Attributes"]["QueueArn"]
 
 

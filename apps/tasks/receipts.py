@@ -9,8 +9,7 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from apps.tasks import sqs
 from apps.tasks.usage import usage
 
 logger = logging.getLogger(__name__)
@@ -79,7 +78,7 @@ class Receipts:
         for attempt in range(_ATTEMPTS):
             try:
                 answer = self._send(url, after, entries)
-            except (BotoCoreError, ClientError) as exc:
+            except sqs.ERRORS as exc:
                 reason: object = exc
             else:
                 # A receipt handle that SQS does not know any more needs nothing from us.

@@ -17,12 +17,11 @@ from concurrent import futures
 from typing import Any
 
 import psycopg
-from botocore.exceptions import BotoCoreError, ClientError
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 
 from apps.core.database import execute
 from apps.core.resources import sql
-from apps.tasks import claims, conf, dead_letters, microbatches, publishing, queues
+from apps.tasks import claims, conf, dead_letters, microbatches, publishing, queues, sqs
 from apps.tasks.models import Process, TaskRun
 from apps.tasks.processes import Report
 from apps.tasks.publishing import Wakeup
@@ -279,7 +278,7 @@ class Relay:
                 if not self._round():
                     self._sleep()
                 wait = _BACKOFF[0]
-            except (DatabaseError, InterfaceError, psycopg.Error, BotoCoreError, ClientError) as exc:
+            except (DatabaseError, InterfaceError, psycopg.Error, *sqs.ERRORS) as exc:
                 logger.warning("relay: %s: %s; next attempt in %.1f s", type(exc).__name__, exc, wait)
                 self._unlisten()
                 connection.close()

@@ -7,6 +7,7 @@ subclass
 
 - treats every failed poll as an empty one, and polls again after a growing pause;
 - gives up a poll that is not answered;
+- starts although a queue does not answer, or is gone the moment after it was found;
 - leaves a message that cannot be parsed to the queue's redrive policy, instead of failing on it;
 - polls again as soon as acknowledged messages have made room in the prefetch window;
 - deletes and gives back in batches, in a thread;
@@ -19,15 +20,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+import boto3
+from botocore.config import Config
 from kombu.transport import SQS, virtual
 from vine import promise
 
+from apps.tasks import sqs
 from apps.tasks.polling import GuardedConnection, GuardedCurl, polls
 from apps.tasks.receipts import Receipts
-from apps.tasks.usage import usage
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
 
 logger = logging.getLogger(__name__)
 
@@ -99,10 +104,20 @@ class Channel(SQS.Channel):  # type: ignore[misc]
         address: str | None = self.transport_options.get("endpoint_url")
         return address
 
-    def _new_boto_client(self, *args: Any, **kwargs: Any) -> Any:
-        client = super()._new_boto_client(*args, **kwargs)
-        usage.watch(client)
-        return client
+    def new_sqs_client(
+        self, region: str, access_key_id: str, secret_access_key: str, session_token: str | None = None
+    ) -> SQSClient:
+        return sqs.make_client(
+            boto3.Session(
+                region_name=region,
+                aws_access_key_id=access_key_id,
+                aws_secret_access_key=secret_access_key,
+                aws_session_token=session_token,
+            ),
+            endpoint_url=self.endpoint_url,
+            use_ssl=self.is_secure is not False,
+            config=Config(**(self.transport_options.get("client-config") or {})),
+        )
 
     def _update_queue_cache(self, queue_name_prefix: str) -> None:
         """Nothing is listed in advance."""
@@ -112,11 +127,22 @@ class Channel(SQS.Channel):  # type: ignore[misc]
         if name not in self._queue_cache:
             try:
                 self._queue_cache[name] = self.sqs().get_queue_url(QueueName=name)["QueueUrl"]
-            except (BotoCoreError, ClientError) as exc:
+            except sqs.ERRORS as exc:
                 polls.failed(name, exc)
                 # A connection error to Celery, which tries again until the queue is there.
                 raise ConnectionError(f"no queue {name}: {exc}") from exc
         return str(self._queue_cache[name])
+
+    def _size(self, queue: str) -> int:
+        """How many messages wait in a queue; 0 where SQS does not say.
+
+        Kombu asks when a worker declares its queues, for nothing: an error there would end the worker.
+        """
+        try:
+            return int(super()._size(queue))
+        except sqs.ERRORS as exc:
+            polls.failed(self.canonical_queue_name(queue), exc)
+            return 0
 
     def asynsqs(self, queue: str | None = None) -> GuardedConnection:
         if self._asynsqs is None:

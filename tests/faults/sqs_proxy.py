@@ -19,8 +19,10 @@ FAULTS: dict[str, tuple[int, bytes] | None] = {
     "bad gateway": (502, b""),
     "throttled": (400, b'{"__type":"com.amazonaws.sqs#RequestThrottled","message":"Rate exceeded"}'),
     "forbidden": (403, b'{"__type":"AccessDenied","message":"no"}'),
+    "gone": (400, b'{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such queue"}'),
     "garbage": (200, b"this is not json"),
     "wrong shape": (200, b'["a", "list"]'),
+    "nothing": (200, b"{}"),
     "reset": None,
 }
 #: The connection stays open, and no answer ever comes.

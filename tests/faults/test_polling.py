@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from apps.tasks import queues
 from apps.tasks.models import TaskRun
 from apps.tasks.states import State
@@ -46,11 +48,40 @@ def test_a_poll_that_is_never_answered_is_given_up(proxy, platform):
     assert worker.returncode is None
 
 
+@pytest.mark.parametrize("only", ["GetQueueUrl", "GetQueueAttributes", ""])
+@pytest.mark.parametrize("fault", ["gone", "reset", "garbage", "wrong shape", "forbidden"])
+def test_a_worker_starts_while_sqs_fails_and_goes_on_when_it_does_no_more(proxy, platform, only, fault):
+    proxy.only, proxy.fault = only, fault
+    worker = platform.worker()
+    wait_until(lambda: proxy.broken >= 1, what="the worker to meet the fault")
+    proxy.fault = None
+    result = work.note.delay("a")
+    platform.relay()
+    wait_until(lambda: succeeded(result.id), what="work to go on")
+    assert worker.returncode is None
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_relay_survives_every_way_a_request_can_fail(proxy, platform, fault):
+    """Its first requests, which look for the queues, and those that send."""
+    proxy.only, proxy.fault = "", fault
+    relay = platform.relay()
+    wait_until(lambda: proxy.broken >= 2, what="the relay to meet the fault at its start")
+    proxy.fault = None
+    platform.ready(relay)
+    proxy.broken, proxy.fault = 0, fault
+    result = work.note.delay("a")
+    wait_until(lambda: proxy.broken >= 2, what="the relay to meet the fault while sending")
+    proxy.fault = None
+    platform.worker()
+    wait_until(lambda: succeeded(result.id), what="work to go on")
+    assert relay.returncode is None
+
+
 def test_a_queue_that_cannot_be_polled_is_said_to_be_so_now_and_then(proxy, platform):
     """And not with every poll, although polls of the other queue succeed between."""
-    platform.relay()
-    worker = platform.worker("default", "email")
-    platform.ready(worker)
+    relay, worker = platform.relay(), platform.worker("default", "email")
+    platform.ready(relay, worker)
     queues.client().delete_queue(QueueUrl=queues.url("email"))
     for index in range(12):
         result = work.note.delay(f"n{index}")
@@ -73,10 +104,11 @@ def test_runs_wait_in_the_database_while_sqs_takes_no_messages(proxy, platform):
     assert relay.returncode is None
 
 
-def test_failed_deletions_cost_a_delivery_and_no_second_effect(proxy, platform):
+@pytest.mark.parametrize("fault", ["internal error", "garbage"])
+def test_failed_deletions_cost_a_delivery_and_no_second_effect(proxy, platform, fault):
     platform.relay()
     platform.worker()
-    proxy.only, proxy.fault = "DeleteMessage", "internal error"
+    proxy.only, proxy.fault = "DeleteMessage", fault
     result = work.note.delay("a")
     wait_until(lambda: succeeded(result.id) and proxy.broken >= 3, what="deletions to fail")
     proxy.fault = None

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from apps.tasks import dead_letters, services
+from apps.tasks import dead_letters, services, sqs
 from apps.tasks.models import DeadLetter, TaskRun
 
 
@@ -79,7 +78,7 @@ class DeadLetterAdmin(admin.ModelAdmin[DeadLetter]):
         for letter in queryset:
             try:
                 service(letter)
-            except (services.WrongState, TaskRun.DoesNotExist, BotoCoreError, ClientError) as exc:
+            except (services.WrongState, TaskRun.DoesNotExist, *sqs.ERRORS) as exc:
                 self.message_user(request, f"{letter}: {exc}", messages.WARNING)
             else:
                 count += 1
