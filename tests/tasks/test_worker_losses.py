@@ -53,6 +53,27 @@ def test_a_killed_pool_process_is_noticed_at_once(long_visibility, platform):
     wait_until(lambda: queues.depth("default").empty, what="both messages to be deleted")
 
 
+def test_requests_that_meet_processes_just_killed_are_done_by_others(platform):
+    """Their pipes still stand for a moment, and a request may be written to one."""
+    worker = platform.worker(concurrency=2)
+    platform.ready(worker, platform.relay(), platform.beat())
+    names = []
+    for number in range(5):
+        pool = worker.children()
+        for pid in pool:
+            os.kill(pid, signal.SIGKILL)
+        names += (round_ := [f"{number}{letter}" for letter in "abcd"])
+        for name in round_:
+            work.note.delay(name)
+        done = Effect.objects.filter(name__in=round_)
+        wait_until(lambda done=done: done.count() == 4, what="the round to be done")
+        wait_until(lambda pool=pool: len(set(worker.children()) - set(pool)) == 2, what="two new processes")
+    wait_for_all()
+    assert sorted(Effect.objects.values_list("name", flat=True)) == sorted(names)
+    assert worker.returncode is None
+    assert projections.check(TaskRuns()) == []
+
+
 def test_a_handler_beyond_its_hard_time_limit_is_an_orphan_at_once(long_visibility, platform):
     platform.environ |= {"TASKS_LEASE": "60"}
     platform.relay()

@@ -104,6 +104,34 @@ class MainLoop:
 
         pool._event_process_exit = look_again
 
+    def write_at_once(self) -> None:
+        """Have requests written to idle processes of the pool at once; call it before the event loop starts.
+
+        Celery writes in the next round of the event loop. So all processes that end in one round go on
+        together in the next, where they are in each other's way, and a request that comes alone waits for
+        one more look at all pipes.
+        """
+        pool: Any = getattr(self._controller.pool, "_pool", None)
+        if not self.can_kill or not hasattr(pool, "_create_write_handlers"):
+            return
+        create_handlers = pool._create_write_handlers
+
+        def create(hub: Any) -> None:
+            create_handlers(hub)
+            put, write = pool._quick_put, hub.consolidate_callback
+
+            def put_and_write(request: Any) -> None:
+                put(request)
+                idle = pool._all_inqueues - pool._busy_workers - pool._active_writes
+                if idle:
+                    # The pipe of a process that has just died: its request is lost with it.
+                    with suppress(OSError):
+                        write(list(idle))
+
+            pool._quick_put = put_and_write
+
+        pool._create_write_handlers = create
+
     def hold(self) -> None:
         """Receive nothing until `resume`."""
         self.call(lambda: self._channel and self._channel.hold())

@@ -37,6 +37,7 @@ class Upkeep(bootsteps.StartStopStep):
 
         loop = MainLoop(parent)
         loop.notice_deaths()
+        loop.write_at_once()
         report = Report(
             Process.Kind.WORKER,
             name=self._identity,
