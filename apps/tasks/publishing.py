@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from apps.tasks import queues, sqs
@@ -22,6 +22,14 @@ logger = logging.getLogger(__name__)
 #: What one SendMessageBatch takes.
 _BATCH = 10
 _THREADS = 4
+#: JSON, whose blanks are the task, the run's id twice, the queue, and the id again.
+_BODY = (
+    '{"body":"[[],{},{}]","content-type":"application/json","content-encoding":"utf-8",'
+    '"headers":{"lang":"py","task":%s,"id":"%s","root_id":"%s"},'
+    '"properties":{"delivery_info":{"exchange":"","routing_key":%s},"delivery_tag":"%s"}}'
+)
+#: Names recur.
+_quoted = lru_cache(maxsize=1000)(json.dumps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +50,7 @@ def body(wakeup: Wakeup) -> str:
     The arguments stay in the database: messages have no size limit then, and hold no secrets.
     """
     run_id = str(wakeup.run_id)
-    return json.dumps(
-        {
-            "body": "[[],{},{}]",
-            "content-type": "application/json",
-            "content-encoding": "utf-8",
-            "headers": {"lang": "py", "task": wakeup.task, "id": run_id, "root_id": run_id},
-            "properties": {
-                "delivery_info": {"exchange": "", "routing_key": wakeup.queue},
-                "delivery_tag": run_id,
-            },
-        },
-        separators=(",", ":"),
-    )
+    return _BODY % (_quoted(wakeup.task), run_id, run_id, _quoted(wakeup.queue), run_id)
 
 
 def _delivery(wakeup: Wakeup) -> dict[str, str]:
