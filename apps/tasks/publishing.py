@@ -6,7 +6,7 @@ import json
 import logging
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -90,8 +90,15 @@ def send(wakeups: Sequence[Wakeup]) -> dict[uuid.UUID, str]:
     if len(batches) == 1:
         return _send_batch(*batches[0])
     sent: dict[uuid.UUID, str] = {}
-    for part in _pool().map(lambda batch: _send_batch(*batch), batches):
+    for part in _pool().map(_send_batches, [batches[start::_THREADS] for start in range(_THREADS)]):
         sent.update(part)
+    return sent
+
+
+def _send_batches(batches: Iterable[tuple[str, list[Wakeup]]]) -> dict[uuid.UUID, str]:
+    sent: dict[uuid.UUID, str] = {}
+    for queue, members in batches:
+        sent.update(_send_batch(queue, members))
     return sent
 
 

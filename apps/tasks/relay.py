@@ -11,7 +11,6 @@ import json
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Sequence
 from concurrent import futures
 from typing import Any
@@ -120,7 +119,7 @@ def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 def _wakeup(row: Sequence[Any]) -> Wakeup:
     id_, task, queue, group_key, version, _ = row
-    return Wakeup(run_id=uuid.UUID(str(id_)), task=task, queue=queue, group_key=group_key, version=version)
+    return Wakeup(run_id=id_, task=task, queue=queue, group_key=group_key, version=version)
 
 
 def _measure_lag(rows: Sequence[Sequence[Any]]) -> None:
@@ -133,10 +132,8 @@ def _publish(wakeups: Sequence[Wakeup], *, reason: str) -> int:
     sent = publishing.send(wakeups)
     usage.count("published", len(sent))
     if sent:
-        execute(
-            sql(__package__, "published.sql"),
-            {"ids": list(sent), "message_ids": list(sent.values()), "reason": reason, "meta": _META},
-        )
+        message_ids = json.dumps({str(run_id): message_id for run_id, message_id in sent.items()})
+        execute(sql(__package__, "published.sql"), {"sent": message_ids, "reason": reason, "meta": _META})
     return len(sent)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import uuid
 from datetime import timedelta
@@ -66,7 +67,7 @@ class History:
         with connection.cursor() as cursor:
             cursor.execute(
                 sql("apps.tasks", "published.sql"),
-                {"ids": [self.any_run()], "message_ids": ["m"], "reason": "due", "meta": "{}"},
+                {"sent": json.dumps({str(self.any_run()): "m"}), "reason": "due", "meta": "{}"},
             )
 
     def claim(self) -> None:

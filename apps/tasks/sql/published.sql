@@ -1,7 +1,7 @@
 -- Record what was sent. The caller holds the rows' locks, and need not wait until its commit is on disk: a run
 -- whose publication was forgotten by a crash is published again, and the claim takes the first message.
 WITH sent AS (
-    SELECT * FROM unnest(%(ids)s::uuid[], %(message_ids)s::text[]) AS s (id, message_id)
+    SELECT key::uuid AS id, value AS message_id FROM jsonb_each_text(%(sent)s::jsonb)
 ),
 run AS (
     UPDATE tasks_taskrun AS t
