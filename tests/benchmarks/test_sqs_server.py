@@ -6,68 +6,14 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from tests.benchmarks.sqs_control import BenchmarkSqs, SqsControl
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[BenchmarkSqs]:
-    with BenchmarkSqs() as running:
-        yield running
-
-
-@pytest.fixture
-def control(server: BenchmarkSqs) -> Iterator[SqsControl]:
-    yield server.control
-    server.control.heal()
-    server.control.set_latency(0)
-    server.control.lose(queues=True)
-    server.control.reset_counters()
-
-
-@pytest.fixture(scope="module")
-def sqs(server: BenchmarkSqs) -> Any:
-    return boto3.client(
-        "sqs",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-        config=Config(retries={"total_max_attempts": 1}, read_timeout=10, max_pool_connections=20),
-    )
-
-
-@pytest.fixture
-def queue(sqs: Any, control: SqsControl) -> str:
-    return make(sqs, "plain")
-
-
-def make(sqs: Any, name: str, **attributes: str) -> str:
-    return sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-
-
-def receive(sqs: Any, url: str, limit: int = 10, **parameters: Any) -> list[dict[str, Any]]:
-    return sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=limit, **parameters).get("Messages", [])
-
-
-def bodies(messages: list[dict[str, Any]]) -> list[str]:
-    return [message["Body"] for message in messages]
-
-
-def delete(sqs: Any, url: str, *messages: dict[str, Any]) -> None:
-    for message in messages:
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-
-
-def code(error: pytest.ExceptionInfo[ClientError]) -> str:
-    return error.value.response["Error"]["Code"]
+from tests.benchmarks.sqs_client import bodies, code, delete, depth, make, receive
+from tests.benchmarks.sqs_control import BenchmarkSqs
 
 
 def test_a_message_is_hidden_while_in_flight_and_comes_back(sqs, queue):
@@ -83,16 +29,6 @@ def test_a_message_is_hidden_while_in_flight_and_comes_back(sqs, queue):
     assert depth(sqs, queue) == (0, 1, 0), "an old receipt handle deletes nothing"
     delete(sqs, queue, second, second)
     assert depth(sqs, queue) == (0, 0, 0)
-
-
-def depth(sqs: Any, url: str) -> tuple[int, int, int]:
-    names = (
-        "ApproximateNumberOfMessages",
-        "ApproximateNumberOfMessagesNotVisible",
-        "ApproximateNumberOfMessagesDelayed",
-    )
-    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
-    return tuple(int(found[name]) for name in names)
 
 
 def test_visibility_can_be_changed(sqs, queue):
@@ -227,79 +163,6 @@ def test_message_attributes_are_returned_when_asked_for(sqs, queue):
     assert message["MessageAttributes"] == {"reason": attributes["reason"]}
     assert message["Attributes"]["MessageGroupId"] == "user-1"
     assert abs(int(message["Attributes"]["SentTimestamp"]) / 1000 - time.time()) < 60
-
-
-# FIFO queues -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def fifo(sqs: Any, control: SqsControl) -> str:
-    return make(sqs, "orders.fifo", FifoQueue="true")
-
-
-def push(sqs: Any, url: str, body: str, group: str, key: str = "") -> dict[str, Any]:
-    return sqs.send_message(
-        QueueUrl=url, MessageBody=body, MessageGroupId=group, MessageDeduplicationId=key or body
-    )
-
-
-def test_a_group_keeps_its_order_and_is_closed_while_one_of_it_is_in_flight(sqs, fifo):
-    for body in ("a1", "a2", "b1", "a3"):
-        push(sqs, fifo, body, body[0])
-    first = receive(sqs, fifo, 1)
-    assert bodies(first) == ["a1"]
-    assert bodies(receive(sqs, fifo)) == ["b1"]
-    assert receive(sqs, fifo) == []
-    delete(sqs, fifo, *first)
-    assert bodies(receive(sqs, fifo)) == ["a2", "a3"]
-
-
-def test_a_message_that_comes_back_is_the_first_of_its_group_again(sqs, fifo):
-    for body in ("a1", "a2", "a3"):
-        push(sqs, fifo, body, "a")
-    one, two = receive(sqs, fifo, 2, VisibilityTimeout=60)
-    for message in (two, one):
-        assert receive(sqs, fifo) == []
-        sqs.change_message_visibility(
-            QueueUrl=fifo, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
-        )
-    assert bodies(receive(sqs, fifo)) == ["a1", "a2", "a3"]
-
-
-def test_a_deletion_wakes_a_poller_of_the_same_group(sqs, fifo):
-    push(sqs, fifo, "a1", "a")
-    push(sqs, fifo, "a2", "a")
-    first = receive(sqs, fifo, 1)
-    threading.Timer(0.3, lambda: delete(sqs, fifo, *first)).start()
-    assert bodies(receive(sqs, fifo, WaitTimeSeconds=8)) == ["a2"]
-
-
-def test_a_deduplication_id_is_taken_once_even_after_its_message_is_gone(sqs, fifo):
-    first = push(sqs, fifo, "a1", "a", key="k")
-    delete(sqs, fifo, *receive(sqs, fifo))
-    again = push(sqs, fifo, "a1", "a", key="k")
-    assert again["MessageId"] == first["MessageId"]
-    assert again["SequenceNumber"] == first["SequenceNumber"]
-    assert receive(sqs, fifo) == []
-
-
-def test_content_makes_the_deduplication_id_where_the_queue_says_so(sqs, control):
-    url = make(sqs, "content.fifo", FifoQueue="true", ContentBasedDeduplication="true")
-    for body in ("x", "x", "y"):
-        sqs.send_message(QueueUrl=url, MessageBody=body, MessageGroupId="g")
-    assert bodies(receive(sqs, url)) == ["x", "y"]
-
-
-def test_what_a_fifo_queue_needs_is_demanded(sqs, fifo):
-    for parameters in ({}, {"MessageGroupId": "a"}):
-        with pytest.raises(ClientError):
-            sqs.send_message(QueueUrl=fifo, MessageBody="a", **parameters)
-    push(sqs, fifo, "a1", "a")
-    [message] = receive(sqs, fifo, VisibilityTimeout=0)
-    with pytest.raises(ClientError, match="has expired"):
-        delete(sqs, fifo, message)
-    with pytest.raises(ClientError):
-        make(sqs, "name-without-suffix", FifoQueue="true")
 
 
 # Dead letters ------------------------------------------------------------------------------------

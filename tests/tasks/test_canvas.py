@@ -8,17 +8,14 @@ from typing import Any
 
 import pytest
 from celery import chain, chord, group, states
-from celery.exceptions import ChordError, TaskRevokedError
+from celery.exceptions import ChordError
 from celery.result import AsyncResult, GroupResult
-from django.db import connection, transaction
-from django.test.utils import CaptureQueriesContext
+from django.db import transaction
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from apps.events import projections
 from apps.events.selectors import read_stream
-from apps.tasks import Backoff, batches, claims, services
+from apps.tasks import Backoff, claims, services
 from apps.tasks.batchprojection import Batches
 from apps.tasks.batchstates import BatchState
 from apps.tasks.models import Batch, TaskRun
@@ -386,125 +383,3 @@ def test_a_step_that_is_not_durable_is_sent_by_a_run_of_its_own():
     assert dispatch.kwargs["signature"]["task"] == "workload.plain_add"
     assert dispatch.kwargs["args"] == [3]
     assert [step["task"] for step in dispatch.kwargs["options"]["chain"]] == ["workload.add"]
-
-
-# Results ------------------------------------------------------------------------------------------
-
-
-def test_a_result_tells_what_the_run_says():
-    result = work.add.delay(1, 2)
-    assert (result.state, result.ready(), result.result) == (states.PENDING, False, None)
-    claimed = claims.claim(run_id=uuid.UUID(result.id), worker="w")
-    assert claimed is not None
-    assert result.state == states.STARTED
-    claims.fail(claimed, ValueError("once"), retry=True, delay=0)
-    assert (result.state, str(result.result)) == (states.RETRY, "once")
-    with pytest.raises(AsyncResult.TimeoutError):
-        result.get(timeout=0.01, interval=0.005)
-    run_pending()
-    assert (result.state, result.get(timeout=0), result.retries) == (states.SUCCESS, 3, 1)
-    assert result.date_done == run_of(result).finished_at
-    result.forget()
-    assert AsyncResult(result.id).get(timeout=0) == 3
-
-
-def test_a_step_knows_what_followed_it_whatever_that_was():
-    result = (work.add.s(1, 1) | group(work.add.s(1), work.add.s(2)) | work.total.s()).apply_async()
-    first = result.parent.parent
-    assert first.children == []
-    run_pending()
-    assert [child.id for child in first.children] == [result.id]
-    result = (work.add.s(1, 1) | group(work.add.s(1), work.add.s(2))).apply_async()
-    run_pending()
-    assert [child.get(timeout=0) for child in result.parent.children] == [[3, 4]]
-
-
-def test_a_dead_runs_error_is_raised_as_its_class():
-    result = work.hopeless.apply_async(max_attempts=1)
-    run_pending()
-    assert result.failed()
-    with pytest.raises(ValueError, match="always"):
-        result.get(timeout=0)
-    assert "in hopeless" in result.traceback
-
-
-def test_a_cancelled_run_is_revoked():
-    result = work.add.delay(1, 2)
-    services.cancel(run_id=result.id)
-    assert result.state == states.REVOKED
-    with pytest.raises(TaskRevokedError):
-        result.get(timeout=0)
-
-
-@pytest.mark.parametrize("task_id", ["c03fc129-eccf-4ad4-afe6-e5db5523326f", "no-uuid"])
-def test_an_id_that_was_never_requested_is_pending(task_id):
-    assert AsyncResult(task_id).state == states.PENDING
-    assert not AsyncResult(task_id).exists()
-
-
-def test_a_run_that_nothing_follows_costs_no_query_more():
-    work.add.delay(1, 2)
-    claimed = claims.claim(run_id=TaskRun.objects.get().pk, worker="w")
-    assert claimed is not None
-    with CaptureQueriesContext(connection) as captured:
-        claims.succeed(claimed, 3)
-    # Besides the statement that ends the run, which is a prepared one: Django does not see those.
-    assert [query["sql"] for query in captured] == []
-    assert run_of(AsyncResult(str(claimed.run_id))).state == State.SUCCEEDED
-
-
-# Property -----------------------------------------------------------------------------------------
-
-
-class Tree:
-    """A canvas and what plain Python makes of it."""
-
-    def __init__(self, signature: Any, evaluate: Any) -> None:
-        self.signature = signature
-        #: From the result before it (None: it is the first) to its own.
-        self.evaluate = evaluate
-
-    def __repr__(self) -> str:
-        return repr(self.signature)
-
-
-def sum_of(value: Any) -> int:
-    return sum(map(sum_of, value)) if isinstance(value, list) else value
-
-
-@st.composite
-def trees(draw: Any, depth: int = 2) -> Tree:
-    """A canvas that takes one number (or, nested, numbers) and comes to one number."""
-    kind = draw(st.sampled_from(["task", "task", "chain", "chord"] if depth else ["task"]))
-    if kind == "task":
-        plus = draw(st.integers(-9, 9))
-        return Tree(work.total.s(plus=plus), lambda value: sum_of(value) + plus)
-    if kind == "chain":
-        parts = draw(st.lists(trees(depth - 1), min_size=1, max_size=3))
-        return Tree(chain(*(part.signature for part in parts)), lambda value: in_turn(parts, value))
-    header = draw(st.lists(trees(depth - 1), min_size=1, max_size=3))
-    body = draw(trees(depth - 1))
-    return Tree(
-        chain(group([part.signature for part in header]), body.signature)
-        if draw(st.booleans())
-        else chord([part.signature for part in header], body.signature),
-        lambda value: body.evaluate([part.evaluate(value) for part in header]),
-    )
-
-
-def in_turn(parts: list[Tree], value: Any) -> Any:
-    for part in parts:
-        value = part.evaluate(value)
-    return value
-
-
-@settings(
-    max_examples=25, deadline=None, derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
-@given(tree=trees(), value=st.integers(-99, 99))
-def test_random_canvases_come_to_what_plain_python_makes_of_them(tree, value):
-    result = tree.signature.apply_async((value,))
-    run_pending()
-    assert result.get(timeout=0) == tree.evaluate(value)
-    assert not batches.complete_due()
