@@ -95,13 +95,17 @@ def backfill_status(backfill: Backfill) -> BackfillStatus:
 
 
 def backfill_statuses(backfills: Sequence[Backfill]) -> dict[uuid.UUID, BackfillStatus]:
-    """How each of these backfills stands, in two queries."""
+    """How each of these backfills stands, in two queries.
+
+    The runs are read first: a run that had succeeded by then has its effect among the chunks.
+    """
     chunks: dict[uuid.UUID, list[BackfillChunk]] = {backfill.pk: [] for backfill in backfills}
-    for chunk in BackfillChunk.objects.filter(backfill__in=chunks).order_by("start"):
+    of_these = BackfillChunk.objects.filter(backfill__in=chunks)
+    preparations = Backfill.objects.filter(pk__in=chunks).values("prepare_run").order_by()
+    wanted = preparations.union(of_these.values("task_run").order_by(), all=True)
+    runs = {run.pk: run for run in TaskRun.objects.only("state", "progress", "error").filter(pk__in=wanted)}
+    for chunk in of_these.order_by("start"):
         chunks[chunk.backfill_id].append(chunk)
-    wanted = [backfill.prepare_run for backfill in backfills]
-    wanted += [chunk.task_run for several in chunks.values() for chunk in several]
-    runs = TaskRun.objects.only("state", "progress", "error").in_bulk([run for run in wanted if run])
     return {backfill.pk: _status(backfill, chunks[backfill.pk], runs) for backfill in backfills}
 
 

@@ -91,6 +91,25 @@ def test_every_minute_arrives_exactly_and_every_level_with_it(exchange: Simulate
     assert (status.chunks_done, status.chunks_total, status.errors) == (3, 3, [])
 
 
+def test_a_backfill_that_ends_while_its_status_is_read_has_not_ended_yet(exchange: SimulatedExchange) -> None:
+    """Between two queries: with the runs of now and the chunks of before it would have stored nothing."""
+    backfill = ask_for(2)
+    queries = 0
+
+    def meanwhile(execute: Any, *query: Any) -> Any:
+        nonlocal queries
+        queries += 1
+        if queries == 2:
+            run_until_ended()
+        return execute(*query)
+
+    with connection.execute_wrapper(meanwhile):
+        status = selectors.backfill_status(backfill)
+    assert status.state is BackfillState.PREPARING
+    status = selectors.backfill_status(backfill)
+    assert (status.state, status.rows) == (BackfillState.SUCCEEDED, 2880)
+
+
 def test_progress_counts_what_is_fetched_and_what_is_stored(exchange: SimulatedExchange) -> None:
     backfill = ask_for(1.5)
     run_pending()

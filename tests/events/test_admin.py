@@ -14,6 +14,7 @@ from apps.events.followers import follow
 from apps.events.models import Event
 from apps.events.records import NewEvent
 from apps.events.services import append
+from tests.support import settle
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
 
@@ -92,6 +93,7 @@ def test_an_event_is_shown_and_cannot_be_changed(admin_client):
 
 def test_followers_are_shown_with_their_lag(admin_client):
     append(stream="gadget:1", after=0, events=[MADE] * 5)
+    settle()
     follow("mirror", lambda batch: None, limit=2)
     page = admin_client.get(reverse("admin:events_cursor_changelist")).content.decode()
     assert "mirror" in page
