@@ -222,6 +222,7 @@ def test_the_beat_job_counts():
     from apps.tasks.tasks import tally_events
 
     tally_events.delay()
+    settle()
     run_pending()
     assert Statistic.objects.filter(event="task.requested", resolution="total").count() == 2
 
