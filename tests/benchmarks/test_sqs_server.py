@@ -82,6 +82,8 @@ def test_a_poller_that_hangs_up_gets_nothing(sqs, server, queue):
     with pytest.raises(ReadTimeoutError):
         receive(hasty, queue, WaitTimeSeconds=8)
     hasty.close()
+    # The server learns of it a moment later; before that the message would be lost to the poller for a while.
+    time.sleep(0.5)
     sqs.send_message(QueueUrl=queue, MessageBody="a")
     assert bodies(receive(sqs, queue)) == ["a"]
 

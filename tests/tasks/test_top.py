@@ -132,6 +132,7 @@ def test_the_ticks_of_beat_are_shown():
 
 def test_a_look_takes_few_queries(django_assert_max_num_queries):
     dead()
+    settle()
     watch = Watch()
     watch.look()
     with django_assert_max_num_queries(19):
