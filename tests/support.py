@@ -56,3 +56,15 @@ def settle() -> None:
         cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
         now = int(cursor.fetchone()[0])
     wait_until(lambda: past(now), seconds=120, what="transactions of others to end")
+
+
+def blocked() -> int:
+    """How many connections to this database wait for a lock."""
+    with connection.cursor() as cursor:
+        # Within a transaction the first look would be remembered.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return cursor.fetchone()[0]

@@ -32,18 +32,6 @@ def other_connection() -> psycopg.Connection:
     return psycopg.connect(**parameters)
 
 
-def blocked() -> int:
-    """How many connections to this database wait for a lock."""
-    with connection.cursor() as cursor:
-        # Within a transaction the first look would be remembered.
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return cursor.fetchone()[0]
-
-
 def tamper(statement: str, parameters: Any = None) -> None:
     """Do to the event table what its guard refuses."""
     with connection.cursor() as cursor:

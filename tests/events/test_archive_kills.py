@@ -17,8 +17,8 @@ from apps.events.archive.restoring import restore
 from apps.events.models import Event
 from apps.tasks.models import TaskRun
 from apps.tasks.projection import TaskRuns
-from tests.events.helpers import all_events, blocked, cancelled_runs, manage_process, other_connection
-from tests.support import wait_until
+from tests.events.helpers import all_events, cancelled_runs, manage_process, other_connection
+from tests.support import blocked, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
 

@@ -16,8 +16,7 @@ from apps.events.records import NewEvent, NewEvents
 from apps.events.registry import EventType, UnknownEventType
 from apps.events.selectors import read_stream
 from apps.events.services import StreamConflict, append, append_many
-from tests.events.helpers import blocked
-from tests.support import wait_until
+from tests.support import blocked, wait_until
 
 registry.register(
     EventType(name="thing.made", meaning="A thing was made.", fields=frozenset({"size"}), version=3)

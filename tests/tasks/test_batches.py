@@ -23,7 +23,6 @@ from apps.tasks.batches import batch_progress, batch_request
 from apps.tasks.batchprojection import Batches
 from apps.tasks.batchstates import BATCH_TRANSITIONS, BatchState
 from apps.tasks.models import Batch, TaskRun
-from apps.tasks.projection import TaskRuns
 from apps.tasks.states import State
 from apps.tasks.tasks import reconcile_orphans
 from apps.tasks.testing import run_pending
@@ -32,14 +31,10 @@ from tests.support import wait_until
 from tests.workload import tasks as work
 from tests.workload.models import Effect
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def state_follows_from_events(committed):
-    yield
-    assert projections.check(TaskRuns()) == []
-    assert projections.check(Batches()) == []
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("state_follows_from_events"),
+]
 
 
 def types(batch: Batch) -> list[str]:

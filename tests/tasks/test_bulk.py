@@ -11,27 +11,22 @@ from django.utils import timezone
 
 from apps.core import context
 from apps.core.ids import uuid7
-from apps.events import projections
 from apps.events.selectors import read_stream
 from apps.tasks import batches, bulk, claims
 from apps.tasks.filters import RunFilter
 from apps.tasks.models import Batch, BulkOperation, TaskRun
-from apps.tasks.projection import TaskRuns
 from apps.tasks.states import Operation, State
 from apps.tasks.testing import run_pending
 from tests.platform import wait_for_all
 from tests.support import wait_until
 from tests.workload import tasks as work
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("state_follows_from_events"),
+]
 
 DEAD = RunFilter(states=("dead",))
-
-
-@pytest.fixture(autouse=True)
-def state_follows_from_events(committed):
-    yield
-    assert projections.check(TaskRuns()) == []
 
 
 @pytest.fixture

@@ -13,26 +13,19 @@ from celery.result import AsyncResult, GroupResult
 from django.db import transaction
 from django.utils import timezone
 
-from apps.events import projections
 from apps.events.selectors import read_stream
 from apps.tasks import Backoff, claims, services
-from apps.tasks.batchprojection import Batches
 from apps.tasks.batchstates import BatchState
 from apps.tasks.models import Batch, TaskRun
-from apps.tasks.projection import TaskRuns
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending
 from tests.workload import tasks as work
 from tests.workload.models import Effect
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def state_follows_from_events(committed):
-    yield
-    assert projections.check(TaskRuns()) == []
-    assert projections.check(Batches()) == []
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("state_follows_from_events"),
+]
 
 
 def outcome(signature: Any) -> Any:

@@ -25,13 +25,10 @@ from tests.platform import wait_for_all
 from tests.workload import tasks as work
 from tests.workload.models import Effect, Span
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def state_follows_from_events(committed):
-    yield
-    assert projections.check(TaskRuns()) == []
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("state_follows_from_events"),
+]
 
 
 def types(run_id) -> list[str]:

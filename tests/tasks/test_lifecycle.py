@@ -10,26 +10,20 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.core import context
-from apps.events import projections
 from apps.events.selectors import read_stream
 from apps.tasks import claims, selectors, services
 from apps.tasks import run as run_module
 from apps.tasks.models import TaskRun
-from apps.tasks.projection import TaskRuns
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending
 from tests.support import wait_until
 from tests.workload import tasks as work
 from tests.workload.models import Effect
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def state_follows_from_events(committed):
-    """After every test the rows must be what their events say."""
-    yield
-    assert projections.check(TaskRuns()) == []
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("state_follows_from_events"),
+]
 
 
 def types(run_id) -> list[str]:

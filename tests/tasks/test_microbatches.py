@@ -13,26 +13,21 @@ from django.db import connection, transaction
 
 from apps.core import context
 from apps.core.ids import uuid7
-from apps.events import projections
 from apps.events.models import Event
 from apps.events.selectors import read_stream
 from apps.tasks import MicroBatchedTask, claims, microbatches, selectors, services
 from apps.tasks.microbatches import Collector, collect, collect_all
 from apps.tasks.models import Entry, TaskRun
-from apps.tasks.projection import TaskRuns
 from apps.tasks.states import ENDED, State
 from apps.tasks.testing import run_pending
 from tests.support import wait_until
 from tests.workload import tasks as work
 from tests.workload.models import Effect, Record
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def state_follows_from_events(committed):
-    yield
-    assert projections.check(TaskRuns()) == []
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("state_follows_from_events"),
+]
 
 
 def put_many(count: int, **payload) -> list[uuid.UUID]:

@@ -11,23 +11,18 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.core.ids import uuid7
-from apps.events import projections
 from apps.events.selectors import read_stream
 from apps.tasks import claims, relay, services
 from apps.tasks.models import TaskRun
 from apps.tasks.operations import operate
-from apps.tasks.projection import TaskRuns
 from apps.tasks.states import Operation, State
 from apps.tasks.testing import run_pending
 from tests.workload import tasks as work
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def state_follows_from_events(committed):
-    yield
-    assert projections.check(TaskRuns()) == []
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("state_follows_from_events"),
+]
 
 
 def run_of(result) -> TaskRun:

@@ -9,21 +9,14 @@ from celery import chain, chord, group
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.events import projections
 from apps.tasks import batches
-from apps.tasks.batchprojection import Batches
-from apps.tasks.projection import TaskRuns
 from apps.tasks.testing import run_pending
 from tests.workload import tasks as work
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def state_follows_from_events(committed):
-    yield
-    assert projections.check(TaskRuns()) == []
-    assert projections.check(Batches()) == []
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("state_follows_from_events"),
+]
 
 
 class Tree:

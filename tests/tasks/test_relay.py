@@ -17,7 +17,7 @@ from apps.tasks.models import TaskRun
 from apps.tasks.relay import GatedRuns, Relay, publish_due
 from apps.tasks.states import State
 from apps.tasks.transport import Channel
-from tests.support import wait_until
+from tests.support import blocked, wait_until
 from tests.workload import tasks as work
 
 
@@ -60,23 +60,13 @@ def test_a_run_claimed_before_the_relay_recorded_it_starts_after_its_publication
         finally:
             connection.close()
 
-    def waits_for_the_row():
-        with connection.cursor() as cursor:
-            # A transaction sees the same activity for its whole length, unless it says so.
-            cursor.execute("SELECT pg_stat_clear_snapshot()")
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            return cursor.fetchone()[0]
-
     worker = threading.Thread(target=claim)
     send = publishing.send
 
     def send_and_let_it_be_claimed(wakeups):
         sent = send(wakeups)
         worker.start()
-        wait_until(waits_for_the_row, what="the claim to wait", every=0.01)
+        wait_until(blocked, what="the claim to wait", every=0.01)
         return sent
 
     monkeypatch.setattr(publishing, "send", send_and_let_it_be_claimed)

@@ -11,21 +11,16 @@ from celery.result import AsyncResult
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.events import projections
 from apps.tasks import claims, services
 from apps.tasks.models import TaskRun
-from apps.tasks.projection import TaskRuns
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending
 from tests.workload import tasks as work
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def state_follows_from_events(committed):
-    yield
-    assert projections.check(TaskRuns()) == []
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("state_follows_from_events"),
+]
 
 
 def run_of(result) -> TaskRun:

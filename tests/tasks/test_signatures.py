@@ -6,24 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from apps.events import projections
 from apps.events.selectors import read_stream
 from apps.tasks import Backoff, claims
 from apps.tasks.models import TaskRun
-from apps.tasks.projection import TaskRuns
 from apps.tasks.requests import request
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending
 from tests.workload import tasks as work
 from tests.workload.models import Effect
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def state_follows_from_events(committed):
-    yield
-    assert projections.check(TaskRuns()) == []
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("state_follows_from_events"),
+]
 
 
 def recorded_at(version: int, *args, **kwargs) -> TaskRun:
