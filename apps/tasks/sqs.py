@@ -14,8 +14,17 @@ if TYPE_CHECKING:
 
 #: All that a request raises: it was not sent, was not answered, or the answer is an error or none at all.
 ERRORS = (BotoCoreError, ClientError)
-#: What an answer is worth nothing without.
-_ESSENTIAL = {"GetQueueUrl": "QueueUrl", "CreateQueue": "QueueUrl", "GetQueueAttributes": "Attributes"}
+#: What an answer has at least one of. An empty one would pass for "nothing failed".
+_ENTRIES = {"Successful", "Failed"}
+_ESSENTIAL = {
+    "GetQueueUrl": {"QueueUrl"},
+    "CreateQueue": {"QueueUrl"},
+    "GetQueueAttributes": {"Attributes"},
+    "SendMessage": {"MessageId"},
+    "SendMessageBatch": _ENTRIES,
+    "DeleteMessageBatch": _ENTRIES,
+    "ChangeMessageVisibilityBatch": _ENTRIES,
+}
 
 
 class UnreadableAnswer(BotoCoreError):
@@ -25,18 +34,22 @@ class UnreadableAnswer(BotoCoreError):
 
 
 class _Guarded:
-    """A base of the client's class. Botocore lets its parsers' own errors through, of any type."""
+    """A base of the client's class. Botocore lets its parsers' own errors through, of any type.
 
-    def _make_api_call(self, operation: str, parameters: dict[str, Any]) -> Any:
+    What goes wrong before anything is sent is our own mistake, and raised as what it is.
+    """
+
+    def _make_request(self, operation: Any, request: dict[str, Any], context: dict[str, Any]) -> Any:
         try:
-            answer = super()._make_api_call(operation, parameters)  # type: ignore[misc]
+            response, answer = super()._make_request(operation, request, context)  # type: ignore[misc]
         except ERRORS:
             raise
         except Exception as exc:
-            raise UnreadableAnswer(operation=operation, reason=f"{type(exc).__name__}: {exc}") from exc
-        if (essential := _ESSENTIAL.get(operation)) and essential not in answer:
-            raise UnreadableAnswer(operation=operation, reason=f"no {essential}")
-        return answer
+            raise UnreadableAnswer(operation=operation.name, reason=f"{type(exc).__name__}: {exc}") from exc
+        essential = _ESSENTIAL.get(operation.name)
+        if essential and response.status_code < 300 and essential.isdisjoint(answer):
+            raise UnreadableAnswer(operation=operation.name, reason=f"no {' or '.join(sorted(essential))}")
+        return response, answer
 
 
 def _add_base(base_classes: list[type], **_: Any) -> None:
