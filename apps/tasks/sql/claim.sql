@@ -1,16 +1,14 @@
 -- Claim a run that is due and that no key holds back. No row: a duplicate, an ended run, one whose next
 -- attempt is not due, one that expired, or one with a gate (claim_gated.sql).
-WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
-run AS (
+WITH run AS (
     UPDATE tasks_taskrun
     SET state = 'running', version = version + 1, attempt = attempt + 1, fence = fence + 1,
-        -- Not the moment above: the row may have had to be waited for.
+        -- The clock is read after the row, which may have had to be waited for.
         started_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s * interval '1 second',
         worker = %(worker)s, progress = NULL
-    FROM moment
-    WHERE id = %(id)s AND state IN ('scheduled', 'queued') AND due_at <= now AND gate = ''
-      AND (expires_at IS NULL OR expires_at > now)
-    RETURNING tasks_taskrun.*
+    WHERE id = %(id)s AND state IN ('scheduled', 'queued') AND due_at <= clock_timestamp() AND gate = ''
+      AND (expires_at IS NULL OR expires_at > clock_timestamp())
+    RETURNING *
 ),
 event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
