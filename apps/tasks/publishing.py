@@ -90,7 +90,8 @@ def send(wakeups: Sequence[Wakeup]) -> dict[uuid.UUID, str]:
     if len(batches) == 1:
         return _send_batch(*batches[0])
     sent: dict[uuid.UUID, str] = {}
-    for part in _pool().map(_send_batches, [batches[start::_THREADS] for start in range(_THREADS)]):
+    pieces = [batches[start::_THREADS] for start in range(min(_THREADS, len(batches)))]
+    for part in _pool().map(_send_batches, pieces):
         sent.update(part)
     return sent
 
