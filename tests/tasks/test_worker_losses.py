@@ -54,7 +54,7 @@ def test_a_killed_pool_process_is_noticed_at_once(long_visibility, platform):
 
 
 def test_requests_that_meet_processes_just_killed_are_done_by_others(platform):
-    """Their pipes still stand for a moment, and a request may be written to one."""
+    """Their pipes still stand for a moment; Celery gives what was written to one to another process."""
     worker = platform.worker(concurrency=2)
     platform.ready(worker, platform.relay(), platform.beat())
     names = []

@@ -124,9 +124,7 @@ class MainLoop:
                 put(request)
                 idle = pool._all_inqueues - pool._busy_workers - pool._active_writes
                 if idle:
-                    # The pipe of a process that has just died: its request is lost with it.
-                    with suppress(OSError):
-                        write(list(idle))
+                    write(list(idle))
 
             pool._quick_put = put_and_write
 
