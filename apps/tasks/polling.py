@@ -12,6 +12,7 @@ from kombu.asynchronous.aws.connection import AsyncHTTPSConnection
 from kombu.asynchronous.aws.sqs.connection import AsyncSQSConnection
 from kombu.asynchronous.http.curl import CurlClient
 
+from apps.tasks.curl import ca_bundle
 from apps.tasks.usage import usage
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,10 @@ class GuardedCurl(CurlClient):  # type: ignore[misc]
 
 
 class _Request(AsyncHTTPSConnection):  # type: ignore[misc]
-    """A request that is given up in time: kombu takes timeouts, but never tells curl."""
+    """A request that is given up in time: kombu takes timeouts, but never tells curl.
+
+    And one that knows the certificates that were configured: kombu knows only botocore's own.
+    """
 
     def getrequest(self) -> Any:
         request = super().getrequest()
@@ -104,6 +108,7 @@ class _Request(AsyncHTTPSConnection):  # type: ignore[misc]
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(_CONNECT_TIMEOUT * 1000))
         curl.setopt(pycurl.TIMEOUT_MS, int(self.timeout * 1000))
+        curl.setopt(pycurl.CAINFO, ca_bundle())
 
 
 class GuardedConnection(AsyncSQSConnection):  # type: ignore[misc]

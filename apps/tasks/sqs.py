@@ -58,8 +58,14 @@ def _add_base(base_classes: list[type], **_: Any) -> None:
 
 def make_client(session: Session, **options: Any) -> SQSClient:
     """A client made by *session*, usable from several threads."""
+    # Slow to import, and not needed by a process that only requests runs.
+    from apps.tasks import curl
+
     # boto3's own way to extend a client.
     session.events.register("creating-client-class.sqs", _add_base)
     made = session.client("sqs", **options)
     usage.watch(made)
+    timeouts: Any = made.meta.config
+    sender: Any = curl.Sender(connect_timeout=timeouts.connect_timeout, read_timeout=timeouts.read_timeout)
+    made.meta.events.register("before-send.sqs", sender)
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import struct
 import threading
 from collections import Counter
@@ -30,9 +31,12 @@ SILENCE = "silence"
 
 
 class SqsProxy:
-    """Forwards to *target*; while `fault` is set, answers ReceiveMessage (or all requests) with it."""
+    """Forwards to *target*; while `fault` is set, answers ReceiveMessage (or all requests) with it.
 
-    def __init__(self, target: str) -> None:
+    With *tls* it is reached by HTTPS.
+    """
+
+    def __init__(self, target: str, *, tls: ssl.SSLContext | None = None) -> None:
         where = urlsplit(target)
         self._target = (where.hostname or "", where.port or 80)
         self.fault: str | None = None
@@ -40,6 +44,8 @@ class SqsProxy:
         self.broken = 0
         #: How many requests came, by action.
         self.requests: Counter[str] = Counter()
+        #: The connections by which they came.
+        self.connections: set[Any] = set()
         self._closed = threading.Event()
         outer = self
 
@@ -54,6 +60,7 @@ class SqsProxy:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 action = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
                 outer.requests[action] += 1
+                outer.connections.add(self.client_address)
                 if outer.fault and action.startswith(outer.only):
                     outer.broken += 1
                     if outer.fault == SILENCE:
@@ -69,7 +76,9 @@ class SqsProxy:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://localhost:{self._server.server_address[1]}"
 
     def _break(self, handler: BaseHTTPRequestHandler, answer: tuple[int, bytes] | None) -> None:
         handler.close_connection = True

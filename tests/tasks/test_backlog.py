@@ -1,4 +1,4 @@
-"""What is done to runs that are named reads these and no others, also before the statistics know how many wait."""
+"""What is done to some runs reads these and no others, also before the statistics know how many wait."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _ACTS = {
 def _rows_read() -> int:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'tasks_taskrun'"
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+            " WHERE relname = 'tasks_taskrun'"
         )
         return int(cursor.fetchone()[0])
 
