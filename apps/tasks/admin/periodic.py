@@ -91,7 +91,7 @@ class PeriodicTaskAdmin(admin.ModelAdmin[PeriodicTask]):
         "task",
         "schedule_text",
         "enabled",
-        "misfire",
+        "misfire_name",
         "origin_name",
         "last_tick_at",
         "last_run_link",
@@ -144,6 +144,11 @@ class PeriodicTaskAdmin(admin.ModelAdmin[PeriodicTask]):
     @admin.display(description="Schedule")
     def schedule_text(self, entry: PeriodicTask) -> str:
         return entry.schedule_text
+
+    @admin.display(description="Misfire", ordering="misfire")
+    def misfire_name(self, entry: PeriodicTask) -> str:
+        """The policy without its explanation."""
+        return entry.misfire
 
     @admin.display(description="Origin", ordering="origin")
     def origin_name(self, entry: PeriodicTask) -> str:

@@ -19,7 +19,7 @@ class ProcessAdmin(admin.ModelAdmin[Process]):
 
     list_display = (
         "name",
-        "kind",
+        "kind_name",
         "condition",
         "trouble",
         "version",
@@ -34,6 +34,11 @@ class ProcessAdmin(admin.ModelAdmin[Process]):
     list_filter = ("kind", "version", "host")
     search_fields = ("name", "host", "version")
     ordering = ("-seen_at",)
+
+    @admin.display(description="Kind", ordering="kind")
+    def kind_name(self, process: Process) -> str:
+        """The kind without its explanation."""
+        return process.kind
 
     @admin.display(description="Condition")
     def condition(self, process: Process) -> str:
