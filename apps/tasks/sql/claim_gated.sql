@@ -1,4 +1,5 @@
 -- Claim a run whose keys are locked by the caller, if each of them lets it through; else say which does not.
+-- For the form of the state see the indexes of the model.
 WITH locked AS MATERIALIZED (
     SELECT id, order_key, seq, concurrency_key, concurrency_limit,
            rate_key, rate_limit, rate_period, rate_cost, due_at, expires_at
@@ -25,17 +26,23 @@ spent AS (
 verdict AS (
     SELECT c.*, s.until_after + c.rate_period * interval '1 second' AS rate_free_at,
         CASE
-            WHEN c.order_key <> '' AND EXISTS (
+            WHEN c.order_key <> '' AND (EXISTS (
                 SELECT FROM tasks_taskrun AS o
-                WHERE o.order_key = c.order_key AND o.id <> c.id
-                  AND o.state IN ('scheduled', 'queued', 'running')
-                  AND (o.state = 'running' OR o.seq < c.seq AND (
-                      o.state = 'queued' OR o.published_at IS NOT NULL OR o.started_at IS NOT NULL
-                      OR o.due_at <= c.now))
-            ) THEN 'order'
+                WHERE o.order_key = c.order_key AND o.order_key <> '' AND o.id <> c.id
+                  AND left(o.state, 16) = 'running'
+            ) OR EXISTS (
+                SELECT FROM tasks_taskrun AS o
+                WHERE o.order_key = c.order_key AND o.order_key <> '' AND o.seq < c.seq
+                  AND left(o.state, 16) IN ('scheduled', 'queued', 'running')
+                  AND (
+                      left(o.state, 16) = 'queued' OR o.published_at IS NOT NULL OR o.started_at IS NOT NULL
+                      OR o.due_at <= c.now
+                  )
+            )) THEN 'order'
             WHEN c.concurrency_key <> '' AND c.concurrency_limit <= (
                 SELECT count(*) FROM tasks_taskrun AS o
-                WHERE o.concurrency_key = c.concurrency_key AND o.state = 'running'
+                WHERE o.concurrency_key = c.concurrency_key AND o.concurrency_key <> ''
+                  AND left(o.state, 16) = 'running'
             ) THEN 'concurrency'
             WHEN s.until_after IS NOT NULL THEN 'rate'
         END AS closed
@@ -62,7 +69,7 @@ deferred AS (
     SET state = 'scheduled', version = t.version + 1,
         due_at = CASE v.closed WHEN 'rate' THEN v.rate_free_at ELSE t.due_at END
     FROM verdict AS v
-    WHERE t.id = v.id AND v.closed IS NOT NULL AND t.state = 'queued'
+    WHERE t.id = v.id AND v.closed IS NOT NULL AND left(t.state, 16) = 'queued'
     RETURNING t.id, t.version, t.due_at, v.closed, v.now
 ),
 event AS (
