@@ -260,6 +260,9 @@ def test_a_filter_survives_json_and_refuses_what_it_does_not_know():
         (RunFilter(search="digest:"), "tasks_taskrun_unique_lookup"),
         (RunFilter(search="user-"), "tasks_taskrun_group"),
         (RunFilter(search="req-1"), "tasks_taskrun_correlation"),
+        (RunFilter(group_key="user-"), "tasks_taskrun_group"),
+        (RunFilter(unique_key="digest:"), "tasks_taskrun_unique_lookup"),
+        (RunFilter(correlation_id="req-1"), "tasks_taskrun_correlation"),
     ],
 )
 def test_searching_uses_an_index(selection, index):
