@@ -125,7 +125,7 @@ class BusyAt10(Experiment):
         self.best = Plain(self.bench, BEST)
 
     def _share(self, contender: Contender) -> float:
-        contender.prepare(self.bench.size(400, 16), self.seconds)
+        contender.prepare(self.bench.size(800, 16), self.seconds)
         rate = contender.work_off(latency=10)
         return 100 * rate * self.seconds / CONCURRENCY
 
