@@ -15,7 +15,7 @@ from apps.tasks.operations import operate
 from apps.tasks.states import Operation, State
 from tests.workload import tasks as work
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_queues")]
+pytestmark = pytest.mark.usefixtures("committed", "own_queues")
 
 _ENDED, _WAITING, _KEYED, _PIECE = 300, 3000, 500, 10
 _KEYS = {
