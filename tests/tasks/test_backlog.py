@@ -23,20 +23,31 @@ _KEYS = {
     "rated": lambda number: {"rate_key": f"r{number % 2}", "rate": "2/h"},
     "ordered": lambda number: {"queue": "ordered.fifo", "group_key": f"g{number % 2}"},
 }
+#: What is done, and what comes of it.
 _ACTS = {
-    "publish": lambda ids: relay.publish_due(queue="default", limit=_PIECE),
-    "publish with keys": lambda ids: relay.GatedRuns("default").publish(limit=_PIECE),
-    "publish in order": lambda ids: relay.GatedRuns("ordered.fifo").publish(limit=_PIECE),
-    "claim": lambda ids: claims.claim(run_id=ids["plain"][0], worker="w"),
-    "claim limited": lambda ids: claims.claim(run_id=ids["limited"][0], worker="w"),
-    "claim rated": lambda ids: claims.claim(run_id=ids["rated"][0], worker="w"),
-    "claim ordered": lambda ids: claims.claim(run_id=ids["ordered"][0], worker="w"),
-    "cancel": lambda ids: operate(operation=Operation.CANCEL, run_ids=ids["plain"]),
-    "redrive": lambda ids: operate(operation=Operation.REDRIVE, run_ids=ids["plain"]),
-    "reschedule": lambda ids: operate(
-        operation=Operation.RESCHEDULE, run_ids=ids["plain"], run_at=timezone.now()
-    ),
+    "publish": (lambda ids: relay.publish_due(queue="default", limit=_PIECE), (_PIECE, _PIECE)),
+    "publish with keys": (lambda ids: relay.GatedRuns("default").publish(limit=_PIECE), (8, 8)),
+    "publish in order": (lambda ids: relay.GatedRuns("ordered.fifo").publish(limit=_PIECE), (2, 2)),
+    "claim": (lambda ids: _claimed(ids["plain"][0]), True),
+    "claim limited": (lambda ids: _claimed(ids["limited"][0]), True),
+    "claim rated": (lambda ids: _claimed(ids["rated"][0]), True),
+    "claim ordered": (lambda ids: _claimed(ids["ordered"][0]), True),
+    "claim too early": (lambda ids: _claimed(ids["ordered"][-1]), False),
+    "give up": (lambda ids: claims.give_up(run_id=ids["queued"][0], message_id="m", reason="x"), False),
+    "cancel": (lambda ids: _done(Operation.CANCEL, ids["plain"]), _PIECE),
+    "retry": (lambda ids: _done(Operation.RETRY, ids["later"]), _PIECE),
+    "reschedule": (lambda ids: _done(Operation.RESCHEDULE, ids["plain"], run_at=timezone.now()), _PIECE),
+    "look whether more is due": (lambda ids: relay._more_due(), {"default", "ordered.fifo"}),
+    "look when the next is due": (lambda ids: relay._seconds_until_due() < 0, True),
 }
+
+
+def _claimed(run_id) -> bool:
+    return claims.claim(run_id=run_id, worker="w") is not None
+
+
+def _done(operation, run_ids, **options) -> int:
+    return len(operate(operation=operation, run_ids=run_ids, **options).done)
 
 
 def _rows_read() -> int:
@@ -60,13 +71,15 @@ def test_what_is_read_does_not_grow_with_what_waits():
         cursor.execute("VACUUM ANALYZE tasks_taskrun")
     _request(_WAITING // 2)
     TaskRun.objects.filter(state=State.SCHEDULED).update(state=State.QUEUED, published_at=timezone.now())
-    ids = {"plain": _request(_WAITING // 2)[:_PIECE]}
+    ids = {"queued": [TaskRun.objects.filter(state=State.QUEUED).latest("id").id]}
+    ids["plain"] = _request(_WAITING // 2)[:_PIECE]
+    ids["later"] = _request(_PIECE, lambda _: {"countdown": 60})
     ids |= {kind: _request(_KEYED, options) for kind, options in _KEYS.items()}
     read = {}
-    for name, act in _ACTS.items():
+    for name, (act, outcome) in _ACTS.items():
         with transaction.atomic():
             before = _rows_read()
-            act(ids)
+            assert act(ids) == outcome, name
             read[name] = _rows_read() - before
             transaction.set_rollback(True)
     assert max(read.values()) < 100, read

@@ -1,9 +1,9 @@
--- Let runs that wait for a later time be due now.
+-- Let runs that wait for a later time be due now. For the form of the state see the indexes of the model.
 WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
 target AS (
     SELECT id
     FROM tasks_taskrun, moment
-    WHERE id = ANY(%(ids)s) AND state = 'scheduled' AND due_at > now
+    WHERE id = ANY(%(ids)s) AND left(state, 16) = 'scheduled' AND due_at > now
     ORDER BY id
     FOR NO KEY UPDATE OF tasks_taskrun
 ),
