@@ -11,8 +11,7 @@ import json
 import logging
 import threading
 import time
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent import futures
 from typing import Any
 
@@ -133,14 +132,9 @@ def _publish(wakeups: Sequence[Wakeup], *, reason: str) -> int:
     sent = publishing.send(wakeups)
     usage.count("published", len(sent))
     if sent:
-        _record(sent, reason=reason)
+        message_ids = json.dumps({str(run_id): message_id for run_id, message_id in sent.items()})
+        execute(sql(__package__, "published.sql"), {"sent": message_ids, "reason": reason, "meta": _META})
     return len(sent)
-
-
-def _record(sent: Mapping[uuid.UUID, str], *, reason: str) -> None:
-    """Record which messages SQS took for which runs. The caller's transaction holds these."""
-    message_ids = json.dumps({str(run_id): message_id for run_id, message_id in sent.items()})
-    execute(sql(__package__, "published.sql"), {"sent": message_ids, "reason": reason, "meta": _META})
 
 
 def publish_dead_letters(*, limit: int = _BATCH) -> tuple[int, int]:
