@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
@@ -110,14 +111,21 @@ def private_sqs(settings: Any) -> Iterator[SqsServer]:
     queues.forget_urls()
 
 
-@pytest.fixture
-def proxy(settings: Any) -> Iterator[SqsProxy]:
-    """In front of the shared SQS server, for this process and those that it starts. To be asked for first."""
-    with SqsProxy(settings.SQS_ENDPOINT_URL) as running:
+@contextmanager
+def in_front(settings: Any, *, tls: ssl.SSLContext | None = None) -> Iterator[SqsProxy]:
+    """A proxy that is the SQS server to this process, and to those that it starts, within a block."""
+    with SqsProxy(settings.SQS_ENDPOINT_URL, tls=tls) as running:
         settings.SQS_ENDPOINT_URL = running.url
         queues.client.cache_clear()
         yield running
     queues.client.cache_clear()
+
+
+@pytest.fixture
+def proxy(settings: Any) -> Iterator[SqsProxy]:
+    """In front of the shared SQS server, for this process and those that it starts. To be asked for first."""
+    with in_front(settings) as running:
+        yield running
 
 
 @pytest.fixture

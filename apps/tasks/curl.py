@@ -15,8 +15,6 @@ from botocore.exceptions import BotoCoreError
 from botocore.httpsession import get_cert_path
 from botocore.session import get_session
 
-#: Headers that curl writes itself.
-_CURLS_OWN = frozenset({"content-length", "host", "transfer-encoding"})
 #: Stands for a time-out after the connection was made, for which curl has no number of its own.
 _UNANSWERED = -1
 #: Botocore's errors for curl's.
@@ -114,8 +112,8 @@ class _Headers:
 
 
 def _lines(headers: Any) -> list[str]:
+    """The headers as curl takes them, without the one that it would add."""
     lines = ["Expect:"]
     for name, value in headers.items():
-        if name.lower() not in _CURLS_OWN:
-            lines.append(f"{name}: {value.decode('latin-1') if isinstance(value, bytes) else value}")
+        lines.append(f"{name}: {value.decode('latin-1') if isinstance(value, bytes) else value}")
     return lines

@@ -78,7 +78,7 @@ class SqsProxy:
         self._server.daemon_threads = True
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self.url = f"{'https' if tls else 'http'}://localhost:{self._server.server_address[1]}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
 
     def _break(self, handler: BaseHTTPRequestHandler, answer: tuple[int, bytes] | None) -> None:
         handler.close_connection = True

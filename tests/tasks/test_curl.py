@@ -16,7 +16,8 @@ from botocore.config import Config
 from apps.tasks import curl, queues, sqs
 from apps.tasks.models import TaskRun
 from apps.tasks.states import State
-from tests.faults.sqs_proxy import SILENCE, SqsProxy
+from tests.faults.sqs_proxy import SILENCE
+from tests.platform import in_front
 from tests.support import wait_until
 from tests.workload import tasks as work
 
@@ -26,45 +27,28 @@ def send():
 
 
 @pytest.fixture
-def point_to(settings):
-    """Makes this process's client talk to an address."""
-
-    def point(url):
-        settings.SQS_ENDPOINT_URL = url
-        queues.client.cache_clear()
-        queues.forget_urls()
-
-    yield point
-    queues.client.cache_clear()
-    queues.forget_urls()
-
-
-@pytest.fixture
-def authority(tmp_path, monkeypatch):
-    """A certificate authority that nobody knows; the value is its file."""
-    made = trustme.CA()
-    file = tmp_path / "ca.pem"
-    made.cert_pem.write_to_path(str(file))
-    made.file = file
-    return made
+def authority():
+    """A certificate authority that nobody knows."""
+    return trustme.CA()
 
 
 @pytest.fixture
 def secure_proxy(settings, authority):
-    """The SQS server by HTTPS."""
+    """The SQS server by HTTPS. To be asked for after what talks to it as it is."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(tls)
-    with SqsProxy(settings.SQS_ENDPOINT_URL, tls=tls) as running:
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    with in_front(settings, tls=tls) as running:
         yield running
 
 
 @pytest.fixture
-def configured(authority, monkeypatch):
+def configured(authority, monkeypatch, tmp_path):
     """The authority is the one that SQS is judged by."""
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.file))
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(file))
     curl.ca_bundle.cache_clear()
     yield
-    monkeypatch.undo()
     curl.ca_bundle.cache_clear()
 
 
@@ -80,17 +64,18 @@ def test_one_connection_is_kept_for_each_thread(own_queues, proxy):
     assert len(proxy.connections) == before + 1
 
 
-def test_a_forked_process_leaves_its_parents_connection_alone(own_queues, proxy):
+def test_a_forked_process_leaves_its_parents_connection_alone(own_queues, configured, secure_proxy):
+    """By TLS, where closing a connection is said to the server, whoever does it."""
     send()
-    before = set(proxy.connections)
+    before = set(secure_proxy.connections)
     child = multiprocessing.get_context("fork").Process(target=send)
     child.start()
     child.join()
     assert child.exitcode == 0
-    assert len(proxy.connections) == len(before) + 1
-    after = set(proxy.connections)
+    assert len(secure_proxy.connections) == len(before) + 1
+    after = set(secure_proxy.connections)
     send()
-    assert proxy.connections == after
+    assert secure_proxy.connections == after
 
 
 def test_a_connection_that_the_server_closed_is_replaced(own_queues, proxy):
@@ -99,28 +84,24 @@ def test_a_connection_that_the_server_closed_is_replaced(own_queues, proxy):
     with pytest.raises(queues.client().exceptions.QueueDoesNotExist):
         send()
     proxy.fault = None
+    before = len(proxy.connections)
     assert send()["MessageId"]
+    assert len(proxy.connections) == before + 1
 
 
 def test_a_server_with_a_certificate_of_the_configured_authority_is_talked_to(
-    own_queues, secure_proxy, configured, point_to
+    own_queues, configured, secure_proxy
 ):
-    point_to(secure_proxy.url)
     assert send()["MessageId"]
 
 
-def test_a_server_with_a_certificate_of_nobody_known_is_not(own_queues, secure_proxy, point_to):
-    point_to(secure_proxy.url)
+def test_a_server_with_a_certificate_of_nobody_known_is_not(own_queues, secure_proxy):
     with pytest.raises(exceptions.SSLError, match="certificate"):
         send()
     assert not secure_proxy.requests
 
 
-def test_relay_and_worker_talk_to_a_server_of_the_configured_authority(
-    secure_proxy, configured, point_to, platform
-):
-    point_to(secure_proxy.url)
-    platform.environ["SQS_ENDPOINT_URL"] = secure_proxy.url
+def test_relay_and_worker_talk_to_a_server_of_the_configured_authority(configured, secure_proxy, platform):
     platform.ready(platform.relay(), platform.worker())
     result = work.note.delay("a")
     wait_until(lambda: TaskRun.objects.get(pk=result.id).state == State.SUCCEEDED, what="the run to end")
