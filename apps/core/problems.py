@@ -28,6 +28,7 @@ TITLES = {
     "not-acceptable": "None of the accepted media types is available",
     "unsupported-media-type": "The body's media type is not supported",
     "conflict": "The request conflicts with what is there",
+    "worker-fenced": "The worker's token is not its user's any more",
     "too-many-requests": "Too many requests",
     "server-error": "The server failed",
 }

@@ -11,10 +11,14 @@ class TasksConfig(AppConfig):
     def ready(self) -> None:
         from apps.core.collectors import registry
         from apps.events import projections
+        from apps.liveness import populations
         from apps.tasks.batchprojection import Batches
         from apps.tasks.metrics import TaskCollector
+        from apps.tasks.populations import Processes, Runs
         from apps.tasks.projection import TaskRuns
 
         projections.register(TaskRuns())
         projections.register(Batches())
         registry.register(TaskCollector())
+        populations.register(Processes())
+        populations.register(Runs())

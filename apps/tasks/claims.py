@@ -73,14 +73,16 @@ def _meta() -> str:
     return json.dumps(context.current().as_meta())
 
 
-def claim(*, run_id: uuid.UUID, worker: str) -> Claim | None:
+def claim(*, run_id: uuid.UUID, worker: str, repeatable: bool = True) -> Claim | None:
     """Claim a run. None: there is nothing to do now.
+
+    Where the attempt is not *repeatable* and the worker dies in it, the run ends dead and needs a review.
 
     That is a duplicate, a run that has ended or is not due, one that expired (and is cancelled by this
     call), or one that a key of it holds back (and is scheduled again by this call).
     """
     parameters: dict[str, Any] = {
-        "id": run_id, "worker": worker, "lease": conf.lease(), "meta": _meta(),
+        "id": run_id, "worker": worker, "lease": conf.lease(), "repeatable": repeatable, "meta": _meta(),
     }  # fmt: skip
     row = execute(sql(__package__, "claim.sql"), parameters).fetchone()
     return _claim_of(row) if row is not None else _claim_with_keys(parameters)
@@ -264,34 +266,57 @@ def renew(*, run_ids: Sequence[uuid.UUID], worker: str) -> int:
         return int(cursor.rowcount)
 
 
-def reconcile(*, limit: int = 200) -> list[Orphan]:
-    """Take at most *limit* runs whose lease ran out from their workers.
+def expired(*, ago: float = 0.0, limit: int = 200) -> list[tuple[uuid.UUID, int]]:
+    """At most *limit* runs whose leases ran out *ago* seconds ago, with the tokens of their claims."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "expired.sql"), {"ago": ago, "limit": limit})
+        return [(uuid.UUID(str(id_)), fence) for id_, fence in cursor.fetchall()]
 
-    The lost attempt counts. What has attempts left is scheduled again at once, the rest is dead.
-    Any number of processes may do this at the same time: each run is taken once.
+
+def reconcile(*, ago: float = 0.0, limit: int = 200) -> list[Orphan]:
+    """Take at most *limit* runs from their workers whose leases ran out *ago* seconds ago."""
+    return take(expired(ago=ago, limit=limit))
+
+
+def take(held: Sequence[tuple[uuid.UUID, int]], reason: str | None = None) -> list[Orphan]:
+    """Take those of the runs from their workers whose leases have run out, if the claims are still those.
+
+    The lost attempt counts. What has attempts left is scheduled again at once; the rest is dead, and so is
+    what must not be repeated unseen. Any number of processes may do this at the same time: each run is taken
+    once.
     """
-    return _orphans(limit=limit)
+    return _orphans(held=held, reason=reason)
+
+
+def take_from(worker: str, reason: str) -> list[Orphan]:
+    """Take all its runs from a worker that is known to be dead, whatever their leases."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "holdings.sql"), {"worker": worker})
+        held = [(uuid.UUID(str(row[0])), row[1]) for row in cursor.fetchall()]
+    return _orphans(held=held, worker=worker, reason=reason, forced=True)
 
 
 def orphan(*, run_id: uuid.UUID, worker: str, reason: str, fence: int | None = None) -> Orphan | None:
-    """Take a run from *worker*, which has lost it: as `reconcile` would, without waiting for the lease.
+    """Take a run from *worker*, which has lost it: as `take` would, without waiting for the lease.
 
     None: the worker does not hold the run, or not by the claim of that *fence*.
     """
-    found = _orphans(run_id=run_id, worker=worker, fence=fence, reason=reason)
+    found = _orphans(held=[(run_id, fence)], worker=worker, reason=reason, forced=True)
     return found[0] if found else None
 
 
 def _orphans(
     *,
-    limit: int = 1,
-    run_id: uuid.UUID | None = None,
+    held: Sequence[tuple[uuid.UUID, int | None]],
     worker: str = "",
-    fence: int | None = None,
     reason: str | None = None,
+    forced: bool = False,
 ) -> list[Orphan]:
+    if not held:
+        return []
     parameters = {
-        "limit": limit, "id": run_id, "worker": worker, "fence": fence, "reason": reason, "meta": _meta(),
+        "ids": [run_id for run_id, _ in held], "fences": [fence for _, fence in held], "worker": worker,
+        "forced": forced, "reason": reason, "meta": _meta(),
     }  # fmt: skip
     with transaction.atomic():
         with connection.cursor() as cursor:

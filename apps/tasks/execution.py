@@ -50,7 +50,7 @@ def attempt(*, run_id: uuid.UUID, worker: str, task: DurableTask) -> Outcome:
     is reconciled as an orphan.
     """
     with context.bind(worker=worker):
-        claimed = claims.claim(run_id=run_id, worker=worker)
+        claimed = claims.claim(run_id=run_id, worker=worker, repeatable=task.repeatable)
     if claimed is None:
         logger.info("run %s: nothing to claim, the message is a duplicate", run_id)
         return Outcome()

@@ -18,6 +18,8 @@ class Holding:
     #: The token of the claim.
     fence: int
     cancel_requested: bool
+    #: Whether another attempt may follow if this one is cut off.
+    repeatable: bool = True
 
 
 def holdings(worker: str) -> list[Holding]:
@@ -25,6 +27,11 @@ def holdings(worker: str) -> list[Holding]:
     with connection.cursor() as cursor:
         cursor.execute(sql(__package__, "holdings.sql"), {"worker": worker})
         return [
-            Holding(run_id=uuid.UUID(str(id_)), fence=fence, cancel_requested=cancel_requested)
-            for id_, fence, cancel_requested in cursor.fetchall()
+            Holding(
+                run_id=uuid.UUID(str(id_)),
+                fence=fence,
+                cancel_requested=cancel_requested,
+                repeatable=repeatable,
+            )
+            for id_, fence, cancel_requested, repeatable in cursor.fetchall()
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -19,8 +20,10 @@ from django.db.models.functions import Now
 
 from apps.core.ids import uuid7
 from apps.core.resources import sql
+from apps.liveness.leases import Beat, Unavailable
 from apps.tasks import conf
 from apps.tasks.models import Process
+from apps.tasks.populations import process_leases
 from apps.tasks.usage import usage
 
 logger = logging.getLogger(__name__)
@@ -51,6 +54,11 @@ class Report:
             "queues": json.dumps(list(queues)),
             "concurrency": concurrency,
         }
+        self._member = str(self._row["id"])
+        self._token = 0
+        self._away = False
+        #: Why somebody declared this process dead; empty: nobody has.
+        self.condemned = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -59,15 +67,37 @@ class Report:
         usage.note(**facts)
 
     def write(self, *, ended: bool = False) -> None:
-        """Write the row now, through the calling thread's connection."""
+        """Beat, and write the row, now, through the calling thread's connection."""
+        self._beat(ended=ended)
         parameters = {
             **self._row,
+            "token": self._token,
             "ended": ended,
             "counts": json.dumps(usage.counts()),
             "facts": json.dumps(usage.facts()),
         }
         with connection.cursor() as cursor:
             cursor.execute(sql(__package__, "report.sql"), parameters)
+            condemned, reason = cursor.fetchone()
+        self.condemned = (reason or "somebody did") if condemned else ""
+
+    def _beat(self, *, ended: bool) -> None:
+        leases = process_leases()
+        try:
+            if ended:
+                leases.release(self._member, self._token)
+                return
+            answer = leases.beat(self._member, self._token) if self._token else Beat.FENCED
+            if answer is Beat.FENCED:
+                # New, or taken for dead: it comes back under another token.
+                self._token += 1
+            if answer is not Beat.BEATING:
+                leases.register(self._member, self._token)
+            self._away = False
+        except Unavailable as exc:
+            if not self._away:
+                logger.warning("this process has no mark for now: Redis does not answer: %s", exc)
+            self._away = True
 
     def start(self) -> Self:
         """Report from now on, until `stop`."""
@@ -88,6 +118,9 @@ class Report:
                 ended = self._stop.is_set()
                 try:
                     self.write(ended=ended)
+                    if self.condemned and not ended:
+                        logger.warning("this process was declared dead: %s", self.condemned)
+                        os.kill(os.getpid(), signal.SIGTERM)
                     if time.monotonic() >= next_pruning:
                         next_pruning = time.monotonic() + _PRUNE_EVERY
                         prune()

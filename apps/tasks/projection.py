@@ -40,6 +40,7 @@ class TaskRuns:
         "concurrency_limit", "rate_key", "rate_limit", "rate_period", "rate_cost", "gate", "batch_id",
         "batch_index", "continuation", "attempt", "max_attempts", "fence", "requested_at", "due_at",
         "published_at", "started_at", "finished_at", "worker", "cancel_requested", "result", "error", "meta",
+        "repeatable", "needs_review",
     )  # fmt: skip
     json_columns = frozenset({"args", "kwargs", "result", "error", "meta", "backoff", "continuation"})
 
@@ -88,6 +89,8 @@ class TaskRuns:
             "due_at": _time(data["due_at"]),
             "worker": "",
             "cancel_requested": False,
+            "repeatable": True,
+            "needs_review": False,
             "meta": event.meta,
         }
 
@@ -102,6 +105,7 @@ class TaskRuns:
                     "attempt": data["attempt"],
                     "fence": data["fence"],
                     "worker": data["worker"],
+                    "repeatable": data["repeatable"],
                 }
             case "task.succeeded":
                 changes = {"finished_at": event.recorded_at, "result": data["result"], "error": None}
@@ -114,7 +118,10 @@ class TaskRuns:
             case "task.handed_back":
                 changes = {"due_at": _time(data["due_at"]), "attempt": data["attempt"] - 1}
             case "task.dead_lettered":
-                changes = {"finished_at": event.recorded_at}
+                changes = {
+                    "finished_at": event.recorded_at,
+                    "needs_review": data.get("needs_review", False),
+                }
                 if row["state"] == State.QUEUED:
                     # No attempt has failed: nobody could even claim it.
                     changes["error"] = {"type": "Unclaimed", "message": data["reason"], "trace": ""}
@@ -124,6 +131,7 @@ class TaskRuns:
                     "attempt": 0,
                     "finished_at": None,
                     "cancel_requested": False,
+                    "needs_review": False,
                 }
             case "task.rescheduled":
                 changes = {"due_at": _time(data["due_at"])}

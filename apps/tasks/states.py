@@ -103,8 +103,9 @@ for _event in (
     ),
     EventType(
         name="task.started",
-        meaning="A worker claimed the run.",
-        fields=frozenset({"attempt", "fence", "worker"}),
+        meaning="A worker claimed the run. repeatable: whether another attempt may follow if it dies.",
+        fields=frozenset({"attempt", "fence", "worker", "repeatable"}),
+        version=2,
     ),
     EventType(
         name="task.deferred",
@@ -133,7 +134,7 @@ for _event in (
     ),
     EventType(
         name="task.dead_lettered",
-        meaning="The run was given up.",
+        meaning="The run was given up. needs_review, where true: because it must not be repeated unseen.",
         fields=frozenset({"reason"}),
     ),
     EventType(
@@ -181,6 +182,12 @@ def _requests_without_keys(data: dict[str, Any]) -> dict[str, Any]:
         "batch_index": None,
         "continuation": None,
     }
+
+
+@upcast("task.started", from_version=1)
+def _repeatable(data: dict[str, Any]) -> dict[str, Any]:
+    """In version 1 every run could be repeated."""
+    return {**data, "repeatable": True}
 
 
 @upcast("task.cancelled", from_version=1)

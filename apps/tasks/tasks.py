@@ -9,7 +9,8 @@ from typing import Any
 from celery import shared_task
 from django.db.models.functions import Now
 
-from apps.tasks import batches, canvas, claims, tally
+from apps.liveness import reconciling
+from apps.tasks import batches, canvas, tally
 from apps.tasks.bulk import perform
 from apps.tasks.models import BulkOperation, RateHit
 from apps.tasks.run import current_run
@@ -18,20 +19,23 @@ from apps.tasks.task import DurableTask
 logger = logging.getLogger(__name__)
 
 
-@shared_task(base=DurableTask, name="tasks.reconcile_orphans", max_attempts=1)
-def reconcile_orphans() -> dict[str, int]:
-    """End leases that ran out, complete batches that nobody completed, forget old starts; run by beat."""
-    orphans: list[claims.Orphan] = []
-    while found := claims.reconcile():
-        orphans += found
-    for orphan in orphans:
-        logger.warning(
-            "run %s (%s) was orphaned by %s in attempt %d: %s",
-            orphan.run_id, orphan.task, orphan.worker, orphan.attempt, orphan.state.value,
-        )  # fmt: skip
+@shared_task(base=DurableTask, name="tasks.reconcile_orphans", max_attempts=1, atomic=False)
+def reconcile_orphans() -> dict[str, Any]:
+    """Look for orphans in all populations, complete batches that nobody completed, forget old starts; by beat."""
+    scan = reconciling.reconcile_orphans()
+    for one in scan.populations:
+        for orphan in one.orphans:
+            logger.warning("%s: %s %s", one.name, orphan.kind.value, orphan.member)
+        if one.refused:
+            logger.warning("%s were left alone: %s", one.name, one.refused)
     # What rate keys spent so long ago that it counts no more.
     RateHit.objects.filter(expires_at__lt=Now()).delete()
-    return {"orphans": len(orphans), "batches": _complete_batches()}
+    return {
+        "members": scan.members,
+        "found": scan.found,
+        "acted": scan.acted,
+        "batches": _complete_batches(),
+    }
 
 
 def _complete_batches() -> int:

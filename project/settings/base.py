@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "project.apps.ProjectConfig",
     "apps.core",
     "apps.events",
+    "apps.liveness",
     "apps.tasks",
     "apps.notifications",
     "apps.candles",
@@ -57,6 +58,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "apps.liveness.middleware.WorkerTokenMiddleware",
 ]
 
 ROOT_URLCONF = "project.urls"
@@ -92,6 +94,10 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+# On where REDIS_URL names a node of a Redis Cluster.
+REDIS_CLUSTER = env.bool("REDIS_CLUSTER", default=False)
+# Tells apart installations that share a server.
+REDIS_KEY_PREFIX = env.str("REDIS_KEY_PREFIX", default="")
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -170,12 +176,23 @@ SQS_MAX_RECEIVES = env.int("SQS_MAX_RECEIVES", default=5)
 EVENTS_ARCHIVE_AFTER = env.float("EVENTS_ARCHIVE_AFTER", default=0.0)
 EVENTS_ARCHIVE_DIR = env.str("EVENTS_ARCHIVE_DIR", default="")
 
+# Who is alive (seconds; of a population, a share and a size; days).
+LIVENESS_BEAT_EVERY = env.float("LIVENESS_BEAT_EVERY", default=5.0)
+LIVENESS_STALE_AFTER = env.float("LIVENESS_STALE_AFTER", default=30.0)
+LIVENESS_ORPHAN_AFTER = env.float("LIVENESS_ORPHAN_AFTER", default=90.0)
+LIVENESS_START_GRACE = env.float("LIVENESS_START_GRACE", default=120.0)
+LIVENESS_FALLBACK_AFTER = env.float("LIVENESS_FALLBACK_AFTER", default=300.0)
+LIVENESS_RECONCILE_EVERY = env.float("LIVENESS_RECONCILE_EVERY", default=30.0)
+LIVENESS_CLAIM_FOR = env.float("LIVENESS_CLAIM_FOR", default=60.0)
+LIVENESS_MASS_SHARE = env.float("LIVENESS_MASS_SHARE", default=0.5)
+LIVENESS_MASS_OF = env.int("LIVENESS_MASS_OF", default=10)
+LIVENESS_SCANS_KEPT = env.float("LIVENESS_SCANS_KEPT", default=30.0)
+
 # Durable tasks (seconds).
 TASKS_QUEUES = ["default", "email", "ingest", "backtests"]
 TASKS_LEASE = env.float("TASKS_LEASE", default=30.0)
 TASKS_RELAY_POLL = env.float("TASKS_RELAY_POLL", default=1.0)
 TASKS_LOST_AFTER = env.float("TASKS_LOST_AFTER", default=60.0)
-TASKS_RECONCILE_EVERY = env.float("TASKS_RECONCILE_EVERY", default=30.0)
 TASKS_REPORT_EVERY = env.float("TASKS_REPORT_EVERY", default=5.0)
 TASKS_POLL_WATCHDOG = env.float("TASKS_POLL_WATCHDOG", default=120.0)
 TASKS_CANCEL_GRACE = env.float("TASKS_CANCEL_GRACE", default=10.0)
@@ -220,9 +237,10 @@ CELERY_DB_REUSE_MAX = 2**31
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "apps.tasks.beat:DurableScheduler"
 CELERY_BEAT_SCHEDULE = {
-    "reconcile-orphans": {"task": "tasks.reconcile_orphans", "schedule": TASKS_RECONCILE_EVERY},
+    "reconcile-orphans": {"task": "tasks.reconcile_orphans", "schedule": LIVENESS_RECONCILE_EVERY},
     "tally-events": {"task": "tasks.tally", "schedule": crontab()},
     "alert-dead-letters": {"task": "notifications.alert_dead_letters", "schedule": 30.0},
+    "alert-orphans": {"task": "notifications.alert_orphans", "schedule": 30.0},
     "sync-candles": {"task": "candles.sync_all", "schedule": crontab()},
 }
 

@@ -22,11 +22,11 @@ SQS_VISIBILITY_TIMEOUT = env.int("SQS_VISIBILITY_TIMEOUT", default=10)
 TASKS_LEASE = env.float("TASKS_LEASE", default=3.0)
 TASKS_RELAY_POLL = env.float("TASKS_RELAY_POLL", default=0.2)
 TASKS_LOST_AFTER = env.float("TASKS_LOST_AFTER", default=2.0)
-TASKS_RECONCILE_EVERY = env.float("TASKS_RECONCILE_EVERY", default=1.0)
+LIVENESS_RECONCILE_EVERY = env.float("LIVENESS_RECONCILE_EVERY", default=1.0)
 TASKS_REPORT_EVERY = env.float("TASKS_REPORT_EVERY", default=0.5)
 TASKS_DEAD_LETTERS_EVERY = env.float("TASKS_DEAD_LETTERS_EVERY", default=1.0)
 CELERY_WORKER_POOL = os.environ.get("TEST_WORKER_POOL", "prefork")
 CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "wait_time_seconds": 1}
 CELERY_BEAT_SCHEDULE = {
-    "reconcile-orphans": {"task": "tasks.reconcile_orphans", "schedule": TASKS_RECONCILE_EVERY},
+    "reconcile-orphans": {"task": "tasks.reconcile_orphans", "schedule": LIVENESS_RECONCILE_EVERY},
 }

@@ -38,6 +38,12 @@ class Process(models.Model):
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField(help_text="Of its last report.")
     ended_at = models.DateTimeField(null=True, help_text="Null: it runs, or has vanished.")
+    lost_at = models.DateTimeField(null=True, help_text="When it was found to have vanished.")
+    reason = models.TextField(default="", db_default="", blank=True, help_text="Why it counts as that.")
+    condemned = models.BooleanField(
+        db_default=False, help_text="Somebody declared it dead: it ends when it hears of that."
+    )
+    token = models.BigIntegerField(db_default=1, help_text="Of its mark; higher each time it comes back.")
     counts = models.JSONField(default=dict, help_text="What it has done since its start.")
     facts = models.JSONField(default=dict, help_text="How things stood at its last report.")
 
@@ -50,16 +56,23 @@ class Process(models.Model):
                 name="tasks_process_kind", condition=Q(kind__in=["worker", "relay", "beat"])
             ),
         ]
-        indexes = [models.Index(fields=["seen_at"], name="tasks_process_seen")]
+        indexes = [
+            models.Index(fields=["seen_at"], name="tasks_process_seen"),
+            models.Index(fields=["name"], name="tasks_process_name"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
 
     @property
     def condition(self) -> str:
-        """running, ended, or vanished: it has not been heard of for six of its reports."""
+        """running, ended, vanished (it has not been heard of for six of its reports), or dead by decree."""
         if self.ended_at is not None:
             return "ended"
+        if self.condemned:
+            return "dead"
+        if self.lost_at is not None:
+            return "vanished"
         silence = timezone.now() - self.seen_at
         return "vanished" if silence > 6 * timedelta(seconds=conf.report_every()) else "running"
 

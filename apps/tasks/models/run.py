@@ -76,6 +76,12 @@ class TaskRun(models.Model):
     worker = models.TextField(default="", blank=True, help_text="The last claimant.")
     cancel_requested = models.BooleanField(default=False)
     result = models.JSONField(null=True, encoder=DjangoJSONEncoder)
+    repeatable = models.BooleanField(
+        db_default=True, help_text="Whether another attempt may follow one whose worker died."
+    )
+    needs_review = models.BooleanField(
+        db_default=False, help_text="Dead because it must not be repeated unseen: redrive it after a look."
+    )
     error = models.JSONField(null=True, help_text="Of the last failed attempt: type, message, trace.")
     meta = models.JSONField(default=dict, help_text="The context of the request.")
     # Below: not events, but the upkeep of a run that is under way.
@@ -160,6 +166,7 @@ class TaskRun(models.Model):
                 condition=Q(batch_id__isnull=False),
             ),
             models.Index(fields=["id"], name="tasks_taskrun_alert", condition=Q(alert_due=True)),
+            models.Index(fields=["-id"], name="tasks_taskrun_review", condition=Q(needs_review=True)),
             models.Index(
                 fields=["queue", "published_at"], name="tasks_taskrun_queued", condition=Q(state="queued")
             ),

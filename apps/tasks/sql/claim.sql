@@ -5,15 +5,16 @@ WITH run AS (
     SET state = 'running', version = version + 1, attempt = attempt + 1, fence = fence + 1,
         -- The clock is read after the row, which may have had to be waited for.
         started_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s * interval '1 second',
-        worker = %(worker)s, progress = NULL
+        worker = %(worker)s, repeatable = %(repeatable)s, progress = NULL
     WHERE id = %(id)s AND state IN ('scheduled', 'queued') AND due_at <= clock_timestamp() AND gate = ''
       AND (expires_at IS NULL OR expires_at > clock_timestamp())
     RETURNING *
 ),
 event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
-    SELECT 'task:' || id, version, 'task.started', 1,
-           jsonb_build_object('attempt', attempt, 'fence', fence, 'worker', worker),
+    SELECT 'task:' || id, version, 'task.started', 2,
+           jsonb_build_object('attempt', attempt, 'fence', fence, 'worker', worker,
+                              'repeatable', repeatable),
            %(meta)s::jsonb, started_at
     FROM run
 )

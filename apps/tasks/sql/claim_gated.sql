@@ -58,7 +58,7 @@ run AS (
     UPDATE tasks_taskrun AS t
     SET state = 'running', version = t.version + 1, attempt = t.attempt + 1, fence = t.fence + 1,
         started_at = v.now, lease_until = v.now + %(lease)s * interval '1 second',
-        worker = %(worker)s, progress = NULL
+        worker = %(worker)s, repeatable = %(repeatable)s, progress = NULL
     FROM verdict AS v
     WHERE t.id = v.id AND v.closed IS NULL
     RETURNING t.*
@@ -74,8 +74,9 @@ deferred AS (
 ),
 event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
-    SELECT 'task:' || id, version, 'task.started', 1,
-           jsonb_build_object('attempt', attempt, 'fence', fence, 'worker', worker),
+    SELECT 'task:' || id, version, 'task.started', 2,
+           jsonb_build_object('attempt', attempt, 'fence', fence, 'worker', worker,
+                              'repeatable', repeatable),
            %(meta)s::jsonb, started_at
     FROM run
     UNION ALL

@@ -10,7 +10,7 @@ target AS (
 run AS (
     UPDATE tasks_taskrun AS t
     SET state = 'scheduled', version = version + 1, attempt = 0, due_at = now, finished_at = NULL,
-        cancel_requested = false, dead_letter_due = false, alert_due = false
+        cancel_requested = false, needs_review = false, dead_letter_due = false, alert_due = false
     FROM target, moment
     WHERE t.id = target.id
     RETURNING t.id, state, version, due_at, now

@@ -22,9 +22,10 @@ from apps.tasks.holdings import holdings
 from apps.tasks.processes import Report
 from apps.tasks.worker import losses
 from apps.tasks.worker.cancellations import Cancellations
+from apps.tasks.worker.leases import RunLeases
 from apps.tasks.worker.mainloop import MainLoop
 from apps.tasks.worker.requests import DurableRequest, run_ids
-from apps.tasks.worker.shutdown import Shutdown
+from apps.tasks.worker.shutdown import EXIT, Shutdown
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Agent:
         self.shutdown = Shutdown(loop, worker)
         self._report = report
         self._cancellations = Cancellations(loop, worker)
+        self._leases = RunLeases(loop, worker)
         self._jobs: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
@@ -139,6 +141,7 @@ class Agent:
                 self._guarded(self._duties)
                 if self.shutdown.under_way:
                     self._guarded(self.shutdown.step)
+            self._leases.release()
             self._guarded(lambda: self._report.write(ended=True))
         connection.close()
 
@@ -179,6 +182,8 @@ class Agent:
         self._cancellations.act(self.submit)
         if now >= self._next_report:
             self._report.write()
+            if self._report.condemned:
+                self.end(f"declared dead: {self._report.condemned}", code=EXIT)
             self._next_report = now + conf.report_every()
 
     def _do(self, job: Callable[[], None], otherwise: Callable[[], None]) -> None:
@@ -192,9 +197,8 @@ class Agent:
 
     def _renew(self) -> None:
         in_hand = set(run_ids())
-        if in_hand:
-            claims.renew(run_ids=list(in_hand), worker=self.worker)
         held = holdings(self.worker)
+        self._leases.renew(held)
         self._cancellations.note(held)
         strays = {(one.run_id, one.fence) for one in held if one.run_id not in in_hand}
         # Only when the main loop has answered since: it may not have seen yet that the pool began a run.

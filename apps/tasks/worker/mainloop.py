@@ -196,6 +196,16 @@ class MainLoop:
 
         self.call(kill)
 
+    def stop(self, request: DurableRequest) -> None:
+        """Kill the process that executes a request, whose run goes on elsewhere."""
+
+        def kill() -> None:
+            if request in in_hand:
+                request.goes_on = True
+                request.terminate(self._controller.pool, "KILL")
+
+        self.call(kill)
+
     def end_all(self, timeout: float) -> bool:
         """Kill the processes of all requests in hand; False when the main loop does not answer."""
 

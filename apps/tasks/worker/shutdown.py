@@ -96,7 +96,16 @@ class Shutdown:
     def hand_back(self, reason: str) -> None:
         """Schedule the runs again that the worker holds: what their handlers do counts no more."""
         try:
-            run_ids = [one.run_id for one in holdings(self._worker)]
+            held = holdings(self._worker)
+            for one in held:
+                if not one.repeatable:
+                    claims.orphan(
+                        run_id=one.run_id,
+                        worker=self._worker,
+                        fence=one.fence,
+                        reason=f"its handler was killed when its worker ended ({reason})",
+                    )
+            run_ids = [one.run_id for one in held if one.repeatable]
             if run_ids:
                 back = claims.hand_back(run_ids=run_ids, worker=self._worker, reason=reason)
                 logger.warning("handed %d runs back: %s", len(back), ", ".join(map(str, back)))

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class LivenessConfig(AppConfig):
+    name = "apps.liveness"
+    label = "liveness"
+    verbose_name = "Liveness"
+
+    def ready(self) -> None:
+        from apps.core.collectors import registry
+        from apps.events import projections
+        from apps.liveness import populations
+        from apps.liveness.metrics import LivenessCollector
+        from apps.liveness.projection import WorkerSessions
+        from apps.liveness.workers import TradingWorkers
+
+        projections.register(WorkerSessions())
+        populations.register(TradingWorkers())
+        registry.register(LivenessCollector())

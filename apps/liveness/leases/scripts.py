@@ -1,0 +1,44 @@
+"""Running the Lua files of this package."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from redis import Redis
+from redis.cluster import RedisCluster
+from redis.exceptions import NoScriptError, RedisError
+
+from apps.liveness.leases.values import Unavailable
+
+Client = Redis | RedisCluster
+
+
+@cache
+def _script(name: str) -> tuple[str, str]:
+    """A script's text and its digest, read once per process."""
+    text = files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """Turns what the client raises into `Unavailable`."""
+    try:
+        yield
+    except (RedisError, OSError) as exc:
+        raise Unavailable(f"{type(exc).__name__}: {exc}") from exc
+
+
+def run(client: Client, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    """Run ``lua/<name>.lua``; a server that does not know it is sent the text. Raises `Unavailable`."""
+    text, digest = _script(name)
+    with answered():
+        try:
+            return client.evalsha(digest, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return client.eval(text, len(keys), *keys, *arguments)

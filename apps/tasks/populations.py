@@ -1,0 +1,185 @@
+"""What liveness watches of the platform: its processes, and the runs that its workers hold."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from apps.liveness import conf as liveness_conf
+from apps.liveness.leases import LeaseSet, Mark, Timing
+from apps.liveness.leases.leaseset import Holder
+from apps.liveness.populations import Kind, Orphan, Outcome
+from apps.liveness.redis import client, key
+from apps.tasks import claims, conf
+from apps.tasks.models import Process, TaskRun
+from apps.tasks.states import State
+
+_SLICE = 1000
+
+
+@cache
+def _leases(name: str, timing: Timing) -> LeaseSet:
+    return LeaseSet(name, timing, client)
+
+
+def process_leases() -> LeaseSet:
+    """The marks of processes: ``process:all``, whose members are the ids of their rows."""
+    return _leases(
+        key("process:all"),
+        Timing(
+            stale_after=liveness_conf.stale_after(),
+            orphan_after=liveness_conf.orphan_after(),
+            claim_for=liveness_conf.claim_for(),
+            mass_share=liveness_conf.mass_share(),
+            mass_of=liveness_conf.mass_of(),
+        ),
+    )
+
+
+def run_leases() -> LeaseSet:
+    """The leases of running runs: ``run:all``, whose members are run ids, with the tokens of their claims.
+
+    Only runs that last longer than the time between two renewals come here.
+    """
+    return _leases(
+        key("run:all"),
+        Timing(
+            stale_after=conf.lease() / 2,
+            orphan_after=conf.lease(),
+            claim_for=liveness_conf.claim_for(),
+            # The runs of one dead worker are one death. Whether most workers died at once is asked of these.
+            mass_share=1.0,
+        ),
+    )
+
+
+def _uuids(members: Sequence[str]) -> dict[uuid.UUID, str]:
+    found = {}
+    for member in members:
+        try:
+            found[uuid.UUID(member)] = member
+        except ValueError:
+            continue
+    return found
+
+
+def _slices(rows: QuerySet[Any], token: str) -> Iterator[Sequence[Holder]]:
+    last = uuid.UUID(int=0)
+    while part := list(rows.filter(pk__gt=last).order_by("pk").values_list("pk", token)[:_SLICE]):
+        yield [(str(id_), number) for id_, number in part]
+        last = part[-1][0]
+
+
+class _ByRows:
+    """A population whose members are the ids of rows."""
+
+    token = ""
+
+    def rows(self) -> QuerySet[Any]:
+        """Those of members."""
+        raise NotImplementedError
+
+    def unheard_for(self, seconds: float) -> QuerySet[Any]:
+        """Those of members that the database has not heard of for so long beyond the time of an orphan."""
+        raise NotImplementedError
+
+    def holders(self) -> Iterator[Sequence[Holder]]:
+        yield from _slices(self.rows(), self.token)
+
+    def overdue(self) -> Iterator[Sequence[Holder]]:
+        yield from _slices(self.unheard_for(0.0), self.token)
+
+    def unheard(self) -> Iterator[Sequence[Holder]]:
+        yield from _slices(self.unheard_for(liveness_conf.fallback_after()), self.token)
+
+    def current(self, members: Sequence[str]) -> Mapping[str, int]:
+        ids = _uuids(members)
+        return {ids[id_]: token for id_, token in self.rows().filter(pk__in=ids).values_list("pk", self.token)}
+
+    def seen(self, marks: Sequence[Mark]) -> None:
+        """Members write their rows themselves."""
+
+    def judge(self, orphans: Sequence[Orphan]) -> Sequence[Outcome]:
+        ids = _uuids([one.member for one in orphans])
+        current = self.current([one.member for one in orphans])
+        late = {ids[id_] for id_ in self.unheard_for(0.0).filter(pk__in=ids).values_list("pk", flat=True)}
+        return [
+            Outcome.UNKNOWN
+            if one.token is None or current.get(one.member) != one.token
+            else Outcome.ENDED
+            if one.member in late
+            else Outcome.ALIVE
+            for one in orphans
+        ]
+
+
+class Processes(_ByRows):
+    """Workers, relays and beats. One that is lost is shown as vanished; its runs are a population of their own."""
+
+    name = "processes"
+    held_by = ""
+    token = "token"
+
+    @property
+    def leases(self) -> LeaseSet:
+        return process_leases()
+
+    def rows(self) -> QuerySet[Process]:
+        return Process.objects.filter(ended_at=None, lost_at=None)
+
+    def unheard_for(self, seconds: float) -> QuerySet[Process]:
+        limit = timedelta(seconds=self.leases.timing.orphan_after + seconds)
+        return self.rows().filter(seen_at__lt=Now() - limit)
+
+    def end(self, orphans: Sequence[Orphan]) -> Sequence[Outcome]:
+        outcomes = list(self.judge(orphans))
+        for index, (orphan, outcome) in enumerate(zip(orphans, outcomes, strict=True)):
+            if outcome is Outcome.ENDED:
+                found = self.unheard_for(0.0).filter(pk=orphan.member, token=orphan.token)
+                done = found.update(lost_at=Now(), reason=_reason(orphan))
+                outcomes[index] = Outcome.ENDED if done else Outcome.BUSY
+        return outcomes
+
+
+class Runs(_ByRows):
+    """Running runs. An orphan is taken from its worker: scheduled again, dead, or cancelled as was asked for."""
+
+    name = "runs"
+    held_by = "processes"
+    token = "fence"
+
+    @property
+    def leases(self) -> LeaseSet:
+        return run_leases()
+
+    def rows(self) -> QuerySet[TaskRun]:
+        return TaskRun.objects.filter(state=State.RUNNING)
+
+    def unheard_for(self, seconds: float) -> QuerySet[TaskRun]:
+        return self.rows().filter(lease_until__lt=Now() - timedelta(seconds=seconds))
+
+    def end(self, orphans: Sequence[Orphan]) -> Sequence[Outcome]:
+        outcomes = list(self.judge(orphans))
+        wanted = [
+            (uuid.UUID(one.member), one.token)
+            for one, outcome in zip(orphans, outcomes, strict=True)
+            if outcome is Outcome.ENDED and one.token is not None
+        ]
+        taken = {str(one.run_id) for one in claims.take(wanted)}
+        for index, (orphan, outcome) in enumerate(zip(orphans, outcomes, strict=True)):
+            if outcome is Outcome.ENDED and orphan.member not in taken:
+                # Its end is being recorded, or its lease renewed.
+                outcomes[index] = Outcome.BUSY
+        return outcomes
+
+
+def _reason(orphan: Orphan) -> str:
+    if orphan.kind is Kind.STALE_MARK and orphan.silence is not None:
+        return f"it has not beaten for {orphan.silence.total_seconds():.0f} s"
+    return "it has no mark, and has not reported in time"
