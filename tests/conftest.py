@@ -30,6 +30,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+@pytest.fixture(autouse=True)
+def own_keys(settings: Any) -> None:
+    """Keys in Redis that no other test uses."""
+    settings.REDIS_KEY_PREFIX = f"t{uuid7().hex[-12:]}-"
+
+
 @pytest.fixture
 def committed(transactional_db: None) -> Iterator[None]:
     """Tests whose writes other connections see. Everything is gone afterwards, events included."""
@@ -39,9 +45,9 @@ def committed(transactional_db: None) -> Iterator[None]:
 
 @pytest.fixture
 def own_queues(settings: Any) -> Iterator[str]:
-    """SQS queues that no other test uses; the value is their prefix."""
+    """SQS queues, and keys in Redis, that no other test uses; the value is their prefix."""
     prefix = f"t{uuid7().hex[-12:]}-"
-    settings.SQS_QUEUE_PREFIX = prefix
+    settings.SQS_QUEUE_PREFIX = settings.REDIS_KEY_PREFIX = prefix
     queues.client.cache_clear()
     queues.forget_urls()
     queues.ensure()

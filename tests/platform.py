@@ -36,6 +36,7 @@ class Platform:
             "DATABASE_URL": database,
             "SQS_ENDPOINT_URL": sqs,
             "SQS_QUEUE_PREFIX": prefix,
+            "REDIS_KEY_PREFIX": prefix,
             "DJANGO_SETTINGS_MODULE": "project.settings.test",
         }
         with ExitStack() as stack:

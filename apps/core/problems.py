@@ -95,9 +95,13 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         detail = "; ".join(f"{e['field']}: {e['detail']}" if e["field"] else e["detail"] for e in errors)
         body = problem("invalid-request", response.status_code, detail, errors)
     else:
+        # An exception of ours may be a problem with a name of its own.
+        code = getattr(exc, "default_code", "")
         name = (
             "malformed-body"
             if isinstance(exc, exceptions.ParseError)
+            else code
+            if code in TITLES
             else _BY_STATUS.get(response.status_code, "invalid-request")
         )
         if isinstance(exc, Http404):

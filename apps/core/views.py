@@ -39,6 +39,7 @@ _BEGINNINGS = {
     "backtests": "backtest-list",
     "tasks": "task-list",
     "periodic": "periodic-list",
+    "workers": "worker-list",
 }
 
 

@@ -1,10 +1,10 @@
 """How a trading worker written in Python says that it is alive.
 
-    with Heartbeat(user_id=7, worker="host-3/4711") as heart:
-        while not heart.fenced:
-            signal = next_signal()
-            with heart.guard():
-                Order.objects.create(...)
+with Heartbeat(user_id=7, worker="host-3/4711") as heart:
+    while not heart.fenced:
+        signal = next_signal()
+        with heart.guard():
+            Order.objects.create(...)
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ logger = logging.getLogger(__name__)
 class Heartbeat:
     """A worker's session, from entering the block to leaving it, with a thread that beats.
 
-    The worker is *fenced* once somebody declared it dead or another worker of its user began, and also when it
-    could not make itself heard for so long that it must be taken for dead: it has to stop then. It is told
-    by `fenced`, by `check` and `guard`, which raise, and by *on_fenced*, which is called once, from the thread,
-    with the reason.
+    The worker is *fenced* once somebody declared it dead or another worker of its user began, and also when
+    it could not make itself heard for so long that it must be taken for dead: it has to stop then. It is told
+    by `fenced`, by `check` and `guard`, which raise, and by *on_fenced*, which is called once, from the
+    thread, with the reason.
 
     Leaving the block ends the session, with the exception's name as the reason if there was one.
     """
@@ -72,7 +72,8 @@ class Heartbeat:
         except (DatabaseError, InterfaceError) as error:
             if kind is None:
                 raise
-            # What went wrong in the block is what the caller must see; the session will be found as an orphan.
+            # What went wrong in the block is what the caller must see; the session will be found as an
+            # orphan.
             logger.warning("the session of user %s's worker was not ended: %s", self.user_id, error)
 
     @property

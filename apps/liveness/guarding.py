@@ -17,9 +17,9 @@ from apps.liveness.states import SessionState
 def guarded(*, user_id: int, token: int) -> Iterator[None]:
     """A transaction that commits only if the token is the user's at its end. Raises `Fenced` otherwise.
 
-    The token is looked at before the block, for nothing to be begun in vain, and after it, for good: from then
-    to the commit nobody can take it away. In between nothing is locked: a worker that hangs in the middle
-    keeps nobody from declaring it dead, and finds out when it goes on.
+    The token is looked at before the block, for nothing to be begun in vain, and after it, for good: from
+    then to the commit nobody can take it away. In between nothing is locked: a worker that hangs in the
+    middle keeps nobody from declaring it dead, and finds out when it goes on.
 
     Inside a transaction of the caller's, the token is held until that ends.
     """

@@ -57,7 +57,9 @@ def _scans() -> Iterator[Metric]:
             max(0.0, (timezone.now() - scan.at).total_seconds()),
         )
         yield GaugeMetricFamily(
-            "chandlery_liveness_scan_duration_seconds", "How long the last look for orphans took", scan.duration
+            "chandlery_liveness_scan_duration_seconds",
+            "How long the last look for orphans took",
+            scan.duration,
         )
         refused = GaugeMetricFamily(
             "chandlery_liveness_refused",

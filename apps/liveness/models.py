@@ -39,7 +39,9 @@ class WorkerSession(models.Model):
     last_seen_at = models.DateTimeField(
         help_text="Written now and then, and while Redis is away with every beat; Redis knows it exactly."
     )
-    alert_due = models.BooleanField(default=False, help_text="Its user was not told yet that it is an orphan.")
+    alert_due = models.BooleanField(
+        default=False, help_text="Its user was not told yet that it is an orphan."
+    )
 
     class Meta:
         db_table = "liveness_workersession"

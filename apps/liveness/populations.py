@@ -6,7 +6,7 @@ now and then, and of every beat while Redis is away. So nobody is taken for dead
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -52,10 +52,21 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Something that a member is busy with."""
+    """Something that a member is busy with: where the admin shows it."""
 
     label: str
     url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What people are shown of a member."""
+
+    label: str
+    #: Where the admin shows it; empty: nowhere.
+    url: str = ""
+    detail: str = ""
+    work: Sequence[Work] = ()
 
 
 class Population(Protocol):
@@ -104,8 +115,34 @@ class Population(Protocol):
         """Those of whom the database has not heard for so long that Redis need not be asked."""
         ...
 
+    def declare_dead(self, member: str, reason: str) -> bool:
+        """Treat a member as dead although it may not be; it is fenced. False: it is not one (any more)."""
+        ...
+
+    def describe(self, members: Sequence[str]) -> Mapping[str, Description]:
+        """What people are shown of those of the members that the database knows."""
+        ...
+
+
+#: What users' workers are busy with: the ids of users -> their running work.
+WorkOfUsers = Callable[[Sequence[int]], Mapping[int, Sequence[Work]]]
 
 _populations: dict[str, Population] = {}
+_work_of_users: list[WorkOfUsers] = []
+
+
+def register_work_of_users(provider: WorkOfUsers) -> None:
+    """Have *provider* asked what users' workers are busy with."""
+    _work_of_users.append(provider)
+
+
+def work_of_users(user_ids: Sequence[int]) -> dict[int, list[Work]]:
+    """What is running on behalf of users."""
+    found: dict[int, list[Work]] = {user_id: [] for user_id in user_ids}
+    for provider in _work_of_users:
+        for user_id, work in provider(user_ids).items():
+            found[user_id] += work
+    return found
 
 
 def register(population: Population) -> None:

@@ -45,7 +45,8 @@ class PopulationScan:
     def note(self, orphan: Orphan, *, acted: bool) -> None:
         """Count an orphan."""
         self.found[orphan.kind] += 1
-        self.acted[orphan.kind] += acted
+        if acted:
+            self.acted[orphan.kind] += 1
         if len(self.orphans) < _NAMED:
             self.orphans.append(orphan)
 
@@ -109,9 +110,7 @@ def reconcile_orphans(*, dry_run: bool = False, force: bool = False) -> ScanResu
 class _Look:
     """One look at one population."""
 
-    def __init__(
-        self, population: Population, found: PopulationScan, *, dry_run: bool, force: bool
-    ) -> None:
+    def __init__(self, population: Population, found: PopulationScan, *, dry_run: bool, force: bool) -> None:
         self._population = population
         self._leases = population.leases
         self._found = found
@@ -195,7 +194,7 @@ class _Look:
             self._settle(orphans)
 
     def _marks(self) -> None:
-        """After all others, and with the marks read before the database: who registers is known there first."""
+        """Marks are read before the database: who registers is known there first."""
         orphan_after = self._leases.timing.orphan_after
         for page in self._leases.marks():
             current = self._population.current([mark.member for mark in page])

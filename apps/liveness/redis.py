@@ -18,18 +18,21 @@ from apps.liveness.leases.scripts import Client
 _TIMEOUT = 1.0
 
 
-@cache
 def client() -> Client:
     """This process's client of ``REDIS_URL``; its connections are not shared with forked processes."""
+    return _client(settings.REDIS_URL, settings.REDIS_CLUSTER)
+
+
+@cache
+def _client(url: str, cluster: bool) -> Client:
     options: dict[str, Any] = {
         "socket_timeout": _TIMEOUT,
         "socket_connect_timeout": _TIMEOUT,
-        # A connection that the server has closed meanwhile is opened once more; a silent server is not asked twice.
+        # A connection that the server has closed meanwhile is opened once more; a silent server is not asked
+        # twice.
         "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     }
-    if settings.REDIS_CLUSTER:
-        return RedisCluster.from_url(settings.REDIS_URL, **options)
-    return Redis.from_url(settings.REDIS_URL, **options)
+    return RedisCluster.from_url(url, **options) if cluster else Redis.from_url(url, **options)
 
 
 def key(name: str) -> str:

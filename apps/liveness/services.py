@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import uuid
+from datetime import timedelta
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from apps.core.ids import uuid7
 from apps.events.records import NewEvent
 from apps.events.services import append
 from apps.liveness.leases import Beat, Unavailable
+from apps.liveness.marks import worker_leases
 from apps.liveness.models import WorkerSession
+from apps.liveness.populations import Kind
 from apps.liveness.states import TRANSITIONS, SessionState
-from apps.liveness.workers import worker_leases
 
 logger = logging.getLogger(__name__)
 
@@ -87,13 +90,27 @@ def session_stop(*, user_id: int, token: int, reason: str = "stopped") -> bool:
 
 
 def session_declare_dead(*, session_id: uuid.UUID, reason: str) -> bool:
-    """End a session although its worker may be alive: it is fenced from now on. False: it was over already."""
+    """End a session although its worker may be alive: it is fenced. False: the session was over already."""
     with transaction.atomic():
         session = _locked(pk=session_id)
         if session is None:
             return False
         _end(session, "worker.declared_dead", reason)
     return True
+
+
+def session_orphaned(*, session: WorkerSession, kind: Kind, silence: timedelta | None) -> None:
+    """End a session whose worker was not heard of in time. The row is locked by the caller's transaction.
+
+    *silence* is for how long Redis has not heard of it, where it knows that. The mark is the caller's to
+    settle.
+    """
+    if silence is not None:
+        session.last_seen_at = max(session.last_seen_at, timezone.now() - silence)
+    quiet = (timezone.now() - session.last_seen_at).total_seconds()
+    what = "has not beaten" if kind is Kind.STALE_MARK else "has no mark, and was not heard of"
+    session.alert_due = True
+    _close(session, "worker.orphaned", f"it {what} for {quiet:.0f} s", kind=kind.value)
 
 
 def _locked(**which: object) -> WorkerSession | None:
@@ -103,15 +120,19 @@ def _locked(**which: object) -> WorkerSession | None:
 
 def _end(session: WorkerSession, event: str, reason: str) -> None:
     """End a session that is locked, and take its mark away after the commit."""
-    data = {"reason": reason, "last_seen_at": session.last_seen_at}
+    _close(session, event, reason)
+    member, token = str(session.user_id), session.token
+    transaction.on_commit(lambda: _release(member, token))
+
+
+def _close(session: WorkerSession, event: str, reason: str, **more: str) -> None:
+    data = {"reason": reason, "last_seen_at": session.last_seen_at, **more}
     [ended] = append(stream=session.stream, after=session.version, events=[NewEvent(type=event, data=data)])
     session.state = TRANSITIONS[event][1]
     session.version += 1
     session.reason = reason
     session.ended_at = ended.recorded_at
-    session.save(update_fields=["state", "version", "reason", "ended_at"])
-    member, token = str(session.user_id), session.token
-    transaction.on_commit(lambda: _release(member, token))
+    session.save(update_fields=["state", "version", "reason", "ended_at", "last_seen_at", "alert_due"])
 
 
 def _register(user_id: int, token: int) -> None:

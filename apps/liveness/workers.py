@@ -4,37 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 
+from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
+from django.urls import reverse
 
 from apps.core.resources import sql
-from apps.events.records import NewEvent, NewEvents
-from apps.events.services import append_many
-from apps.liveness import conf
-from apps.liveness.leases import LeaseSet, Mark, Timing
+from apps.liveness import conf, services
+from apps.liveness.leases import LeaseSet, Mark
 from apps.liveness.leases.leaseset import Holder
+from apps.liveness.marks import worker_leases
 from apps.liveness.models import WorkerSession
-from apps.liveness.populations import Kind, Orphan, Outcome
-from apps.liveness.redis import client, key
+from apps.liveness.populations import Description, Orphan, Outcome, work_of_users
 from apps.liveness.states import SessionState
 
 _SLICE = 1000
 #: Seconds of silence of a session's row after which a scan writes down when Redis has heard of the worker.
 _SEEN_EVERY = 60.0
-
-
-@cache
-def _leases(name: str, timing: Timing) -> LeaseSet:
-    return LeaseSet(name, timing, client)
-
-
-def worker_leases() -> LeaseSet:
-    """The marks of trading workers: ``worker:all``, whose members are user ids."""
-    return _leases(key("worker:all"), conf.workers())
 
 
 def _user(member: str) -> int | None:
@@ -86,80 +74,79 @@ class TradingWorkers:
     def judge(self, orphans: Sequence[Orphan]) -> Sequence[Outcome]:
         tokens = [one.token for one in orphans if one.token is not None]
         sessions = WorkerSession.objects.filter(token__in=tokens, state=SessionState.ACTIVE)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT clock_timestamp()")
-            now = cursor.fetchone()[0]
-        found = {session.token: session for session in sessions}
-        return [self._outcome(one, found, now) for one in orphans]
+        return self._outcomes(orphans, {session.token: session for session in sessions})
 
-    def _outcome(self, orphan: Orphan, found: Mapping[int, WorkerSession], now: datetime) -> Outcome:
-        session = found.get(orphan.token) if orphan.token is not None else None
-        if session is None or session.user_id != _user(orphan.member):
-            return Outcome.UNKNOWN
-        timing = self.leases.timing
-        heard = session.last_seen_at > now - timedelta(seconds=timing.orphan_after)
-        young = session.started_at > now - timedelta(seconds=timing.start_grace)
-        return Outcome.ALIVE if heard or young else Outcome.ENDED
+    def _outcomes(self, orphans: Sequence[Orphan], sessions: Mapping[int, WorkerSession]) -> list[Outcome]:
+        now, timing = _now(), self.leases.timing
+        outcomes = []
+        for orphan in orphans:
+            session = None if orphan.token is None else sessions.get(orphan.token)
+            if session is None or session.user_id != _user(orphan.member):
+                outcomes.append(Outcome.UNKNOWN)
+                continue
+            heard = session.last_seen_at > now - timedelta(seconds=timing.orphan_after)
+            young = session.started_at > now - timedelta(seconds=timing.start_grace)
+            outcomes.append(Outcome.ALIVE if heard or young else Outcome.ENDED)
+        return outcomes
 
     @transaction.atomic
     def end(self, orphans: Sequence[Orphan]) -> Sequence[Outcome]:
-        outcomes = list(self.judge(orphans))
-        dead = {one.token: one for one, outcome in zip(orphans, outcomes, strict=True) if outcome is Outcome.ENDED}
-        # One that a guarded write holds at this moment, or another ends: it is looked at again.
-        locked = {
-            session.token: session
-            for session in WorkerSession.objects.select_for_update(skip_locked=True, no_key=True).filter(
-                token__in=dead, state=SessionState.ACTIVE
-            )
-        }
-        # As it stands now that nobody else can change it.
-        now = timezone.now()
-        for index, orphan in enumerate(orphans):
-            if outcomes[index] is Outcome.ENDED:
-                assert orphan.token is not None
-                outcomes[index] = self._outcome(orphan, locked, now) if orphan.token in locked else Outcome.BUSY
-        ended = [one for one, outcome in zip(orphans, outcomes, strict=True) if outcome is Outcome.ENDED]
-        _end(ended, locked)
+        seeming = self.judge(orphans)
+        tokens = [
+            one.token
+            for one, outcome in zip(orphans, seeming, strict=True)
+            if outcome is Outcome.ENDED and one.token is not None
+        ]
+        # One that a guarded write holds at this moment, or another ends, is looked at again.
+        sessions = WorkerSession.objects.select_for_update(skip_locked=True, no_key=True)
+        locked = {one.token: one for one in sessions.filter(token__in=tokens, state=SessionState.ACTIVE)}
+        outcomes = [
+            Outcome.BUSY
+            if before is Outcome.ENDED and now is Outcome.UNKNOWN
+            else now
+            if before is Outcome.ENDED
+            else before
+            for before, now in zip(seeming, self._outcomes(orphans, locked), strict=True)
+        ]
+        for orphan, outcome in zip(orphans, outcomes, strict=True):
+            if outcome is Outcome.ENDED and orphan.token is not None:
+                services.session_orphaned(
+                    session=locked[orphan.token], kind=orphan.kind, silence=orphan.silence
+                )
         return outcomes
 
+    def declare_dead(self, member: str, reason: str) -> bool:
+        user = _user(member)
+        session = WorkerSession.objects.filter(user=user, state=SessionState.ACTIVE).first() if user else None
+        return session is not None and services.session_declare_dead(session_id=session.pk, reason=reason)
 
-def _end(orphans: Sequence[Orphan], sessions: Mapping[int, WorkerSession]) -> None:
-    batches = []
-    for orphan in orphans:
-        assert orphan.token is not None
-        session = sessions[orphan.token]
-        if orphan.silence is not None:
-            # Redis knows it more exactly.
-            session.last_seen_at = max(session.last_seen_at, timezone.now() - orphan.silence)
-        data = {
-            "kind": orphan.kind.value,
-            "reason": _reason(orphan, session),
-            "last_seen_at": session.last_seen_at,
+    def describe(self, members: Sequence[str]) -> Mapping[str, Description]:
+        users = [user for user in map(_user, members) if user is not None]
+        work = work_of_users(users)
+        sessions = WorkerSession.objects.filter(state=SessionState.ACTIVE, user__in=users)
+        names = get_user_model()._default_manager.in_bulk(users)
+        return {
+            str(session.user_id): Description(
+                label=names[session.user_id].get_username()
+                if session.user_id in names
+                else f"user {session.user_id}",
+                url=reverse("admin:liveness_workersession_change", args=[session.pk]),
+                detail=session.worker,
+                work=work[session.user_id],
+            )
+            for session in sessions
         }
-        event = NewEvent(type="worker.orphaned", data=data)
-        batches.append(NewEvents(stream=session.stream, after=session.version, events=(event,)))
-    for orphan, [event_] in zip(orphans, append_many(batches), strict=True):
-        assert orphan.token is not None
-        session = sessions[orphan.token]
-        session.state = SessionState.ORPHANED
-        session.version += 1
-        session.reason = event_.data["reason"]
-        session.ended_at = event_.recorded_at
-        session.alert_due = True
-    WorkerSession.objects.bulk_update(
-        [sessions[one.token] for one in orphans if one.token is not None],
-        ["state", "version", "reason", "ended_at", "alert_due", "last_seen_at"],
-    )
 
 
-def _reason(orphan: Orphan, session: WorkerSession) -> str:
-    silence = (timezone.now() - session.last_seen_at).total_seconds()
-    if orphan.kind is Kind.STALE_MARK:
-        return f"it has not beaten for {silence:.0f} s"
-    return f"it has no mark, and was last heard of {silence:.0f} s ago"
+def _now() -> datetime:
+    """The database's time: it wrote what is compared with it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+        return now
 
 
-def _slices(sessions) -> Iterator[Sequence[Holder]]:  # type: ignore[no-untyped-def]
+def _slices(sessions: QuerySet[WorkerSession]) -> Iterator[Sequence[Holder]]:
     last = 0
     while part := list(
         sessions.filter(token__gt=last).order_by("token").values_list("user_id", "token")[:_SLICE]

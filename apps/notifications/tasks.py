@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from apps.notifications import alerts, services
+from apps.notifications import alerts, orphans, services
 from apps.notifications.models import Email
 from apps.tasks import Backoff, DurableTask, current_run
 
@@ -26,3 +26,10 @@ def alert_dead_letters() -> dict[str, int]:
     """Tell operators of dead letters; run by beat."""
     alert = alerts.alert_dead_letters()
     return {"told": alert.told, "waiting": alert.waiting}
+
+
+@shared_task(base=DurableTask, name="notifications.alert_orphans", queue="email", max_attempts=1)
+def alert_orphans() -> dict[str, int]:
+    """Tell operators of orphans, and users of their workers; run by beat."""
+    alert = orphans.alert_orphans()
+    return {"scans": alert.scans, "sessions": alert.sessions}

@@ -14,7 +14,7 @@ class TasksConfig(AppConfig):
         from apps.liveness import populations
         from apps.tasks.batchprojection import Batches
         from apps.tasks.metrics import TaskCollector
-        from apps.tasks.populations import Processes, Runs
+        from apps.tasks.populations import Processes, Runs, runs_of_users
         from apps.tasks.projection import TaskRuns
 
         projections.register(TaskRuns())
@@ -22,3 +22,4 @@ class TasksConfig(AppConfig):
         registry.register(TaskCollector())
         populations.register(Processes())
         populations.register(Runs())
+        populations.register_work_of_users(runs_of_users)

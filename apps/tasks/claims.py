@@ -314,7 +314,7 @@ def _orphans(
 ) -> list[Orphan]:
     if not held:
         return []
-    parameters = {
+    parameters: dict[str, Any] = {
         "ids": [run_id for run_id, _ in held], "fences": [fence for _, fence in held], "worker": worker,
         "forced": forced, "reason": reason, "meta": _meta(),
     }  # fmt: skip

@@ -8,13 +8,16 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
+from django.urls import reverse
 
 from apps.liveness import conf as liveness_conf
 from apps.liveness.leases import LeaseSet, Mark, Timing
 from apps.liveness.leases.leaseset import Holder
-from apps.liveness.populations import Kind, Orphan, Outcome
+from apps.liveness.populations import Description, Kind, Orphan, Outcome, Work
 from apps.liveness.redis import client, key
 from apps.tasks import claims, conf
 from apps.tasks.models import Process, TaskRun
@@ -79,7 +82,8 @@ def _slices(rows: QuerySet[Any], token: str) -> Iterator[Sequence[Holder]]:
 class _ByRows:
     """A population whose members are the ids of rows."""
 
-    token = ""
+    #: The name of the column with the token.
+    fencing = ""
 
     def rows(self) -> QuerySet[Any]:
         """Those of members."""
@@ -90,17 +94,19 @@ class _ByRows:
         raise NotImplementedError
 
     def holders(self) -> Iterator[Sequence[Holder]]:
-        yield from _slices(self.rows(), self.token)
+        yield from _slices(self.rows(), self.fencing)
 
     def overdue(self) -> Iterator[Sequence[Holder]]:
-        yield from _slices(self.unheard_for(0.0), self.token)
+        yield from _slices(self.unheard_for(0.0), self.fencing)
 
     def unheard(self) -> Iterator[Sequence[Holder]]:
-        yield from _slices(self.unheard_for(liveness_conf.fallback_after()), self.token)
+        yield from _slices(self.unheard_for(liveness_conf.fallback_after()), self.fencing)
 
     def current(self, members: Sequence[str]) -> Mapping[str, int]:
         ids = _uuids(members)
-        return {ids[id_]: token for id_, token in self.rows().filter(pk__in=ids).values_list("pk", self.token)}
+        return {
+            ids[id_]: token for id_, token in self.rows().filter(pk__in=ids).values_list("pk", self.fencing)
+        }
 
     def seen(self, marks: Sequence[Mark]) -> None:
         """Members write their rows themselves."""
@@ -120,11 +126,11 @@ class _ByRows:
 
 
 class Processes(_ByRows):
-    """Workers, relays and beats. One that is lost is shown as vanished; its runs are a population of their own."""
+    """Workers, relays and beats. One that is lost is shown as vanished; its runs are another population."""
 
     name = "processes"
     held_by = ""
-    token = "token"
+    fencing = "token"
 
     @property
     def leases(self) -> LeaseSet:
@@ -140,19 +146,47 @@ class Processes(_ByRows):
     def end(self, orphans: Sequence[Orphan]) -> Sequence[Outcome]:
         outcomes = list(self.judge(orphans))
         for index, (orphan, outcome) in enumerate(zip(orphans, outcomes, strict=True)):
-            if outcome is Outcome.ENDED:
+            if outcome is Outcome.ENDED and orphan.token is not None:
                 found = self.unheard_for(0.0).filter(pk=orphan.member, token=orphan.token)
                 done = found.update(lost_at=Now(), reason=_reason(orphan))
                 outcomes[index] = Outcome.ENDED if done else Outcome.BUSY
         return outcomes
 
+    def declare_dead(self, member: str, reason: str) -> bool:
+        """Its runs go elsewhere at once. One that is alive ends itself with its next report."""
+        with transaction.atomic():
+            process = self.rows().select_for_update(no_key=True).filter(pk__in=_uuids([member])).first()
+            if process is None:
+                return False
+            self.rows().filter(pk=process.pk).update(lost_at=Now(), reason=reason, condemned=True)
+            if process.kind == Process.Kind.WORKER:
+                claims.take_from(process.name, reason)
+        self.leases.release(member, process.token)
+        return True
+
+    def describe(self, members: Sequence[str]) -> Mapping[str, Description]:
+        processes = self.rows().filter(pk__in=_uuids(members))
+        work: dict[str, list[Work]] = {}
+        runs = TaskRun.objects.filter(state=State.RUNNING, worker__in=[one.name for one in processes])
+        for id_, task, worker in runs.values_list("pk", "task", "worker"):
+            work.setdefault(worker, []).append(Work(label=task, url=_url(id_)))
+        return {
+            str(one.pk): Description(
+                label=one.name,
+                url=reverse("admin:tasks_process_change", args=[one.pk]),
+                detail=one.kind,
+                work=work.get(one.name, []),
+            )
+            for one in processes
+        }
+
 
 class Runs(_ByRows):
-    """Running runs. An orphan is taken from its worker: scheduled again, dead, or cancelled as was asked for."""
+    """Running runs. An orphan is taken from its worker: scheduled again, dead, or cancelled if asked for."""
 
     name = "runs"
     held_by = "processes"
-    token = "fence"
+    fencing = "fence"
 
     @property
     def leases(self) -> LeaseSet:
@@ -177,6 +211,30 @@ class Runs(_ByRows):
                 # Its end is being recorded, or its lease renewed.
                 outcomes[index] = Outcome.BUSY
         return outcomes
+
+    def declare_dead(self, member: str, reason: str) -> bool:
+        run = self.rows().filter(pk__in=_uuids([member])).first()
+        if run is None:
+            return False
+        return claims.orphan(run_id=run.pk, worker=run.worker, fence=run.fence, reason=reason) is not None
+
+    def describe(self, members: Sequence[str]) -> Mapping[str, Description]:
+        runs = self.rows().filter(pk__in=_uuids(members)).only("task", "worker")
+        return {str(run.pk): Description(label=run.task, url=_url(run.pk), detail=run.worker) for run in runs}
+
+
+def runs_of_users(user_ids: Sequence[int]) -> dict[int, list[Work]]:
+    """The running runs that users have asked for."""
+    actors = {f"user:{user_id}": user_id for user_id in user_ids}
+    found: dict[int, list[Work]] = {}
+    runs = TaskRun.objects.filter(state=State.RUNNING).alias(actor=KeyTextTransform("actor", "meta"))
+    for id_, task, actor in runs.filter(actor__in=actors).values_list("pk", "task", "meta__actor"):
+        found.setdefault(actors[actor], []).append(Work(label=task, url=_url(id_)))
+    return found
+
+
+def _url(run_id: uuid.UUID) -> str:
+    return reverse("admin:tasks_taskrun_change", args=[run_id])
 
 
 def _reason(orphan: Orphan) -> str:

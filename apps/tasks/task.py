@@ -108,8 +108,8 @@ class DurableTask(Task):  # type: ignore[type-arg]
     backoff: Backoff = Backoff()
     #: Whether the handler runs in one transaction together with the record of its success.
     atomic: bool = True
-    #: Whether an attempt whose worker died may be followed by another that nobody has decided on. Otherwise the
-    #: run ends dead, marked as needing a review.
+    #: Whether an attempt whose worker died may be followed by another that nobody has decided on. Otherwise
+    #: the run ends dead, marked as needing a review.
     repeatable: bool = True
     #: The version of the handler's signature: to be raised when recorded arguments would not fit any more.
     args_version: int = 1

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 @shared_task(base=DurableTask, name="tasks.reconcile_orphans", max_attempts=1, atomic=False)
 def reconcile_orphans() -> dict[str, Any]:
-    """Look for orphans in all populations, complete batches that nobody completed, forget old starts; by beat."""
+    """Settle orphans, complete batches that nobody completed, forget old starts; run by beat."""
     scan = reconciling.reconcile_orphans()
     for one in scan.populations:
         for orphan in one.orphans:

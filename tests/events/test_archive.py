@@ -67,7 +67,7 @@ def take(folder: Path, **options) -> Path:
 def test_finished_streams_leave_and_come_back_exactly(tmp_path, ended):
     events, states = all_events(), rows()
     message, _ = manage("events", "archive", "--older-than", "0", "--to", str(tmp_path / "new"))
-    assert message.endswith(f"task_runs: 3 streams with {len(events) - 1} events archived\n")
+    assert f"task_runs: 3 streams with {len(events) - 1} events archived\n" in message
     assert streams().isdisjoint(ended)
     assert TaskRun.objects.count() == 1
     (file,) = (tmp_path / "new").glob("*.jsonl.gz")
@@ -177,7 +177,7 @@ def test_a_file_with_events_that_are_unknown_here_is_refused_whole(tmp_path, gad
 def test_streams_that_are_not_finished_or_not_long_enough_stay(tmp_path, ended):
     events = all_events()
     message, _ = manage("events", "archive", "--older-than", "1", "--to", str(tmp_path))
-    assert message.endswith("task_runs: 0 streams with 0 events archived\n")
+    assert "task_runs: 0 streams with 0 events archived\n" in message
     assert (all_events(), list(tmp_path.iterdir())) == (events, [])
 
 
@@ -216,7 +216,7 @@ def test_runs_of_a_batch_stay_while_one_of_them_goes_on(tmp_path):
 def test_a_dry_run_counts_and_changes_nothing(tmp_path, ended):
     events = all_events()
     message, _ = manage("events", "archive", "--older-than", "0", "--dry-run", "--limit", "2")
-    _, first, dates, limit = message.splitlines()
+    _, first, dates, limit, _ = message.splitlines()
     assert first == f"task_runs: 3 streams with {len(events) - 1} events could be archived"
     assert dates.startswith("  finished from 20")
     assert limit == "  of which --limit lets 2 go"

@@ -40,8 +40,9 @@ class LeaseSet:
     beat counts only with the registered token, so whoever was declared dead, or was followed by another, is
     told so (`Beat.FENCED`) and cannot come back.
 
-    - `reap` is one step: of any number of reapers each orphan is claimed by one, and one that has beaten before
-      it is claimed by none. What a reaper claims is its own until the claim runs out, and another's after that.
+    - `reap` is one step: of any number of reapers each orphan is claimed by one, and one that has beaten
+      before it is claimed by none. What a reaper claims is its own until the claim runs out, and another's
+      after that.
     - Only `acknowledge` forgets a claim; call it once what follows from the death is committed.
     - Until `rebuild`, a set whose server has lost it refuses to be acted on.
 
@@ -49,7 +50,12 @@ class LeaseSet:
     """
 
     def __init__(
-        self, name: str, timing: Timing, client: Callable[[], Client], *, clock: Callable[[], float] = time.time
+        self,
+        name: str,
+        timing: Timing,
+        client: Callable[[], Client],
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
         self.timing = timing
@@ -66,7 +72,7 @@ class LeaseSet:
         return (self.name, self._tokens, self._starts, self._claims, self._meta)
 
     def _run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        return run(self._client(), script, keys, arguments)
+        return run(self._client, script, keys, arguments)
 
     def _for_each(self, script: str, keys: Sequence[str], holders: Iterable[tuple[str, Any]]) -> list[int]:
         answers: list[int] = []
@@ -142,7 +148,7 @@ class LeaseSet:
                 self._client().zrem(self._claims, *entries)
 
     def restore(self, claim: Claim) -> bool:
-        """Put a claimed member back, which is alive after all; False: somebody has registered it meanwhile."""
+        """Put a claimed member back, which is alive; False: somebody has registered it meanwhile."""
         if claim.token is None:
             raise ValueError("a member without a token is nobody's")
         keys = (self.name, self._tokens, self._claims)
@@ -153,7 +159,7 @@ class LeaseSet:
 
         Nothing is reaped from then on until everybody has had time to beat. Returns how many there were.
         """
-        count = sum(
+        count: int = sum(
             self._run("rebuild", (self.name, self._tokens), [value for holder in part for value in holder])
             for part in _slices(holders)
         )
@@ -163,7 +169,7 @@ class LeaseSet:
     # Readers --------------------------------------------------------------------------------------
 
     def stale(self, *, limit: int = 100, seconds: float | None = None) -> list[str]:
-        """At most *limit* members that have not beaten for *seconds* (those of an orphan), the oldest first."""
+        """At most *limit* members that have not beaten for *seconds* (an orphan's), the oldest first."""
         seconds = self.timing.orphan_after if seconds is None else seconds
         return [_text(one) for one in self._run("stale", (self.name,), (seconds, limit))]
 
@@ -209,10 +215,9 @@ class LeaseSet:
         cursor: int = 0
         while True:
             with answered():
-                cursor, page = self._client().zscan(self.name, cursor, count=_AT_A_TIME)  # type: ignore[misc]
+                cursor, page = self._client().zscan(self.name, cursor, count=_AT_A_TIME)
             members = [_text(member) for member, _ in page]
             # No token is 0: nothing is asked of claims here.
             yield [mark for mark, _ in self.look([(member, 0) for member in members]) if mark is not None]
             if not cursor:
                 return
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -11,7 +11,7 @@ from typing import Any
 
 from redis import Redis
 from redis.cluster import RedisCluster
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from apps.liveness.leases.values import Unavailable
 
@@ -30,15 +30,17 @@ def answered() -> Iterator[None]:
     """Turns what the client raises into `Unavailable`."""
     try:
         yield
-    except (RedisError, OSError) as exc:
+    except (RedisError, RedisClusterException, OSError) as exc:
         raise Unavailable(f"{type(exc).__name__}: {exc}") from exc
 
 
-def run(client: Client, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+def run(client: Callable[[], Client], name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
     """Run ``lua/<name>.lua``; a server that does not know it is sent the text. Raises `Unavailable`."""
     text, digest = _script(name)
     with answered():
+        # That of a cluster asks it as soon as it is made.
+        connected = client()
         try:
-            return client.evalsha(digest, len(keys), *keys, *arguments)
+            return connected.evalsha(digest, len(keys), *keys, *arguments)
         except NoScriptError:
-            return client.eval(text, len(keys), *keys, *arguments)
+            return connected.eval(text, len(keys), *keys, *arguments)

@@ -4,48 +4,58 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tasks', '0010_waiting'),
+        ("tasks", "0010_waiting"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='process',
-            name='condemned',
-            field=models.BooleanField(db_default=False, help_text='Somebody declared it dead: it ends when it hears of that.'),
+            model_name="process",
+            name="condemned",
+            field=models.BooleanField(
+                db_default=False, help_text="Somebody declared it dead: it ends when it hears of that."
+            ),
         ),
         migrations.AddField(
-            model_name='process',
-            name='lost_at',
-            field=models.DateTimeField(help_text='When it was found to have vanished.', null=True),
+            model_name="process",
+            name="lost_at",
+            field=models.DateTimeField(help_text="When it was found to have vanished.", null=True),
         ),
         migrations.AddField(
-            model_name='process',
-            name='reason',
-            field=models.TextField(blank=True, db_default='', default='', help_text='Why it counts as that.'),
+            model_name="process",
+            name="reason",
+            field=models.TextField(blank=True, db_default="", default="", help_text="Why it counts as that."),
         ),
         migrations.AddField(
-            model_name='process',
-            name='token',
-            field=models.BigIntegerField(db_default=1, help_text='Of its mark; higher each time it comes back.'),
+            model_name="process",
+            name="token",
+            field=models.BigIntegerField(
+                db_default=1, help_text="Of its mark; higher each time it comes back."
+            ),
         ),
         migrations.AddField(
-            model_name='taskrun',
-            name='needs_review',
-            field=models.BooleanField(db_default=False, help_text='Dead because it must not be repeated unseen: redrive it after a look.'),
+            model_name="taskrun",
+            name="needs_review",
+            field=models.BooleanField(
+                db_default=False,
+                help_text="Dead because it must not be repeated unseen: redrive it after a look.",
+            ),
         ),
         migrations.AddField(
-            model_name='taskrun',
-            name='repeatable',
-            field=models.BooleanField(db_default=True, help_text='Whether another attempt may follow one whose worker died.'),
+            model_name="taskrun",
+            name="repeatable",
+            field=models.BooleanField(
+                db_default=True, help_text="Whether another attempt may follow one whose worker died."
+            ),
         ),
         migrations.AddIndex(
-            model_name='process',
-            index=models.Index(fields=['name'], name='tasks_process_name'),
+            model_name="process",
+            index=models.Index(fields=["name"], name="tasks_process_name"),
         ),
         migrations.AddIndex(
-            model_name='taskrun',
-            index=models.Index(condition=models.Q(('needs_review', True)), fields=['-id'], name='tasks_taskrun_review'),
+            model_name="taskrun",
+            index=models.Index(
+                condition=models.Q(("needs_review", True)), fields=["-id"], name="tasks_taskrun_review"
+            ),
         ),
     ]

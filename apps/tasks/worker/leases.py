@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 class RunLeases:
     """Keeps the leases of the runs that this worker's processes execute, and notices those that it has lost.
 
-    A claim gives a lease in the database. What lasts longer has a mark in Redis, renewed by one script for all
-    runs; the database hears of it a few times in the time after which it is asked alone, and every time while
-    Redis is away.
+    A claim gives a lease in the database. What lasts longer has a mark in Redis, renewed by one script for
+    all runs; the database hears of it a few times in the time after which it is asked alone, and every time
+    while Redis is away.
     """
 
     def __init__(self, loop: MainLoop, worker: str) -> None:
@@ -64,7 +64,9 @@ class RunLeases:
         """Whether Redis has heard of all of these."""
         leases = run_leases()
         wanted = {one.run_id: one.fence for one in renewed}
-        known = [(str(run_id), fence) for run_id, fence in self._marked.items() if wanted.get(run_id) == fence]
+        known = [
+            (str(run_id), fence) for run_id, fence in self._marked.items() if wanted.get(run_id) == fence
+        ]
         over = [(str(run_id), fence) for run_id, fence in self._marked.items() if wanted.get(run_id) != fence]
         marked = {member for member, _ in known}
         new = [(str(run_id), fence) for run_id, fence in wanted.items() if str(run_id) not in marked]
@@ -83,9 +85,7 @@ class RunLeases:
         self._marked = wanted
         return all(answer is Beat.BEATING for answer in answers)
 
-    def _look_for_lost(
-        self, executing: dict[uuid.UUID, DurableRequest], held: Sequence[Holding]
-    ) -> None:
+    def _look_for_lost(self, executing: dict[uuid.UUID, DurableRequest], held: Sequence[Holding]) -> None:
         """End handlers whose runs were taken from this worker: what they do counts no more."""
         holds = {one.run_id: one.fence for one in held}
         suspects = {
@@ -103,7 +103,5 @@ class RunLeases:
 
 
 def _lost(request: DurableRequest, fence: int) -> bool:
-    run = TaskRun.objects.filter(pk=request.run_id).values("fence", "state").first()
-    return run is not None and (
-        run["fence"] != fence or run["state"] in (State.SCHEDULED, State.QUEUED)
-    )
+    run = TaskRun.objects.filter(pk__in=[request.run_id]).values("fence", "state").first()
+    return run is not None and (run["fence"] != fence or run["state"] in (State.SCHEDULED, State.QUEUED))

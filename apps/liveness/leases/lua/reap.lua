@@ -35,6 +35,9 @@ end
 -- Beats of before the clock was set back would count as alive until it comes there again.
 local ahead = redis.call('ZRANGEBYSCORE', marks, '(' .. text(now + 1), '+inf', 'LIMIT', 0, 1000)
 for _, member in ipairs(ahead) do redis.call('ZADD', marks, text(now), member) end
+-- And claims as their reapers' for as long.
+ahead = redis.call('ZRANGEBYSCORE', claims, '(' .. text(now + claim_for + 1), '+inf', 'LIMIT', 0, 1000)
+for _, claim in ipairs(ahead) do redis.call('ZADD', claims, text(now + claim_for), claim) end
 
 local latest = text(now - orphan_after)
 local orphans = redis.call('ZCOUNT', marks, '-inf', latest)
@@ -64,7 +67,8 @@ while room > 0 do
     for index = 1, #found, 2 do
         local member = found[index]
         local start = tonumber(redis.call('HGET', starts, member) or nil)
-        if start and now - start < start_grace then
+        -- One ahead of the clock is one of before it was set back.
+        if start and start <= now and now - start < start_grace then
             skipped = skipped + 1
         else
             local token = redis.call('HGET', tokens, member) or ''

@@ -14,7 +14,9 @@ from apps.liveness.reconciling import PopulationScan, ScanResult, reconcile_orph
 
 
 class Command(BaseCommand):
-    help = "Find members without a session, sessions without a mark and marks past their time, and settle them."
+    help = (
+        "Find members without a session, sessions without a mark and marks past their time, and settle them."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

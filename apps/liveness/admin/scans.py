@@ -1,0 +1,144 @@
+"""Looks for orphans in the admin: to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from apps.liveness.admin.board import words
+from apps.liveness.models import Scan
+from apps.liveness.populations import Kind
+from apps.liveness.workers import TradingWorkers
+
+SESSIONS = "admin:liveness_workersession_changelist"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What one look found in one population."""
+
+    name: str
+    title: str
+    members: int
+    #: Of each kind: its name, its meaning, how many were found and how many of them settled.
+    kinds: Sequence[tuple[str, str, int, int]]
+    #: Why it was left alone; empty: it was not.
+    refused: str
+    #: Some of them: label, url, kind, silence.
+    orphans: Sequence[Mapping[str, Any]]
+
+
+class FoundFilter(admin.SimpleListFilter):
+    """Looks that found something, or nothing."""
+
+    title = parameter_name = "found"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("something", "something"), ("nothing", "nothing")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Scan]) -> QuerySet[Scan] | None:
+        if self.value() == "something":
+            return queryset.filter(found__gt=0)
+        return queryset.filter(found=0) if self.value() == "nothing" else None
+
+
+@admin.register(Scan)
+class ScanAdmin(admin.ModelAdmin[Scan]):
+    """What each look for orphans came to."""
+
+    list_display = ("when", "milliseconds", "members", "found", "acted", "refused")
+    list_filter = (FoundFilter,)
+    list_per_page = 50
+    show_facets = admin.ShowFacets.NEVER
+    show_full_result_count = False
+    sortable_by = ()
+    ordering = ("-id",)
+
+    class Media:
+        css = {"all": ("liveness/admin.css",)}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Scan]:
+        return super().get_queryset(request).defer("populations")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {**(extra_context or {}), "title": "Looks for orphans"})
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Scan | None = None) -> bool:
+        """What was found does not change."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Scan | None = None) -> bool:
+        return False
+
+    @admin.display(description="at (UTC)")
+    def when(self, scan: Scan) -> str:
+        """To the second."""
+        return f"{scan.at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="took (ms)")
+    def milliseconds(self, scan: Scan) -> str:
+        """How long it took."""
+        return f"{1000 * scan.duration:,.1f}"
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """One look: what it found in each population, and some of whom."""
+        if request.method != "GET" or not self.has_view_permission(request):
+            raise PermissionDenied
+        scan = self.get_object(request, unquote(object_id))
+        if scan is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
+        return TemplateResponse(
+            request,
+            "admin/liveness/scan/scan.html",
+            {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "media": self.media,
+                "title": f"Look for orphans at {scan.at:%Y-%m-%d %H:%M:%S} UTC",
+                "scan": scan,
+                "parts": [_part(name, found) for name, found in scan.populations.items()],
+            },
+        )
+
+
+def _part(name: str, found: Mapping[str, Any]) -> Part:
+    meanings = dict(Kind.choices)
+    return Part(
+        name=name,
+        title=words(name)[0],
+        members=found["members"],
+        kinds=[
+            (*meanings.get(kind, kind).partition(": ")[::2], count, found["acted"].get(kind, 0))
+            for kind, count in sorted(found["found"].items())
+        ],
+        refused=found["refused"],
+        orphans=[{**one, **_named(name, one["member"])} for one in found["orphans"]],
+    )
+
+
+def _named(population: str, member: str) -> Mapping[str, str]:
+    """What an orphan is called, and where its history is shown."""
+    if population != TradingWorkers.name or not member.isdigit():
+        return {"label": member, "url": ""}
+    return {"label": f"user {member}", "url": f"{reverse(SESSIONS)}?{urlencode({'user': member})}"}

@@ -1,0 +1,46 @@
+"""Users with workers, on keys in Redis of the test's own, and servers that are away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+
+from apps.core.ids import uuid7
+from apps.liveness.redis import client
+
+NewUser = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def own_set(own_keys: None, settings: Any) -> Iterator[str]:
+    """The prefix of this test's keys, which are gone afterwards."""
+    prefix = settings.REDIS_KEY_PREFIX
+    yield prefix
+    keys = [*client().scan_iter(f"{prefix}*"), *client().scan_iter(f"{{{prefix}*")]
+    if keys:
+        client().delete(*keys)
+
+
+@pytest.fixture
+def new_user(db: None) -> NewUser:
+    """Makes users."""
+
+    def make(name: str = "", **fields: Any) -> AbstractBaseUser:
+        name = name or f"u{uuid7().hex[-8:]}"
+        manager = get_user_model()._default_manager
+        return manager.create_user(name, f"{name}@example.com", "secret", **fields)
+
+    return make
+
+
+@pytest.fixture
+def redis_away(settings: Any) -> Iterator[None]:
+    """Nothing listens where Redis should be."""
+    before = settings.REDIS_URL
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    yield
+    settings.REDIS_URL = before
