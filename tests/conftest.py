@@ -10,10 +10,10 @@ import pytest
 
 from apps.core.ids import uuid7
 from apps.tasks import queues
-from tests.platform import long_visibility, platform, private_sqs, proxy
+from tests.platform import long_visibility, platform, private_redis, private_sqs, proxy
 from tests.support import forget_events
 
-__all__ = ["long_visibility", "platform", "private_sqs", "proxy"]
+__all__ = ["long_visibility", "platform", "private_redis", "private_sqs", "proxy"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

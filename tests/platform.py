@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import pytest
+from django.conf import settings
 
 from apps.events.selectors import read_stream
-from apps.stack.testing import Beat, Relay, Running, SqsServer, Worker
+from apps.stack.testing import Beat, Relay, Running, SqsServer, Valkey, Worker
 from apps.tasks import queues
 from apps.tasks.models import TaskRun
 from apps.tasks.states import ENDED
@@ -36,6 +37,7 @@ class Platform:
             "DATABASE_URL": database,
             "SQS_ENDPOINT_URL": sqs,
             "SQS_QUEUE_PREFIX": prefix,
+            "REDIS_URL": settings.REDIS_URL,
             "REDIS_KEY_PREFIX": prefix,
             "DJANGO_SETTINGS_MODULE": "project.settings.test",
         }
@@ -110,6 +112,16 @@ def private_sqs(settings: Any) -> Iterator[SqsServer]:
         yield server
     queues.client.cache_clear()
     queues.forget_urls()
+
+
+@pytest.fixture
+def private_redis(settings: Any) -> Iterator[Valkey]:
+    """A Redis of the test's own, which it may kill. To be asked for first."""
+    before = settings.REDIS_URL
+    with Valkey(durable=False) as server:
+        settings.REDIS_URL = server.environ["REDIS_URL"]
+        yield server
+    settings.REDIS_URL = before
 
 
 @contextmanager

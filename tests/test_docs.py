@@ -11,6 +11,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from apps.candles.timeframes import TIMEFRAMES
 from apps.events.registry import all_types
+from apps.liveness.states import TRANSITIONS as WORKER_TRANSITIONS
+from apps.liveness.states import SessionState
 from apps.tasks import Backoff, DurableTask
 from apps.tasks.batchstates import BATCH_TRANSITIONS, BatchState
 from apps.tasks.states import State
@@ -41,6 +43,11 @@ def test_every_state_and_every_event_is_documented():
 def test_every_state_and_every_event_of_batches_is_documented():
     assert first_column("batch state") == [state.value for state in BatchState]
     assert sorted(first_column("batch event")) == sorted(BATCH_TRANSITIONS)
+
+
+def test_every_state_and_every_event_of_workers_is_documented():
+    assert first_column("worker state") == [state.value for state in SessionState]
+    assert sorted(first_column("worker event")) == sorted(WORKER_TRANSITIONS)
 
 
 def _addresses(patterns: list[URLPattern | URLResolver], prefix: str = "/") -> set[str]:

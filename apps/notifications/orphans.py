@@ -78,9 +78,9 @@ def _context(scans: Sequence[Scan]) -> dict[str, Any]:
             orphans += [
                 {**orphan, "population": name, "at": scan.at} for orphan in found["orphans"] if found["acted"]
             ]
-    last = scans[-1].populations
+    last, total = scans[-1].populations, sum(count.total() for count in counts.values())
     return {
-        "total": sum(count.total() for count in counts.values()),
+        "total": total,
         "populations": [
             {
                 "name": name,
@@ -91,7 +91,7 @@ def _context(scans: Sequence[Scan]) -> dict[str, Any]:
             if count.total()
         ],
         "orphans": orphans[:_NAMED],
-        "more": max(0, len(orphans) - _NAMED),
+        "more": max(0, total - len(orphans[:_NAMED])),
         "held": [name for name, found in last.items() if found["mass"]],
         "url": f"{conf.public_url()}{reverse('admin:liveness_workersession_now')}",
     }

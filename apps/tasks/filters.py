@@ -49,6 +49,8 @@ class RunFilter:
     finished_since: datetime | None = None
     finished_until: datetime | None = None
     ids: tuple[uuid.UUID, ...] = ()
+    #: Those that are dead because they must not be repeated unseen.
+    needs_review: bool = False
 
     def __bool__(self) -> bool:
         """Whether there is any condition."""
@@ -93,6 +95,7 @@ class RunFilter:
             "requested_at__lt": self.requested_until,
             "finished_at__gte": self.finished_since,
             "finished_at__lt": self.finished_until,
+            "needs_review": self.needs_review,
         }
         conditions = Q(**{lookup: value for lookup, value in lookups.items() if value})
         # The index holds no empty keys, and the server does not see that none of these is asked for.
@@ -106,6 +109,8 @@ class RunFilter:
                 shown[name] = value.isoformat()
             elif isinstance(value, tuple) and value:
                 shown[name] = [str(item) for item in value]
+            elif value is True:
+                shown[name] = True
             elif value:
                 shown[name] = str(value)
         return shown
@@ -119,6 +124,7 @@ class RunFilter:
         values: dict[str, Any] = {name: tuple(map(str, given[name])) for name in _LISTS if name in given}
         values |= {name: str(given[name]) for name in _TEXTS if name in given}
         values |= {name: _moment(given[name]) for name in _MOMENTS if given.get(name)}
+        values["needs_review"] = bool(given.get("needs_review"))
         if given.get("batch_id"):
             values["batch_id"] = uuid.UUID(str(given["batch_id"]))
         values["ids"] = tuple(uuid.UUID(str(run_id)) for run_id in given.get("ids", ()))
@@ -130,6 +136,9 @@ class RunFilter:
         parts = []
         for name, value in self.as_json().items():
             shown = ", ".join(value) if isinstance(value, list) else str(value)
+            if value is True:
+                parts.append(name.replace("_", " "))
+                continue
             if name == "ids" and len(value) > 3:
                 shown = f"{len(value)} runs"
             parts.append(f"{name.removesuffix('s').replace('_', ' ')} {shown}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -15,13 +16,15 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from apps.liveness import conf as liveness_conf
-from apps.liveness.leases import LeaseSet, Mark, Timing
+from apps.liveness.leases import LeaseSet, Mark, Timing, Unavailable
 from apps.liveness.leases.leaseset import Holder
 from apps.liveness.populations import Description, Kind, Orphan, Outcome, Work
 from apps.liveness.redis import client, key
 from apps.tasks import claims, conf
 from apps.tasks.models import Process, TaskRun
 from apps.tasks.states import State
+
+logger = logging.getLogger(__name__)
 
 _SLICE = 1000
 
@@ -161,7 +164,11 @@ class Processes(_ByRows):
             self.rows().filter(pk=process.pk).update(lost_at=Now(), reason=reason, condemned=True)
             if process.kind == Process.Kind.WORKER:
                 claims.take_from(process.name, reason)
-        self.leases.release(member, process.token)
+        try:
+            self.leases.release(member, process.token)
+        except Unavailable as exc:
+            # A mark without a process: the next look for orphans finds it.
+            logger.warning("the mark of process %s stays for now: %s", process.name, exc)
         return True
 
     def describe(self, members: Sequence[str]) -> Mapping[str, Description]:

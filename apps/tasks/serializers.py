@@ -29,7 +29,7 @@ class TaskRunSerializer(serializers.ModelSerializer[TaskRun]):
             "id", "task", "queue", "state", "attempt", "max_attempts", "requested_at", "due_at",
             "published_at", "started_at", "finished_at", "worker", "cancel_requested", "progress",
             "args", "kwargs", "result", "error", "batch_id", "continuation", "priority", "group_key",
-            "unique_key", "expires_at", "meta",
+            "unique_key", "expires_at", "meta", "needs_review",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -140,6 +140,9 @@ class RunFilterSerializer(StrictSerializer):
     finished_since = MomentField(required=False)
     finished_until = MomentField(required=False, help_text="Before this moment.")
     id = IdsField(required=False, help_text="Ids of runs.")
+    needs_review = serializers.BooleanField(
+        default=False, help_text="Only those that are dead because they must not be repeated unseen."
+    )
 
     @classmethod
     def selection(cls, validated: Mapping[str, Any]) -> RunFilter:

@@ -157,6 +157,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "TaskState": "apps.tasks.states.State",
         "TaskOperation": "apps.tasks.states.Operation",
+        "WorkerState": "apps.liveness.states.SessionState",
         "BackfillState": "apps.candles.selectors.BackfillState",
     },
 }

@@ -15,7 +15,7 @@ import pytest
 from django.db import connection, transaction
 
 from apps.events.selectors import read_stream
-from apps.stack.testing import Running
+from apps.stack.testing import Running, Valkey
 from apps.tasks.models import TaskRun
 from tests.benchmarks.sqs_control import BenchmarkSqs
 from tests.faults.conftest import assert_each_once
@@ -31,9 +31,10 @@ pytestmark = pytest.mark.timeout(240 + TASKS // 10)
 class Chaos:
     """Breaks something every now and then, from a thread, and counts what it broke."""
 
-    def __init__(self, platform: Platform, sqs: BenchmarkSqs) -> None:
+    def __init__(self, platform: Platform, sqs: BenchmarkSqs, redis: Valkey) -> None:
         self.random = random.Random(SEED)
         self.sqs = sqs
+        self.redis = redis
         self.workers = [platform.worker("default", "ordered.fifo") for _ in range(2)]
         self.relays = [platform.relay(), platform.relay()]
         self.beat = platform.beat()
@@ -48,15 +49,16 @@ class Chaos:
         self._stop.set()
         self._thread.join()
         # What the thread has started ends with it.
-        for process in (self.sqs, *self.workers, *self.relays, self.beat):
+        for process in (self.sqs, self.redis, *self.workers, *self.relays, self.beat):
             self._again(process)
         self.sqs.wait_ready()
+        self.redis.wait_ready()
 
     def _run(self) -> None:
         faults: tuple[Callable[[], None], ...] = (
             self.kill_worker, self.kill_child, self.kill_child, self.kill_relay, self.stop_worker,
             self.kill_beat, self.break_requests, self.break_requests, self.lose_messages,
-            self.repeat_and_reorder, self.restart_sqs, self.end_worker,
+            self.repeat_and_reorder, self.restart_sqs, self.end_worker, self.lose_redis, self.stop_redis,
         )  # fmt: skip
         while not self._stop.wait(self.random.uniform(0.5, 2.0)):
             fault = self.random.choice(faults)
@@ -112,14 +114,27 @@ class Chaos:
     def lose_messages(self) -> None:
         self.sqs.control.lose()
 
+    def lose_redis(self) -> None:
+        """With all it knows; it is away for a moment."""
+        self.redis.kill()
+        self._stop.wait(self.random.uniform(0, 2))
+        self.redis.launch()
+        self.redis.wait_ready()
+
+    def stop_redis(self) -> None:
+        """For longer than leases last: it takes requests, and answers none."""
+        os.kill(self.redis.pid, signal.SIGSTOP)
+        self._stop.wait(4)
+        os.kill(self.redis.pid, signal.SIGCONT)
+
     def restart_sqs(self) -> None:
         self._again(self.sqs)
         self.sqs.wait_ready()
 
 
-def test_everything_is_done_once_whatever_breaks(breakable_sqs, platform):
+def test_everything_is_done_once_whatever_breaks(breakable_sqs, private_redis, platform):
     print(f"SOAK_SEED={SEED}")
-    chaos = Chaos(platform, breakable_sqs)
+    chaos = Chaos(platform, breakable_sqs, private_redis)
     chance = random.Random(SEED)
     names: list[str] = []
     try:

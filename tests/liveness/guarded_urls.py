@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from apps.core.views import ApiView
 from apps.liveness import services
 from apps.liveness.models import WorkerSession
+from project.urls import handler500 as handler500
 from project.urls import urlpatterns as product
 from tests.workload.models import Effect
 

@@ -12,7 +12,6 @@ from apps.liveness.leases import Beat
 from apps.liveness.marks import worker_leases
 from apps.liveness.models import WorkerSession
 from tests.liveness.helpers import elapse, rebuilt
-from tests.workload.models import Effect
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
 

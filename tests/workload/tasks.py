@@ -60,6 +60,18 @@ def patient(name: str, *, polite: bool = True) -> None:
         _effect(name)
 
 
+@shared_task(base=DurableTask, name="workload.once", backoff=SOON, repeatable=False, atomic=False)
+def once(name: str, failures: int = 0) -> None:
+    """Go on as `patient` does, but not to be repeated unseen if the worker dies. It may fail first."""
+    Start.objects.create(name=name, pid=os.getpid())
+    if current_run().attempt <= failures:
+        raise RuntimeError("failed, which is known")
+    while not Start.objects.filter(name="go").exists():
+        time.sleep(0.1)
+    with current_run().completing():
+        _effect(name)
+
+
 @shared_task(base=DurableTask, name="workload.overlong", max_attempts=1, time_limit=1)
 def overlong() -> None:
     """Take longer than the hard time limit."""

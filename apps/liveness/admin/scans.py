@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from apps.liveness import populations
 from apps.liveness.admin.board import words
 from apps.liveness.models import Scan
 from apps.liveness.populations import Kind
@@ -56,13 +57,14 @@ class FoundFilter(admin.SimpleListFilter):
 class ScanAdmin(admin.ModelAdmin[Scan]):
     """What each look for orphans came to."""
 
-    list_display = ("when", "milliseconds", "members", "found", "acted", "refused")
+    list_display = ("when", "milliseconds", "members", "found", "settled", "left_alone")
     list_filter = (FoundFilter,)
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
     sortable_by = ()
     ordering = ("-id",)
+    empty_value_display = ""
 
     class Media:
         css = {"all": ("liveness/admin.css",)}
@@ -95,6 +97,16 @@ class ScanAdmin(admin.ModelAdmin[Scan]):
         """How long it took."""
         return f"{1000 * scan.duration:,.1f}"
 
+    @admin.display(description="settled")
+    def settled(self, scan: Scan) -> int:
+        """How many of the found were acted on."""
+        return scan.acted
+
+    @admin.display(description="left alone")
+    def left_alone(self, scan: Scan) -> str:
+        """Which populations it refused to act on, and why."""
+        return scan.refused
+
     def change_view(
         self,
         request: HttpRequest,
@@ -117,23 +129,39 @@ class ScanAdmin(admin.ModelAdmin[Scan]):
                 "media": self.media,
                 "title": f"Look for orphans at {scan.at:%Y-%m-%d %H:%M:%S} UTC",
                 "scan": scan,
-                "parts": [_part(name, found) for name, found in scan.populations.items()],
+                "parts": _parts(scan),
             },
         )
 
 
+def _parts(scan: Scan) -> list[Part]:
+    """In the order in which populations are looked at, which the database does not keep in JSON objects."""
+    known = [one.name for one in populations.everyone()]
+    names = [name for name in known if name in scan.populations]
+    # Of a population that there is no more.
+    names += sorted(scan.populations.keys() - known)
+    return [_part(name, scan.populations[name]) for name in names]
+
+
+def _kind(value: str) -> tuple[str, str]:
+    """The name of a kind of orphans, and its meaning."""
+    name, _, meaning = dict(Kind.choices).get(value, value).partition(": ")
+    return name, meaning
+
+
 def _part(name: str, found: Mapping[str, Any]) -> Part:
-    meanings = dict(Kind.choices)
     return Part(
         name=name,
         title=words(name)[0],
         members=found["members"],
         kinds=[
-            (*meanings.get(kind, kind).partition(": ")[::2], count, found["acted"].get(kind, 0))
+            (*_kind(kind), count, found["acted"].get(kind, 0))
             for kind, count in sorted(found["found"].items())
         ],
         refused=found["refused"],
-        orphans=[{**one, **_named(name, one["member"])} for one in found["orphans"]],
+        orphans=[
+            {**one, "kind": _kind(one["kind"])[0], **_named(name, one["member"])} for one in found["orphans"]
+        ],
     )
 
 

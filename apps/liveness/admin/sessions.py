@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from django.contrib import admin, messages
@@ -78,6 +79,11 @@ class HistoryChangeList(ChangeList):
         self.result_list = page
 
 
+def _moment(at: datetime) -> SafeString:
+    """To the second; the year stands in the tooltip."""
+    return format_html('<span title="{}">{}</span>', at.isoformat(), f"{at:%m-%d %H:%M:%S}")
+
+
 def _line(session: WorkerSession) -> Line:
     return cast(Line, vars(session)["line"])
 
@@ -101,9 +107,7 @@ class StateFilter(admin.SimpleListFilter):
 class WorkerSessionAdmin(BoardAdmin):
     """The history of trading workers, and one session's page."""
 
-    list_display = (
-        "user_name", "worker", "condition", "seen", "started", "ended", "reason", "running",
-    )  # fmt: skip
+    list_display = ("user_and_worker", "condition", "seen", "started_and_ended", "running")
     list_filter = (StateFilter,)
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER
@@ -162,35 +166,31 @@ class WorkerSessionAdmin(BoardAdmin):
 
     # The list -------------------------------------------------------------------------------------
 
-    @admin.display(description="user")
-    def user_name(self, session: WorkerSession) -> str:
-        """Whose worker it is or was."""
-        return _line(session).user
+    @admin.display(description="user, worker")
+    def user_and_worker(self, session: WorkerSession) -> SafeString:
+        """Whose worker it is or was, and under that what it calls itself."""
+        return format_html('{}<div class="live-under">{}</div>', _line(session).user, session.worker)
 
-    @admin.display(description="condition")
+    @admin.display(description="condition, reason")
     def condition(self, session: WorkerSession) -> SafeString:
-        """How it stands now, or how it ended."""
+        """How it stands now, or how it ended, and under that why."""
         condition = _line(session).standing.condition
         return format_html(
-            '<span class="live-badge live-{}{}" title="{}">{}</span>',
+            '<span class="live-badge live-{}{}" title="{}">{}</span><div class="live-under">{}</div>',
             condition, " live-now" if session.state == SessionState.ACTIVE else "",
-            SessionState(session.state).label, condition,
+            SessionState(session.state).label, condition, session.reason,
         )  # fmt: skip
 
     @admin.display(description="heard of last (UTC)")
-    def seen(self, session: WorkerSession) -> str:
+    def seen(self, session: WorkerSession) -> SafeString:
         """When the worker was heard of last."""
-        return f"{_line(session).standing.seen_at:%Y-%m-%d %H:%M:%S}"
+        return _moment(_line(session).standing.seen_at)
 
-    @admin.display(description="started")
-    def started(self, session: WorkerSession) -> str:
-        """To the second."""
-        return f"{session.started_at:%Y-%m-%d %H:%M:%S}"
-
-    @admin.display(description="ended")
-    def ended(self, session: WorkerSession) -> str:
-        """To the second; empty: it has not."""
-        return f"{session.ended_at:%Y-%m-%d %H:%M:%S}" if session.ended_at else ""
+    @admin.display(description="started, ended")
+    def started_and_ended(self, session: WorkerSession) -> SafeString:
+        """From when to when; nothing under the start: it has not ended."""
+        ended = "" if session.ended_at is None else _moment(session.ended_at)
+        return format_html('{}<div class="live-under">{}</div>', _moment(session.started_at), ended)
 
     @admin.display(description="running tasks")
     def running(self, session: WorkerSession) -> str:

@@ -65,6 +65,7 @@ class LeaseSet:
         tag = "{" + name + "}"
         self._tokens, self._starts = f"{tag}:tokens", f"{tag}:starts"
         self._claims, self._meta = f"{tag}:claims", f"{tag}:meta"
+        self._renew_keys = (self.name, self._tokens)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -84,7 +85,9 @@ class LeaseSet:
 
     def beat(self, member: str, token: int) -> Beat:
         """Say that *member*'s holder is alive."""
-        return Beat(self._run("beat", (self.name, self._tokens, self._meta), (member, token))[0])
+        if run(self._client, "renew", self._renew_keys, (member, token)):
+            return Beat.BEATING
+        return self.beat_many([(member, token)])[0]
 
     def beat_many(self, holders: Iterable[Holder]) -> list[Beat]:
         """`beat` for each, in order."""

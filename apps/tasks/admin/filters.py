@@ -98,6 +98,14 @@ class FinishedFilter(RequestedFilter):
     parameter_name = "finished"
 
 
+class ReviewFilter(BoardFilter):
+    title = "needs review"
+    parameter_name = "needs_review"
+
+    def values(self) -> list[tuple[str, str]]:
+        return [("yes", "yes: it must not be repeated unseen")]
+
+
 class CauseFilter(BoardFilter):
     title = "first cause"
     parameter_name = "correlation_id"
@@ -110,7 +118,7 @@ class BatchFilter(BoardFilter):
 
 FILTERS = (
     StateFilter, QueueFilter, TaskFilter, ErrorFilter, WorkerFilter, RequestedFilter, FinishedFilter,
-    CauseFilter, BatchFilter,
+    CauseFilter, BatchFilter, ReviewFilter,
 )  # fmt: skip
 PARAMETERS = (*(str(one.parameter_name) for one in FILTERS), "q")
 
@@ -136,6 +144,7 @@ def selection(parameters: Mapping[str, str]) -> RunFilter:
         correlation_id=parameters.get("correlation_id", ""),
         batch_id=_uuid(parameters["batch_id"]) if parameters.get("batch_id") else None,
         search=parameters.get("q", ""),
+        needs_review=parameters.get("needs_review") == "yes",
     )
 
 

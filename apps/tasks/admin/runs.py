@@ -110,6 +110,8 @@ class TaskRunAdmin(OperatingAdmin):
         )
 
     def _under_way(self, run: TaskRun) -> SafeString | str:
+        if run.needs_review:
+            return " needs review"
         if run.state != State.RUNNING:
             return ""
         share = wording.share_done(run.progress)

@@ -74,6 +74,9 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     ):
         group.add_argument(f"--{name}", default="", metavar="TEXT", help=what)
     group.add_argument("--batch", type=run_id, metavar="BATCH", help="the batch that they belong to")
+    group.add_argument(
+        "--needs-review", action="store_true", help="dead because they must not be repeated unseen"
+    )
     for name in ("requested", "finished"):
         group.add_argument(
             f"--{name}-since", type=past, metavar="WHEN", help="ISO 8601, or so long ago: 15m, 2h, 7d"
@@ -99,5 +102,6 @@ def selection_of(options: dict[str, Any]) -> RunFilter:
         requested_until=options["requested_until"],
         finished_since=options["finished_since"],
         finished_until=options["finished_until"],
+        needs_review=options["needs_review"],
         ids=tuple(options.get("ids") or ()),
     )

@@ -33,10 +33,10 @@ class RunLeases:
         self._worker = worker
         #: Run -> the token of the claim under which it has a mark.
         self._marked: dict[uuid.UUID, int] = {}
-        #: Run -> the request and claim by which it was held at the last look.
-        self._executed: dict[uuid.UUID, tuple[DurableRequest, int]] = {}
-        #: The requests that did not hold their runs any more at the last look.
-        self._suspects: set[DurableRequest] = set()
+        #: The requests that held their runs at the last look, with the tokens of their claims.
+        self._holding: dict[DurableRequest, int] = {}
+        #: Those that did not hold them any more, and are still executed.
+        self._suspects: dict[DurableRequest, int] = {}
         self._next_written = 0.0
         self._away = False
 
@@ -49,8 +49,8 @@ class RunLeases:
             if renewed:
                 claims.renew(run_ids=[one.run_id for one in renewed], worker=self._worker)
             self._next_written = now + liveness_conf.fallback_after() / 3
-        self._look_for_lost(executing, held)
-        self._executed = {one.run_id: (executing[one.run_id], one.fence) for one in renewed}
+        self._look_for_lost(held)
+        self._holding = {executing[one.run_id]: one.fence for one in renewed}
 
     def release(self) -> None:
         """The worker ends: take all marks away."""
@@ -85,21 +85,20 @@ class RunLeases:
         self._marked = wanted
         return all(answer is Beat.BEATING for answer in answers)
 
-    def _look_for_lost(self, executing: dict[uuid.UUID, DurableRequest], held: Sequence[Holding]) -> None:
+    def _look_for_lost(self, held: Sequence[Holding]) -> None:
         """End handlers whose runs were taken from this worker: what they do counts no more."""
         holds = {one.run_id: one.fence for one in held}
         suspects = {
             request: fence
-            for run_id, (request, fence) in self._executed.items()
-            if executing.get(run_id) is request and holds.get(run_id) != fence
+            for request, fence in {**self._suspects, **self._holding}.items()
+            if request in in_hand and request.run_id is not None and holds.get(request.run_id) != fence
         }
         for request, fence in suspects.items():
             # A run that has just ended is no loss: its process says so in a moment.
             if request in self._suspects and _lost(request, fence) and self._loop.can_kill:
                 logger.warning("run %s was taken from this worker: its handler is ended", request.id)
                 self._loop.stop(request)
-        self._suspects = set(suspects)
-        self._executed = {}
+        self._suspects = suspects
 
 
 def _lost(request: DurableRequest, fence: int) -> bool:

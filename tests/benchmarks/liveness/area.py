@@ -1,4 +1,4 @@
-"""The area ``liveness``: leases in a sorted set against a key for each worker, which are looked for by SCAN."""
+"""The area ``liveness``: leases in a sorted set against one key for each worker and SCAN."""
 
 from __future__ import annotations
 

@@ -10,13 +10,13 @@ from statistics import median
 from apps.liveness.leases import Beat
 from tests.benchmarks.experiment import Experiment, Failed, Samples
 from tests.benchmarks.figures import Figure, Goal, Kind
-from tests.benchmarks.liveness.servers import Leased, Server
+from tests.benchmarks.liveness.servers import Leased, Server, milliseconds
 
 _MEMBERS = 10_000
 
 
 class _Beats(Experiment):
-    """Ours and the peer's on one connection in blocks by turns: what disturbs one disturbs the other as much."""
+    """Ours and the peer's on one connection, in short blocks by turns: what disturbs one disturbs both."""
 
     def prepare(self) -> None:
         self._population = Leased(self.bench.shared(Server).database(), self.bench.size(_MEMBERS, 500))
@@ -26,15 +26,11 @@ class _Beats(Experiment):
     def _in_blocks(
         self, turn: int, ours: Callable[[], None], peer: Callable[[], None], times: int
     ) -> tuple[float, float]:
-        """Median milliseconds of a block's action."""
+        """Median milliseconds of an action, of so many in each block."""
         taken: tuple[list[float], list[float]] = ([], [])
-        for block in range(self.bench.size(40, 4)):
+        for block in range(self.bench.size(100, 4)):
             for side in (0, 1) if (block + turn) % 2 else (1, 0):
-                action = (ours, peer)[side]
-                began = time.perf_counter()
-                for _ in range(times):
-                    action()
-                taken[side].append(1000 * (time.perf_counter() - began) / times)
+                taken[side].extend(milliseconds((ours, peer)[side], times))
         return median(taken[0]), median(taken[1])
 
 
@@ -60,7 +56,7 @@ class Beating(_Beats):
         self._client.zadd("bare", {str(next(self._users)): time.time()})
 
     def measure(self, turn: int) -> Samples:
-        return {"beat": self._in_blocks(turn, self._ours, self._peer, self.bench.size(500, 20))}
+        return {"beat": self._in_blocks(turn, self._ours, self._peer, self.bench.size(200, 20))}
 
 
 class BeatingMany(_Beats):
@@ -88,4 +84,4 @@ class BeatingMany(_Beats):
             pipe.execute()
 
     def measure(self, turn: int) -> Samples:
-        return {"beat-100": self._in_blocks(turn, self._ours, self._peer, self.bench.size(20, 2))}
+        return {"beat-100": self._in_blocks(turn, self._ours, self._peer, self.bench.size(8, 2))}

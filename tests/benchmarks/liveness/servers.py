@@ -21,7 +21,7 @@ _AT_A_TIME = 1000
 
 
 class Server:
-    """A Valkey of the run's own, without persistence. SCAN sees a whole database, so each experiment has its own."""
+    """A Valkey of the run's own, without persistence; SCAN sees a whole database, so there are many."""
 
     def __init__(self, bench: Bench) -> None:
         self._stack = ExitStack()

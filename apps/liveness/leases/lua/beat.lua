@@ -2,7 +2,7 @@
 -- KEYS: marks, tokens, meta. ARGV: member, token, and again for each further member.
 -- For each: 1 beating, 0 register again, -1 fenced.
 local time = redis.call('TIME')
-local now = time[1] .. '.' .. string.format('%06d', time[2])
+local now = time[1] + time[2] / 1000000
 local answers = {}
 for index = 1, #ARGV, 2 do
     local member, token = ARGV[index], ARGV[index + 1]
