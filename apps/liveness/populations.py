@@ -78,6 +78,21 @@ class Population(Protocol):
         ...
 
     @property
+    def title(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def consequence(self) -> str:
+        """What follows when a member is declared dead, for people to be told."""
+        ...
+
+    @property
+    def lag(self) -> float:
+        """Seconds for which the mark of a member that has ended may stay."""
+        ...
+
+    @property
     def held_by(self) -> str:
         """The population without which this one is left alone too where most of that is late; or nothing."""
         ...

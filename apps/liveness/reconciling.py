@@ -134,10 +134,20 @@ class _Look:
                 self._marks()
         except Unavailable as exc:
             self._found.refused = f"Redis does not answer: {exc}"
-        if self._found.refused and not self._found.mass:
-            # Of these the database alone says enough.
-            for part in self._population.unheard():
-                self._settle([_unmarked(holder) for holder in part])
+            self._by_the_database_alone()
+
+    def _by_the_database_alone(self) -> None:
+        timing = self._leases.timing
+        silent = [holder for part in self._population.unheard() for holder in part]
+        members = sum(len(part) for part in self._population.holders())
+        self._found.members = members
+        if not self._force and members >= timing.mass_of and len(silent) > timing.mass_share * members:
+            self._found.refused += f"; {_REFUSALS[Verdict.MASS]}"
+            self._found.mass = True
+            self._found.found[Kind.ORPHAN_TASK] += len(silent)
+            return
+        for at in range(0, len(silent), _LIMIT):
+            self._settle([_unmarked(holder) for holder in silent[at : at + _LIMIT]])
 
     # Marks that are late --------------------------------------------------------------------------
 
@@ -174,9 +184,9 @@ class _Look:
             for one in claims
         ]
         for claim, outcome in zip(claims, self._settle(orphans), strict=True):
-            if outcome is Outcome.ALIVE:
-                self._leases.restore(claim)
-            elif outcome is not Outcome.BUSY:
+            if outcome in (Outcome.ALIVE, Outcome.BUSY):
+                self._leases.restore(claim, alive=outcome is Outcome.ALIVE)
+            else:
                 done.append(claim)
         self._leases.acknowledge(done)
 
@@ -195,11 +205,15 @@ class _Look:
 
     def _marks(self) -> None:
         """Marks are read before the database: who registers is known there first."""
-        orphan_after = self._leases.timing.orphan_after
+        orphan_after, lag = self._leases.timing.orphan_after, self._population.lag
         for page in self._leases.marks():
             current = self._population.current([mark.member for mark in page])
             known = [mark for mark in page if mark.token == current.get(mark.member, -1)]
-            surplus = [mark for mark in page if mark.token != current.get(mark.member, -1)]
+            surplus = [
+                mark
+                for mark in page
+                if mark.token != current.get(mark.member, -1) and (mark.age > lag or mark.token is None)
+            ]
             if self._dry_run:
                 # Those that are late were counted already.
                 for mark in surplus:

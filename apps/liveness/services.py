@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -20,6 +22,11 @@ from apps.liveness.populations import Kind
 from apps.liveness.states import TRANSITIONS, SessionState
 
 logger = logging.getLogger(__name__)
+
+#: Seconds for which Redis is not asked for beats once it did not answer: each would wait for it.
+_SPARED = 2.0
+#: By address, until when (monotonic seconds) that is.
+_spared_until: dict[str, float] = {}
 
 
 @transaction.atomic
@@ -62,7 +69,9 @@ def session_beat(*, user_id: int, token: int) -> Beat:
     One statement to Redis. Where Redis is away or does not know the worker, the database says whether the
     session is active, and hears of the beat.
     """
-    leases = worker_leases()
+    leases, server = worker_leases(), settings.REDIS_URL
+    if time.monotonic() < _spared_until.get(server, 0.0):
+        return Beat.BEATING if _heard(user_id, token) else Beat.FENCED
     try:
         if leases.beat(str(user_id), token) is Beat.BEATING:
             return Beat.BEATING
@@ -70,7 +79,8 @@ def session_beat(*, user_id: int, token: int) -> Beat:
             return Beat.FENCED
         return leases.register(str(user_id), token)
     except Unavailable as exc:
-        logger.warning("beat of user %s's worker: Redis does not answer: %s", user_id, exc)
+        logger.warning("beats go to the database: Redis does not answer: %s", exc)
+        _spared_until[server] = time.monotonic() + _SPARED
     return Beat.BEATING if _heard(user_id, token) else Beat.FENCED
 
 

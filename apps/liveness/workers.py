@@ -33,6 +33,12 @@ class TradingWorkers:
     """Active sessions and their marks. An orphan's session is ended; its user and operators are told."""
 
     name = "workers"
+    title = "Trading workers"
+    consequence = (
+        "The session ends. Should the worker be alive, its next beat and all of its writes from now on are"
+        " refused; another may begin at once."
+    )
+    lag = 0.0
     held_by = ""
 
     @property
@@ -129,7 +135,7 @@ class TradingWorkers:
             str(session.user_id): Description(
                 label=names[session.user_id].get_username()
                 if session.user_id in names
-                else f"user {session.user_id}",
+                else f"user {session.user_id} (deleted)",
                 url=reverse("admin:liveness_workersession_change", args=[session.pk]),
                 detail=session.worker,
                 work=work[session.user_id],

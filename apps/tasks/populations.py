@@ -132,6 +132,12 @@ class Processes(_ByRows):
     """Workers, relays and beats. One that is lost is shown as vanished; its runs are another population."""
 
     name = "processes"
+    title = "Processes of the platform"
+    consequence = (
+        "What it runs is taken from it and goes elsewhere at once. Should it be alive, it ends itself with"
+        " its next report."
+    )
+    lag = 0.0
     held_by = ""
     fencing = "token"
 
@@ -192,12 +198,22 @@ class Runs(_ByRows):
     """Running runs. An orphan is taken from its worker: scheduled again, dead, or cancelled if asked for."""
 
     name = "runs"
+    title = "Running runs"
+    consequence = (
+        "The run is taken from its worker: it is scheduled again, or dead if no attempt is left. Whatever the"
+        " worker may still report of it is refused."
+    )
     held_by = "processes"
     fencing = "fence"
 
     @property
     def leases(self) -> LeaseSet:
         return run_leases()
+
+    @property
+    def lag(self) -> float:
+        """A worker takes the marks of ended runs away when it renews the others."""
+        return self.leases.timing.orphan_after
 
     def rows(self) -> QuerySet[TaskRun]:
         return TaskRun.objects.filter(state=State.RUNNING)

@@ -68,7 +68,7 @@ class Report:
 
     def write(self, *, ended: bool = False) -> None:
         """Beat, and write the row, now, through the calling thread's connection."""
-        self._beat(ended=ended)
+        self.beat(ended=ended)
         parameters = {
             **self._row,
             "token": self._token,
@@ -81,7 +81,8 @@ class Report:
             condemned, reason = cursor.fetchone()
         self.condemned = (reason or "somebody did") if condemned else ""
 
-    def _beat(self, *, ended: bool) -> None:
+    def beat(self, *, ended: bool = False) -> None:
+        """Say in Redis that the process is alive, or is no more. Redis may be away: the row says it, too."""
         leases = process_leases()
         try:
             if ended:

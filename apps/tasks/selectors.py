@@ -15,8 +15,10 @@ from apps.core.resources import sql
 from apps.events.records import StoredEvent
 from apps.events.registry import event_type
 from apps.events.selectors import read_stream
+from apps.liveness.leases import Unavailable
 from apps.tasks.filters import EVERYTHING, RunFilter
 from apps.tasks.models import Entry, Process, Step, TaskRun, UsageCount
+from apps.tasks.populations import run_leases
 from apps.tasks.states import State
 from apps.tasks.usage import REQUESTS
 
@@ -113,6 +115,17 @@ def relatives(run: TaskRun) -> Relatives:
     children = [one for one in family if one.meta.get("causation_id") == str(run.pk)]
     kin = {one.pk for one in (*parents, *children)}
     return Relatives(parents=parents, children=children, others=[one for one in family if one.pk not in kin])
+
+
+def last_beat(run: TaskRun) -> float | None:
+    """Seconds since Redis last heard of a running run; None: it has not, or does not answer."""
+    if run.state != State.RUNNING:
+        return None
+    try:
+        [(mark, _)] = run_leases().look([(str(run.pk), run.fence)])
+    except Unavailable:
+        return None
+    return None if mark is None or mark.token != run.fence else mark.age
 
 
 def entries(run_id: uuid.UUID | str) -> QuerySet[Entry]:

@@ -521,6 +521,11 @@ def test_a_scan_shows_what_it_found_in_each_population(admin_client):
     assert f'<a href="{LIST}?user=17">user 17</a>' in page
     assert "unicorn" in page
     assert "91.5 s" in page
+    part = {"members": 0, "found": {}, "acted": {}, "refused": "", "mass": False, "orphans": []}
+    every = dict.fromkeys(("gone", "runs", "workers", "processes"), part)
+    later = Scan.objects.create(duration=0.0, members=0, found=0, acted=0, populations=every)
+    page = text(admin_client.get(reverse("admin:liveness_scan_change", args=[later.pk])))
+    assert re.findall('<div class="module" id="(.*?)">', page) == ["workers", "processes", "runs", "gone"]
     quiet = Scan.objects.create(duration=0.0, members=0, found=0, acted=0)
     page = text(admin_client.get(reverse("admin:liveness_scan_change", args=[quiet.pk])))
     assert "No population was looked at" in page

@@ -342,7 +342,7 @@ def test_a_mark_without_a_token_becomes_its_who_registers(leases: LeaseSet, clie
     assert leases.release("7", None) is False
 
 
-@pytest.mark.parametrize("member", ["a|b", "|", "7 8", "Łódź", "{x}:claims"])
+@pytest.mark.parametrize("member", ["a|b", "|", "7 8", "Łódź", "{x}:claims", '"\\/\n\x7f\x00'])
 def test_any_text_may_be_a_member(leases: LeaseSet, client: redis.Redis, member: str) -> None:
     leases.register(member, 5)
     elapse(leases, client, LATE)
@@ -351,6 +351,7 @@ def test_any_text_may_be_a_member(leases: LeaseSet, client: redis.Redis, member:
     assert leases.restore(claim)
     assert [mark.member for page in leases.marks() for mark in page] == [member]
     elapse(leases, client, LATE)
+    assert leases.stale() == [member]
     leases.reap()
     elapse(leases, client, LATE)
     [claim] = leases.reap().claims

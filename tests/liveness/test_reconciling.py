@@ -197,6 +197,27 @@ def test_with_redis_away_only_long_silence_in_the_database_counts(start, setting
     assert (state(quiet), state(silent)) == (SessionState.ACTIVE, SessionState.ORPHANED)
 
 
+def test_the_database_alone_does_not_end_most_of_a_population_either(start, redis_restored):
+    """The whole platform was away, Redis is still."""
+    sessions = [start() for _ in range(12)]
+    WorkerSession.objects.update(last_seen_at=timezone.now() - timedelta(seconds=400))
+    with redis_restored():
+        found = scan()
+        assert (found.mass, found.found, found.acted) == (True, {Kind.ORPHAN_TASK: 12}, {})
+        assert {state(one) for one in sessions} == {SessionState.ACTIVE}
+        assert scan(force=True).acted == {Kind.ORPHAN_TASK: 12}
+
+
+def test_a_set_that_was_lost_gives_time_to_those_whom_the_database_has_not_heard_of_either(start):
+    session = start()
+    elapse(400)
+    assert "Redis had lost the set" in scan().refused
+    assert scan().found == {}
+    assert state(session) == SessionState.ACTIVE
+    elapse(95)
+    assert scan().acted == {Kind.STALE_MARK: 1}
+
+
 # When nothing may be concluded --------------------------------------------------------------------
 
 
@@ -308,7 +329,6 @@ def test_one_that_commits_a_guarded_write_at_this_moment_is_looked_at_again(star
         assert looked.wait(30), "the look waits for the write"
     thread.join()
     assert (found[0].found, found[0].acted) == ({Kind.STALE_MARK: 1}, {})
-    elapse(61)
     assert scan().acted == {Kind.STALE_MARK: 1}
 
 

@@ -27,6 +27,7 @@ from apps.tasks.states import State
 from apps.tasks.testing import run_pending
 from apps.tasks.worker import leases as worker_leases
 from apps.tasks.worker.leases import RunLeases
+from project.settings import base
 from tests.liveness.helpers import elapse
 from tests.workload import tasks as work
 
@@ -120,11 +121,13 @@ def test_a_run_whose_worker_died_before_its_first_renewal_is_found_without_a_mar
     assert state(run) == State.SCHEDULED
 
 
-def test_the_mark_of_a_run_that_has_ended_is_taken_away():
+def test_the_mark_of_a_run_that_has_ended_is_taken_away_when_its_worker_has_not_done_it():
     run = claimed()
     marked(run)
     booted()
     claims.succeed(run, None)
+    assert scan().found == {}
+    elapse(LEASE + 1, run_leases())
     assert scan().acted == {Kind.ORPHAN_MARK: 1}
     assert state(run) == State.SUCCEEDED
     assert run_leases().counts().members == 0
@@ -136,9 +139,9 @@ def test_the_mark_of_an_earlier_attempt_does_not_keep_the_later_one():
     booted()
     claims.orphan(run_id=first.run_id, worker="w1", reason="lost")
     second = claims.claim(run_id=first.run_id, worker="w2")
-    assert scan().acted == {Kind.ORPHAN_MARK: 1}
+    assert scan().found == {}
     elapse(LEASE + 1, run_leases())
-    assert scan().acted == {Kind.ORPHAN_TASK: 1}
+    assert scan().acted == {Kind.ORPHAN_MARK: 1, Kind.ORPHAN_TASK: 1}
     assert second is not None
     assert state(second) == State.SCHEDULED
 
@@ -394,6 +397,25 @@ def test_a_worker_that_ends_takes_its_marks_away(renewing):
 def test_every_scan_looks_at_all_three_populations():
     reconcile_orphans()
     assert set(Scan.objects.get().populations) == {"workers", "processes", "runs"}
+
+
+def test_a_runs_page_says_when_redis_last_heard_of_it_or_what_the_database_knows(admin_client, settings):
+    run = claimed()
+    address = f"/admin/tasks/taskrun/{run.run_id}/change/"
+    assert "Lease until" in admin_client.get(address).content.decode()
+    marked(run)
+    shown = admin_client.get(address).content.decode()
+    assert "Last beat" in shown
+    assert "Lease until" not in shown
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert "Lease until" in admin_client.get(address).content.decode()
+
+
+def test_beat_looks_for_orphans_every_half_minute():
+    assert base.CELERY_BEAT_SCHEDULE["reconcile-orphans"] == {
+        "task": "tasks.reconcile_orphans",
+        "schedule": 30.0,
+    }
 
 
 def test_runs_that_need_a_review_can_be_selected(admin_client):

@@ -29,29 +29,13 @@ logger = logging.getLogger(__name__)
 NOW = "admin:liveness_workersession_now"
 _SCANS = 10
 
-#: What people are told: of a population, its title and what a death that is declared leads to.
-_WORDS = {
-    "workers": (
-        "Trading workers",
-        "The session ends. Should the worker be alive, its next beat and all of its writes from now on are"
-        " refused; another may begin at once.",
-    ),
-    "processes": (
-        "Processes of the platform",
-        "What it runs is taken from it and goes elsewhere at once. Should it be alive, it ends itself with"
-        " its next report.",
-    ),
-    "runs": (
-        "Running runs",
-        "The run is taken from its worker: it is scheduled again, or dead if no attempt is left. Whatever the"
-        " worker may still report of it is refused.",
-    ),
-}
 
-
-def words(name: str) -> tuple[str, str]:
-    """A population's title, and what follows from declaring one of its members dead."""
-    return _WORDS.get(name, (capfirst(name), "It is treated as dead, and fenced should it be alive."))
+def title_of(name: str) -> str:
+    """What people call a population; scans may name one that is none any more."""
+    try:
+        return populations.population(name).title
+    except KeyError:
+        return capfirst(name)
 
 
 class ReasonForm(forms.Form):
@@ -149,14 +133,13 @@ class BoardAdmin(admin.ModelAdmin[WorkerSession]):
                 done = population.declare_dead(member, form.cleaned_data["reason"])
             self.tell(request, subject.label, done=done)
             return HttpResponseRedirect(reverse(NOW))
-        title, consequence = words(population.name)
         hidden = [("population", population.name), ("member", member), ("token", str(token))]
         return self.ask(
             request,
             form,
             [subject],
-            title=f"{title}: declare dead {subject.label}",
-            consequence=consequence,
+            title=f"{population.title}: declare dead {subject.label}",
+            consequence=population.consequence,
             hidden=hidden,
             back=reverse(NOW),
         )
@@ -234,7 +217,7 @@ class BoardAdmin(admin.ModelAdmin[WorkerSession]):
         for one in result.populations:
             if one.refused:
                 self.message_user(
-                    request, f"{words(one.name)[0]} left alone: {one.refused}.", messages.WARNING
+                    request, f"{title_of(one.name)} left alone: {one.refused}.", messages.WARNING
                 )
 
     def _page(self, request: HttpRequest, name: str, **more: object) -> HttpResponse:
@@ -248,7 +231,7 @@ class BoardAdmin(admin.ModelAdmin[WorkerSession]):
 def _column(roll: Roll, now: datetime) -> Column:
     booted = None if roll.counts is None else roll.counts.booted
     return Column(
-        title=words(roll.name)[0],
+        title=title_of(roll.name),
         roll=roll,
         rebuilt_at=None if booted is None else now - timedelta(seconds=booted),
     )
@@ -257,7 +240,7 @@ def _column(roll: Roll, now: datetime) -> Column:
 def _left_alone(scans: Sequence[Scan]) -> Mapping[str, Mapping[str, object]]:
     """What the latest of *scans* has left alone because most of it was late at once, by title."""
     found = scans[0].populations if scans else {}
-    return {words(name)[0]: one for name, one in found.items() if one.get("mass")}
+    return {title_of(name): one for name, one in found.items() if one.get("mass")}
 
 
 def _subject(population: Population, member: str, token: int) -> Subject:

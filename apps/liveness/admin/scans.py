@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from apps.liveness import populations
-from apps.liveness.admin.board import words
+from apps.liveness.admin.board import title_of
 from apps.liveness.models import Scan
 from apps.liveness.populations import Kind
 from apps.liveness.workers import TradingWorkers
@@ -152,7 +152,7 @@ def _kind(value: str) -> tuple[str, str]:
 def _part(name: str, found: Mapping[str, Any]) -> Part:
     return Part(
         name=name,
-        title=words(name)[0],
+        title=title_of(name),
         members=found["members"],
         kinds=[
             (*_kind(kind), count, found["acted"].get(kind, 0))

@@ -24,11 +24,12 @@ from apps.core import context
 from apps.core.redaction import redact
 from apps.events.registry import event_type
 from apps.liveness import selectors, services
-from apps.liveness.admin.board import BoardAdmin, ReasonForm, Subject, words
+from apps.liveness.admin.board import BoardAdmin, ReasonForm, Subject
 from apps.liveness.models import WorkerSession
 from apps.liveness.populations import Work, work_of_users
 from apps.liveness.selectors import Standing
 from apps.liveness.states import SessionState
+from apps.liveness.workers import TradingWorkers
 
 LIST = "admin:liveness_workersession_changelist"
 SESSION = "admin:liveness_workersession_change"
@@ -281,7 +282,7 @@ class WorkerSessionAdmin(BoardAdmin):
             form,
             subjects,
             title=f"Declare dead: {len(chosen)} trading worker{'' if len(chosen) == 1 else 's'}",
-            consequence=words("workers")[1],
+            consequence=TradingWorkers.consequence,
             hidden=[("session", str(one.pk)) for one in chosen],
             back=_back([one.pk for one in chosen]),
             action=reverse(DECLARE_DEAD),

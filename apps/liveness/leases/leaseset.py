@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -150,12 +151,19 @@ class LeaseSet:
             with answered():
                 self._client().zrem(self._claims, *entries)
 
-    def restore(self, claim: Claim) -> bool:
-        """Put a claimed member back, which is alive; False: somebody has registered it meanwhile."""
+    def restore(self, claim: Claim, *, alive: bool = True) -> bool:
+        """Put a claimed member back; False: somebody has registered it meanwhile.
+
+        As *alive*, it has just beaten. Otherwise it is as late as it was, for the next look to find it again;
+        a claim that an earlier reaper left behind stays one then.
+        """
         if claim.token is None:
             raise ValueError("a member without a token is nobody's")
+        if not alive and claim.beat_at is None:
+            return False
         keys = (self.name, self._tokens, self._claims)
-        return bool(self._run("restore", keys, (claim.member, claim.token)))
+        beat_at = "" if alive else f"{claim.beat_at:.6f}"
+        return bool(self._run("restore", keys, (claim.member, claim.token, beat_at)))
 
     def rebuild(self, holders: Iterable[Holder]) -> int:
         """Say that the set is complete with these, of whom those without a mark get one as of now.
@@ -174,7 +182,8 @@ class LeaseSet:
     def stale(self, *, limit: int = 100, seconds: float | None = None) -> list[str]:
         """At most *limit* members that have not beaten for *seconds* (an orphan's), the oldest first."""
         seconds = self.timing.orphan_after if seconds is None else seconds
-        return [_text(one) for one in self._run("stale", (self.name,), (seconds, limit))]
+        # An empty list comes as an empty object.
+        return list(json.loads(self._run("stale", (self.name,), (seconds, limit))))
 
     def counts(self) -> Counts:
         """How many members are in which condition."""

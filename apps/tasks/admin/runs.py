@@ -174,6 +174,7 @@ class TaskRunAdmin(OperatingAdmin):
                 "keywords": _pretty(run.kwargs) if run.kwargs else "",
                 "result": _pretty(run.result) if run.result is not None else "",
                 "error": redact(run.error),
+                "last_beat": selectors.last_beat(run),
                 "timeline": selectors.timeline(run.pk),
                 "relatives": selectors.relatives(run),
                 "steps": [(step, _pretty(step.result)) for step in selectors.steps(run.pk)],

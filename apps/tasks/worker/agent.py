@@ -76,7 +76,7 @@ class Agent:
         #: (run, claim) that was held without being executed at the last look.
         self._strays: set[tuple[uuid.UUID, int]] = set()
         self._answered = threading.Event()
-        self._next_renewal = self._next_report = self._next_keeping = 0.0
+        self._next_renewal = self._next_report = self._next_keeping = self._next_marking = 0.0
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
 
     # From other threads ---------------------------------------------------------------------------
@@ -139,6 +139,7 @@ class Agent:
                 self._wait()
                 self._keep_waiting()
                 self._guarded(self._duties)
+                self._keep_marks()
                 if self.shutdown.under_way:
                     self._guarded(self.shutdown.step)
             self._leases.release()
@@ -151,6 +152,14 @@ class Agent:
         if now >= self._next_keeping:
             self.loop.keep_waiting()
             self._next_keeping = now + (self.loop.visibility or _KEEPING) / 3
+
+    def _keep_marks(self) -> None:
+        """While the database is away: who is alive must not be found dead when it is back."""
+        now = time.monotonic()
+        if self._away and now >= self._next_marking:
+            self._leases.keep()
+            self._report.beat()
+            self._next_marking = now + conf.lease() / 4
 
     def _guarded(self, duty: Callable[[], None]) -> None:
         try:

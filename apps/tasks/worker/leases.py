@@ -52,6 +52,15 @@ class RunLeases:
         self._look_for_lost(held)
         self._holding = {executing[one.run_id]: one.fence for one in renewed}
 
+    def keep(self) -> None:
+        """The database is away: say in Redis at least that the runs are still executed."""
+        executing = {one.run_id for one in list(in_hand)}
+        marked = [(str(run_id), fence) for run_id, fence in self._marked.items() if run_id in executing]
+        try:
+            run_leases().beat_many(marked)
+        except Unavailable as exc:
+            logger.warning("neither the database nor Redis hears of the runs: %s", exc)
+
     def release(self) -> None:
         """The worker ends: take all marks away."""
         try:

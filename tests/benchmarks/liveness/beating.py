@@ -13,6 +13,7 @@ from tests.benchmarks.figures import Figure, Goal, Kind
 from tests.benchmarks.liveness.servers import Leased, Server, milliseconds
 
 _MEMBERS = 10_000
+_BEATING = Beat.BEATING
 
 
 class _Beats(Experiment):
@@ -49,7 +50,7 @@ class Beating(_Beats):
 
     def _ours(self) -> None:
         user = next(self._users)
-        if self._leases.beat(str(user), user + 1) is not Beat.BEATING:
+        if self._leases.beat(str(user), user + 1) is not _BEATING:
             raise Failed("a beat was not answered as one")
 
     def _peer(self) -> None:
@@ -73,7 +74,7 @@ class BeatingMany(_Beats):
 
     def _ours(self) -> None:
         users = [next(self._users) for _ in range(100)]
-        if set(self._leases.beat_many((str(user), user + 1) for user in users)) != {Beat.BEATING}:
+        if set(self._leases.beat_many((str(user), user + 1) for user in users)) != {_BEATING}:
             raise Failed("beats were not answered as such")
 
     def _peer(self) -> None:
