@@ -300,6 +300,24 @@ def test_whose_successor_came_meanwhile_is_not_put_back(leases: LeaseSet, client
     assert leases.counts().claimed == 0
 
 
+def test_who_could_not_be_settled_is_put_back_as_late_as_it_was(
+    leases: LeaseSet, client: redis.Redis
+) -> None:
+    leases.register("7", 5)
+    elapse(leases, client, LATE)
+    [claim] = leases.reap().claims
+    assert leases.restore(claim, alive=False)
+    assert leases.counts().claimed == 0
+    assert leases.reap().claims == (claim,)
+    elapse(leases, client, TIMING.claim_for + 1)
+    [left] = leases.reap().claims
+    # When it beat last is not known any more: it stays claimed.
+    assert not leases.restore(left, alive=False)
+    assert (leases.counts().members, leases.counts().claimed) == (0, 1)
+    assert leases.restore(left)
+    assert leases.beat("7", 5) is BEATING
+
+
 def test_what_is_settled_is_not_put_back(leases: LeaseSet, client: redis.Redis) -> None:
     leases.register("7", 5)
     elapse(leases, client, LATE)

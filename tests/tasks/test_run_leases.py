@@ -386,6 +386,19 @@ def test_a_handler_whose_run_was_taken_is_ended_at_the_second_look(renewing, cap
     assert "was taken from this worker" in caplog.text
 
 
+def test_while_the_database_is_away_redis_hears_of_what_is_executed(renewing, django_assert_num_queries):
+    run, ended = claimed(), claimed()
+    over = Request(ended)
+    renewing.in_hand |= {Request(run): None, over: None}
+    renewing()
+    del renewing.in_hand[over]
+    elapse(100, run_leases())
+    with django_assert_num_queries(0):
+        renewing.leases.keep()
+    found = run_leases().look([(str(run.run_id), run.fence), (str(ended.run_id), ended.fence)])
+    assert [mark.age > 90 for mark, _ in found] == [False, True]
+
+
 def test_a_worker_that_ends_takes_its_marks_away(renewing):
     run = claimed()
     renewing.in_hand[Request(run)] = None

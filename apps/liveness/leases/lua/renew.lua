@@ -1,4 +1,4 @@
--- Renew one member's mark, if the token is the registered one: what nearly all beats come to, at the least cost.
+-- Renew one member's mark if the token is the registered one: what nearly all beats come to, at least cost.
 -- KEYS: marks, tokens. ARGV: member, token. Returns 1 if done, else 0: the script for many tells why.
 if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return 0 end
 local time = redis.call('TIME')
