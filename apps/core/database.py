@@ -35,6 +35,13 @@ def execute(statement: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any
         return cursor.execute(statement, parameters, prepare=True)
 
 
+def clock() -> float:
+    """The database's time (Unix seconds): one clock for processes on any number of machines."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+        return float(cursor.fetchone()[0])
+
+
 def refresh() -> None:
     """Have Django's connection looked at before the next piece of work, unless it was in use just now.
 

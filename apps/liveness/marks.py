@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from apps.core.database import clock
 from apps.liveness import conf
 from apps.liveness.leases import LeaseSet, Timing
 from apps.liveness.redis import client, key
@@ -11,7 +12,7 @@ from apps.liveness.redis import client, key
 
 @cache
 def _leases(name: str, timing: Timing) -> LeaseSet:
-    return LeaseSet(name, timing, client)
+    return LeaseSet(name, timing, client, clock=clock)
 
 
 def worker_leases() -> LeaseSet:

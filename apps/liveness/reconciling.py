@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from apps.liveness import populations, scans
-from apps.liveness.leases import Claim, Mark, Reaped, Unavailable, Verdict
+from apps.liveness.leases import Mark, Reaped, Unavailable, Verdict
 from apps.liveness.leases.leaseset import Holder
 from apps.liveness.populations import Kind, Orphan, Outcome, Population
 
@@ -157,7 +157,7 @@ class _Look:
                 self._preview(reaped.orphans)
             return
         while True:
-            self._settle_claims(reaped.claims)
+            self._settle_claims(reaped)
             if reaped.verdict is not Verdict.ACTED:
                 if reaped.verdict is Verdict.MASS:
                     self._found.found[Kind.STALE_MARK] += reaped.orphans
@@ -171,15 +171,14 @@ class _Look:
         marks = [mark for mark, _ in self._leases.look([(one, 0) for one in members]) if mark is not None]
         self._settle([_late(mark) for mark in marks])
 
-    def _settle_claims(self, claims: Sequence[Claim]) -> None:
-        done = []
-        now = time.time()
+    def _settle_claims(self, reaped: Reaped) -> None:
+        claims, done = reaped.claims, []
         orphans = [
             Orphan(
                 member=one.member,
                 token=one.token,
                 kind=Kind.STALE_MARK,
-                silence=None if one.beat_at is None else timedelta(seconds=max(0.0, now - one.beat_at)),
+                silence=None if one.beat_at is None else timedelta(seconds=reaped.at - one.beat_at),
             )
             for one in claims
         ]

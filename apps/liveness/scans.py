@@ -50,7 +50,8 @@ def document(found: PopulationScan) -> dict[str, Any]:
         "mass": found.mass,
         "orphans": [
             {
-                "member": one.member,
+                # PostgreSQL's text holds neither what is none nor NUL.
+                "member": one.member.encode(errors="backslashreplace").decode().replace("\0", "\\0"),
                 "kind": one.kind.value,
                 "silence": None if one.silence is None else round(one.silence.total_seconds(), 1),
             }

@@ -15,6 +15,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from apps.core.database import clock
 from apps.liveness import conf as liveness_conf
 from apps.liveness.leases import LeaseSet, Mark, Timing, Unavailable
 from apps.liveness.leases.leaseset import Holder
@@ -31,7 +32,7 @@ _SLICE = 1000
 
 @cache
 def _leases(name: str, timing: Timing) -> LeaseSet:
-    return LeaseSet(name, timing, client)
+    return LeaseSet(name, timing, client, clock=clock)
 
 
 def process_leases() -> LeaseSet:

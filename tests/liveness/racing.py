@@ -162,7 +162,7 @@ class _Workers:
 def work(
     url: str, name: str, timing: Timing, members: Sequence[Life], played: Any, stop: Any, out: Any
 ) -> None:
-    """Live *members* until *stop*; sets *played* when there is nothing new to come; puts a list of `Lived`."""
+    """Live *members* until *stop*; sets *played* when nothing new is to come; puts a list of `Lived`."""
     kinds = list(Kind)
     with redis.Redis.from_url(url, socket_timeout=60) as client:
         workers = _Workers(client, lease_set(client, name, timing), seed=members[0][1])

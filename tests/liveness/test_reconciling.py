@@ -109,9 +109,9 @@ def test_a_mark_without_a_session_is_taken_away(start, own_set):
     rebuilt()
     worker_leases().register("4711", 99)
     # By somebody who knows nothing of tokens, and no user either.
-    client().zadd(f"{own_set}worker:all", {"815": timezone.now().timestamp(), "x|y": 5})
+    client().zadd(f"{own_set}worker:all", {"815": timezone.now().timestamp(), "x|y": 5, b"\xff\x00": 5})
     found = scan()
-    assert (found.found, found.acted) == ({Kind.ORPHAN_MARK: 3}, {Kind.ORPHAN_MARK: 3})
+    assert (found.found, found.acted) == ({Kind.ORPHAN_MARK: 4}, {Kind.ORPHAN_MARK: 4})
     assert client().zrange(f"{own_set}worker:all", 0, -1) == [str(session.user_id).encode()]
     assert scan().found == {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -27,7 +26,13 @@ def _slices(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    # What somebody wrote that is no text goes back to the server as it was.
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+def _flat(holders: Iterable[tuple[str, Any]]) -> list[Any]:
+    """Members as they are stored, each with its token."""
+    return [value for member, token in holders for value in (member.encode(errors="surrogateescape"), token)]
 
 
 class LeaseSet:
@@ -79,7 +84,7 @@ class LeaseSet:
     def _for_each(self, script: str, keys: Sequence[str], holders: Iterable[tuple[str, Any]]) -> list[int]:
         answers: list[int] = []
         for part in _slices(holders):
-            answers += self._run(script, keys, [value for holder in part for value in holder])
+            answers += self._run(script, keys, _flat(part))
         return answers
 
     # Holders --------------------------------------------------------------------------------------
@@ -128,12 +133,13 @@ class LeaseSet:
             timing.orphan_after, timing.start_grace, timing.claim_for, limit, timing.mass_share,
             timing.mass_of, int(force), f"{self._clock():.6f}",
         )  # fmt: skip
-        verdict, members, orphans, wait, *found = self._run("reap", self.keys, arguments)
+        verdict, members, orphans, wait, at, *found = self._run("reap", self.keys, arguments)
         return Reaped(
             verdict=Verdict(_text(verdict)),
             members=members,
             orphans=orphans,
             wait=wait / 1000,
+            at=float(at),
             claims=tuple(
                 Claim(
                     member=_text(member),
@@ -147,7 +153,10 @@ class LeaseSet:
     def acknowledge(self, claims: Iterable[Claim]) -> None:
         """Forget claims: what follows from them is committed."""
         for part in _slices(claims):
-            entries = [f"{'' if one.token is None else one.token}|{one.member}" for one in part]
+            entries = [
+                f"{'' if one.token is None else one.token}|{one.member}".encode(errors="surrogateescape")
+                for one in part
+            ]
             with answered():
                 self._client().zrem(self._claims, *entries)
 
@@ -163,7 +172,7 @@ class LeaseSet:
             return False
         keys = (self.name, self._tokens, self._claims)
         beat_at = "" if alive else f"{claim.beat_at:.6f}"
-        return bool(self._run("restore", keys, (claim.member, claim.token, beat_at)))
+        return bool(self._run("restore", keys, (*_flat([(claim.member, claim.token)]), beat_at)))
 
     def rebuild(self, holders: Iterable[Holder]) -> int:
         """Say that the set is complete with these, of whom those without a mark get one as of now.
@@ -171,8 +180,7 @@ class LeaseSet:
         Nothing is reaped from then on until everybody has had time to beat. Returns how many there were.
         """
         count: int = sum(
-            self._run("rebuild", (self.name, self._tokens), [value for holder in part for value in holder])
-            for part in _slices(holders)
+            self._run("rebuild", (self.name, self._tokens), _flat(part)) for part in _slices(holders)
         )
         self._run("boot", (self._meta,), ())
         return count
@@ -182,8 +190,11 @@ class LeaseSet:
     def stale(self, *, limit: int = 100, seconds: float | None = None) -> list[str]:
         """At most *limit* members that have not beaten for *seconds* (an orphan's), the oldest first."""
         seconds = self.timing.orphan_after if seconds is None else seconds
-        # An empty list comes as an empty object.
-        return list(json.loads(self._run("stale", (self.name,), (seconds, limit))))
+        # In two steps: handing over a thousand names takes a script longer than the second trip.
+        latest = float(self._run("now", (self.name,), ())) - seconds
+        with answered():
+            found = self._client().zrangebyscore(self.name, "-inf", latest, start=0, num=limit)
+        return [_text(one) for one in found]
 
     def counts(self) -> Counts:
         """How many members are in which condition."""
@@ -206,7 +217,7 @@ class LeaseSet:
             now, *facts = self._run(
                 "look",
                 (self.name, self._tokens, self._claims),
-                [value for holder in part for value in holder],
+                _flat(part),
             )
             for (member, _), token, beat_at, claimed in zip(
                 part, facts[::3], facts[1::3], facts[2::3], strict=True

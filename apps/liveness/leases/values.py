@@ -86,6 +86,8 @@ class Reaped:
     orphans: int
     #: Seconds until the set may be acted on, where it is too early.
     wait: float = 0.0
+    #: The server's time of the look (Unix seconds).
+    at: float = 0.0
     claims: tuple[Claim, ...] = ()
 
 

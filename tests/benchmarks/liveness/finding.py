@@ -52,10 +52,10 @@ class Finding(Experiment):
     def measure(self, turn: int) -> Samples:
         found = {}
         for size, (ours, peer) in self._pairs.items():
-            times = self.bench.size(max(3, 100_000 // _SIZES[size] // 3), 3)
+            times = self.bench.size(max(5, 50_000 // _SIZES[size]), 3)
             found[f"find-stale-{size}"] = self.in_turns(
                 turn,
-                lambda ours=ours: _per_second(ours.find, self.bench.size(100, 5)),
+                lambda ours=ours: _per_second(ours.find, self.bench.size(1000, 5)),
                 lambda peer=peer, times=times: _per_second(peer.find, times),
             )
         return found

@@ -2,7 +2,7 @@
 -- KEYS: marks, tokens, starts, claims, meta.
 -- ARGV: orphan after, start grace, claim for, limit, share of a mass, members of a mass, force (1 or 0),
 --       the caller's other clock (Unix seconds).
--- Returns: verdict, members, orphans, wait in ms, then member, token and last beat of each claim.
+-- Returns: verdict, members, orphans, wait in ms, the time, then member, token and last beat of each claim.
 local marks, tokens, starts, claims, meta = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local orphan_after, start_grace = tonumber(ARGV[1]), tonumber(ARGV[2])
 local claim_for, limit = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -13,7 +13,7 @@ local function text(number) return string.format('%.6f', number) end
 
 local members = redis.call('ZCARD', marks)
 local boot = tonumber(redis.call('HGET', meta, 'boot') or nil)
-if not boot then return {'lost', members, 0, 0} end
+if not boot then return {'lost', members, 0, 0, text(now)} end
 
 -- A server that was started again, or has taken over from another, may know less than it did.
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
@@ -42,10 +42,10 @@ for _, claim in ipairs(ahead) do redis.call('ZADD', claims, text(now + claim_for
 local latest = text(now - orphan_after)
 local orphans = redis.call('ZCOUNT', marks, '-inf', latest)
 local wait = boot + orphan_after - now
-if was_set then return {'clock', members, orphans, math.ceil(wait * 1000)} end
-if wait > 0 then return {'grace', members, orphans, math.ceil(wait * 1000)} end
+if was_set then return {'clock', members, orphans, math.ceil(wait * 1000), text(now)} end
+if wait > 0 then return {'grace', members, orphans, math.ceil(wait * 1000), text(now)} end
 
-local answer = {'acted', members, orphans, 0}
+local answer = {'acted', members, orphans, 0, text(now)}
 local until_ = text(now + claim_for)
 local left = redis.call('ZRANGEBYSCORE', claims, '-inf', text(now), 'LIMIT', 0, limit)
 for _, claim in ipairs(left) do
