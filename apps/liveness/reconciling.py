@@ -156,22 +156,18 @@ class _Look:
             if reaped.verdict in (Verdict.ACTED, Verdict.MASS):
                 self._preview(reaped.orphans)
             return
-        while True:
-            self._settle_claims(reaped)
-            if reaped.verdict is not Verdict.ACTED:
-                if reaped.verdict is Verdict.MASS:
-                    self._found.found[Kind.STALE_MARK] += reaped.orphans
-                return
-            if len(reaped.claims) < _LIMIT:
-                return
+        while self._settle_claims(reaped) and len(reaped.claims) == _LIMIT:
             reaped = self._leases.reap(limit=_LIMIT, force=self._force)
+        if reaped.verdict is Verdict.MASS:
+            self._found.found[Kind.STALE_MARK] += reaped.orphans
 
     def _preview(self, count: int) -> None:
         members = self._leases.stale(limit=count)
         marks = [mark for mark, _ in self._leases.look([(one, 0) for one in members]) if mark is not None]
         self._settle([_late(mark) for mark in marks])
 
-    def _settle_claims(self, reaped: Reaped) -> None:
+    def _settle_claims(self, reaped: Reaped) -> bool:
+        """Whether any is settled: others would be found again at once, as late as they are."""
         claims, done = reaped.claims, []
         orphans = [
             Orphan(
@@ -188,6 +184,7 @@ class _Look:
             else:
                 done.append(claim)
         self._leases.acknowledge(done)
+        return bool(done)
 
     # What has no mark, and what has nothing but one ----------------------------------------------
 

@@ -564,6 +564,26 @@ def test_the_late_are_listed_with_the_longest_silent_first(leases: LeaseSet, cli
     assert leases.counts().members == 4
 
 
+@pytest.mark.parametrize("limit", [10, 2000], ids=["few", "many"])
+@pytest.mark.parametrize("decoded", [False, True], ids=["as bytes", "decoded"])
+def test_the_late_are_listed_in_the_same_way_whether_few_or_many_are_wanted(
+    server: Valkey, client: redis.Redis, limit: int, decoded: bool
+) -> None:
+    leases = new_set(client)
+    with connect(server, decode_responses=decoded) as other:
+        reader = LeaseSet(leases.name, TIMING, lambda: other)
+        assert reader.stale(limit=limit) == []
+        names = ["Łódź", '"\\/\n', "7"]
+        for name in names:
+            leases.register(name, 1)
+        elapse(leases, client, LATE)
+        leases.register("8", 1)
+        assert reader.stale(limit=limit) == names
+        if not decoded:
+            client.zadd(leases.name, {b"\xff": 1})
+            assert reader.stale(limit=limit) == ["\udcff", *names]
+
+
 def test_members_are_counted_by_condition(leases: LeaseSet, client: redis.Redis) -> None:
     leases.register_many((str(user), 1) for user in range(10))
     for user, seconds in {"0": 200, "1": 95, "2": 89, "3": 31, "4": 29}.items():

@@ -16,7 +16,7 @@ from apps.liveness.guarding import guarded
 from apps.liveness.leases import Beat
 from apps.liveness.marks import worker_leases
 from apps.liveness.models import OrphanCount, Scan, WorkerSession
-from apps.liveness.populations import Kind
+from apps.liveness.populations import Kind, Outcome
 from apps.liveness.projection import WorkerSessions
 from apps.liveness.reconciling import reconcile_orphans
 from apps.liveness.redis import client
@@ -419,6 +419,20 @@ def test_what_goes_wrong_in_one_population_does_not_keep_the_others_from_being_l
     assert "ZeroDivisionError" in record.populations["workers"]["refused"]
     assert "Redis had lost the set" in record.populations["runs"]["refused"]
     assert state(session) == SessionState.ACTIVE
+
+
+def test_orphans_that_others_are_busy_with_are_not_looked_at_again_and_again(start, monkeypatch):
+    monkeypatch.setattr("apps.liveness.reconciling._LIMIT", 2)
+    monkeypatch.setattr(TradingWorkers, "end", lambda _, orphans: [Outcome.BUSY for _ in orphans])
+    alive = [start() for _ in range(5)]
+    dead = [start() for _ in range(4)]
+    rebuilt()
+    elapse(95)
+    beat(*alive)
+    assert scan().acted == {}
+    monkeypatch.undo()
+    assert scan().acted == {Kind.STALE_MARK: 4}
+    assert {state(one) for one in dead} == {SessionState.ORPHANED}
 
 
 def test_more_orphans_than_one_step_takes_are_all_settled(start, monkeypatch):

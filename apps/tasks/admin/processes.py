@@ -47,8 +47,8 @@ class ProcessAdmin(admin.ModelAdmin[Process]):
 
     @admin.display(description="Trouble")
     def trouble(self, process: Process) -> str:
-        """What it says is wrong."""
-        return str(process.facts.get("trouble") or "")
+        """What it says is wrong, or why it counts as dead."""
+        return str(process.reason or process.facts.get("trouble") or "")
 
     @admin.display(description="Queues")
     def queue_names(self, process: Process) -> str:
