@@ -9,9 +9,12 @@ class LivenessConfig(AppConfig):
     verbose_name = "Liveness"
 
     def ready(self) -> None:
+        from django.core import checks
+
         from apps.core.collectors import registry
         from apps.events import projections
         from apps.liveness import populations
+        from apps.liveness.checks import check_times
         from apps.liveness.metrics import LivenessCollector
         from apps.liveness.projection import WorkerSessions
         from apps.liveness.workers import TradingWorkers
@@ -19,3 +22,4 @@ class LivenessConfig(AppConfig):
         projections.register(WorkerSessions())
         populations.register(TradingWorkers())
         registry.register(LivenessCollector())
+        checks.register(check_times)

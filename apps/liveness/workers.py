@@ -22,7 +22,7 @@ from apps.liveness.states import SessionState
 
 _SLICE = 1000
 #: Seconds of silence of a session's row after which a scan writes down when Redis has heard of the worker.
-_SEEN_EVERY = 60.0
+SEEN_EVERY = 60.0
 
 
 def _user(member: str) -> int | None:
@@ -74,7 +74,7 @@ class TradingWorkers:
         ages = [mark.age for mark in marks]
         with connection.cursor() as cursor:
             cursor.execute(
-                sql(__package__, "seen.sql"), {"tokens": tokens, "ages": ages, "every": _SEEN_EVERY}
+                sql(__package__, "seen.sql"), {"tokens": tokens, "ages": ages, "every": SEEN_EVERY}
             )
 
     def judge(self, orphans: Sequence[Orphan]) -> Sequence[Outcome]:
