@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings as configured
 
 from apps.core.ids import uuid7
 from apps.tasks import queues
@@ -31,9 +32,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.fixture(autouse=True)
-def own_keys(settings: Any) -> None:
+def own_keys() -> Iterator[None]:
     """Keys in Redis that no other test uses."""
-    settings.REDIS_KEY_PREFIX = f"t{uuid7().hex[-12:]}-"
+    # Not by `settings`: some tests mean something else by that name.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(configured, "REDIS_KEY_PREFIX", f"t{uuid7().hex[-12:]}-")
+        yield
 
 
 @pytest.fixture

@@ -422,15 +422,15 @@ def test_what_goes_wrong_in_one_population_does_not_keep_the_others_from_being_l
 
 
 def test_orphans_that_others_are_busy_with_are_not_looked_at_again_and_again(start, monkeypatch):
-    monkeypatch.setattr("apps.liveness.reconciling._LIMIT", 2)
-    monkeypatch.setattr(TradingWorkers, "end", lambda _, orphans: [Outcome.BUSY for _ in orphans])
     alive = [start() for _ in range(5)]
     dead = [start() for _ in range(4)]
     rebuilt()
     elapse(95)
     beat(*alive)
-    assert scan().acted == {}
-    monkeypatch.undo()
+    with monkeypatch.context() as busy:
+        busy.setattr("apps.liveness.reconciling._LIMIT", 2)
+        busy.setattr(TradingWorkers, "end", lambda _, orphans: [Outcome.BUSY for _ in orphans])
+        assert scan().acted == {}
     assert scan().acted == {Kind.STALE_MARK: 4}
     assert {state(one) for one in dead} == {SessionState.ORPHANED}
 

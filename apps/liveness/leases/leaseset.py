@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -29,6 +28,14 @@ def _slices(items: Iterable[Item]) -> Iterator[list[Item]]:
 def _text(value: Any) -> str:
     # What somebody wrote that is no text goes back to the server as it was.
     return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+def _texts(values: list[Any]) -> list[str]:
+    """`_text` of all, which takes longer one by one than finding them does."""
+    try:
+        return list(map(bytes.decode, values))
+    except (UnicodeDecodeError, TypeError):
+        return [_text(one) for one in values]
 
 
 def _flat(holders: Iterable[tuple[str, Any]]) -> list[Any]:
@@ -192,16 +199,11 @@ class LeaseSet:
         """At most *limit* members that have not beaten for *seconds* (an orphan's), the oldest first."""
         seconds = self.timing.orphan_after if seconds is None else seconds
         if limit <= _AT_A_TIME:
-            # An empty list comes as an empty object.
-            return list(json.loads(_text(self._run("stale", (self.name,), (seconds, limit)))))
+            return _texts(self._run("stale", (self.name,), (seconds, limit)))
         # In two steps: handing over a thousand names takes a script longer than the second trip.
         latest = float(self._run("now", (self.name,), ())) - seconds
         with answered():
-            found: list[Any] = self._client().zrangebyscore(self.name, "-inf", latest, start=0, num=limit)
-        # As `_text`, which takes longer for all of them than all else. Either all are decoded or none is.
-        if found and isinstance(found[0], bytes):
-            return [one.decode("utf-8", "surrogateescape") for one in found]
-        return found
+            return _texts(self._client().zrangebyscore(self.name, "-inf", latest, start=0, num=limit))
 
     def counts(self) -> Counts:
         """How many members are in which condition."""
