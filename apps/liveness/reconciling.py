@@ -15,6 +15,8 @@ from apps.liveness.populations import Kind, Orphan, Outcome, Population
 
 #: Orphans that are settled in one step.
 _LIMIT = 200
+#: Marks that are compared with the database at a time.
+_COMPARED = 5000
 #: Orphans of one population that a scan names.
 _NAMED = 20
 
@@ -202,7 +204,7 @@ class _Look:
     def _marks(self) -> None:
         """Marks are read before the database: who registers is known there first."""
         orphan_after, lag = self._leases.timing.orphan_after, self._population.lag
-        for page in self._leases.marks():
+        for page in _larger(self._leases.marks()):
             current = self._population.current([mark.member for mark in page])
             known = [mark for mark in page if mark.token == current.get(mark.member, -1)]
             surplus = [
@@ -242,6 +244,17 @@ class _Look:
             elif outcome is not Outcome.ALIVE:
                 self._found.note(orphan, acted=outcome is Outcome.ENDED and not self._dry_run)
         return outcomes
+
+
+def _larger(pages: Iterator[list[Mark]]) -> Iterator[list[Mark]]:
+    """The database answers for many as soon as for few."""
+    marks: list[Mark] = []
+    for page in pages:
+        marks += page
+        if len(marks) >= _COMPARED:
+            yield marks
+            marks = []
+    yield marks
 
 
 def _late(mark: Mark) -> Orphan:

@@ -247,9 +247,19 @@ class LeaseSet:
         cursor: int = 0
         while True:
             with answered():
-                cursor, page = self._client().zscan(self.name, cursor, count=_AT_A_TIME)
-            members = [_text(member) for member, _ in page]
-            # No token is 0: nothing is asked of claims here.
-            yield [mark for mark, _ in self.look([(member, 0) for member in members]) if mark is not None]
+                found: Any = self._client().zscan(self.name, cursor, count=_AT_A_TIME)
+                cursor, page = found
+                members = [member for member, _ in page]
+                tokens: list[Any] = self._client().hmget(self._tokens, members) if members else []
+            now = float(self._run("now", (self.name,), ()))
+            yield [
+                Mark(
+                    member=_text(member),
+                    token=int(token) if token else None,
+                    age=max(0.0, now - beat_at),
+                    beat_at=beat_at,
+                )
+                for (member, beat_at), token in zip(page, tokens, strict=True)
+            ]
             if not cursor:
                 return

@@ -1,4 +1,4 @@
--- Write down when Redis has last heard of workers, where that was not written for a while.
+-- Write down when Redis has last heard of workers. One that somebody is busy with is left for the next look.
 UPDATE liveness_workersession AS session
 SET last_seen_at = clock_timestamp() - heard.age * interval '1 second'
 FROM (
@@ -6,7 +6,6 @@ FROM (
     FROM unnest(%(tokens)s::bigint[], %(ages)s::float8[]) AS asked (token, age)
     JOIN liveness_workersession AS s USING (token)
     WHERE s.state = 'active'
-      AND s.last_seen_at < clock_timestamp() - (asked.age + %(every)s) * interval '1 second'
     ORDER BY s.id
     FOR NO KEY UPDATE OF s SKIP LOCKED
 ) AS heard
