@@ -25,8 +25,3 @@ def test_a_quick_run_measures_every_figure_of_liveness() -> None:
         assert [len(samples) for samples in measured["samples"].values()] == [2, 2]
         assert min(measured["ours"], measured["peer"]) > 0
     assert document["missed"] == [name for name, measured in rows.items() if measured["holds"] is False]
-
-
-def test_it_can_be_asked_for_one_figure() -> None:
-    answer = bench("liveness", "--quick", "--repeat", "1", "--only", "beat-100", "--json", timeout=60)
-    assert [row["name"] for row in json.loads(answer.stdout)["rows"]] == ["beat-100"]
