@@ -85,7 +85,7 @@ class Report:
         """Say in Redis that the process is alive, or is no more. Redis may be away: the row says it, too."""
         leases = process_leases()
         try:
-            if ended:
+            if ended or self.condemned:
                 leases.release(self._member, self._token)
                 return
             answer = leases.beat(self._member, self._token) if self._token else Beat.FENCED

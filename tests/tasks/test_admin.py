@@ -20,6 +20,7 @@ from apps.tasks.models import BulkOperation, Step, TaskRun
 from apps.tasks.states import State
 from apps.tasks.stats import Minute
 from apps.tasks.testing import run_pending
+from tests.support import settle
 from tests.tasks.operating import dead, running, succeeded, waiting
 from tests.workload import tasks as work
 
@@ -271,6 +272,7 @@ def test_the_queues_are_shown_with_their_figures(admin_client, own_queues, djang
     dead()
     succeeded()
     running()
+    settle()
     with django_assert_max_num_queries(25):
         page = admin_client.get(QUEUES, {"window": "5m"}).content.decode()
     for part in ("default", "backtests", "workload.refused", "100.0 %", "PermanentError: no use"):

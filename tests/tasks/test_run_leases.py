@@ -263,7 +263,10 @@ def test_a_worker_that_is_declared_dead_gives_up_its_runs_at_once_and_hears_of_i
     assert (row.condition, row.reason) == ("dead", "hangs")
     report.write()
     assert report.condemned == "hangs"
+    report.write()
     assert Process.objects.get().condition == "dead"
+    booted()
+    assert scan("processes").found == {}
 
 
 def test_a_single_run_can_be_taken_from_its_worker():

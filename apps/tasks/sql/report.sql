@@ -15,8 +15,9 @@ saved AS (
     ON CONFLICT (id) DO UPDATE
     SET seen_at = EXCLUDED.seen_at, ended_at = EXCLUDED.ended_at, counts = EXCLUDED.counts,
         facts = EXCLUDED.facts, queues = EXCLUDED.queues, concurrency = EXCLUDED.concurrency,
-        -- It was taken for dead, and is not.
-        lost_at = NULL, reason = CASE WHEN tasks_process.condemned THEN tasks_process.reason ELSE '' END,
+        -- It was taken for dead, and is not; unless that was somebody's decision.
+        lost_at = CASE WHEN tasks_process.condemned THEN tasks_process.lost_at END,
+        reason = CASE WHEN tasks_process.condemned THEN tasks_process.reason ELSE '' END,
         token = EXCLUDED.token
     RETURNING condemned, reason
 ),
