@@ -62,10 +62,10 @@ def marked(*runs: claims.Claim) -> None:
 def booted() -> None:
     """The sets are complete, and have been so for long."""
     for one in (Runs(), Processes()):
-        one.leases.rebuild(holder for part in one.holders() for holder in part)
+        marked = [(mark.member, mark.token) for page in one.leases.marks() for mark in page]
+        one.leases.rebuild([])
         elapse(1000, one.leases)
-        for part in one.holders():
-            one.leases.beat_many(part)
+        one.leases.beat_many(marked)
     TaskRun.objects.filter(state=State.RUNNING).update(lease_until=timezone.now() + timedelta(seconds=LEASE))
     Process.objects.update(seen_at=timezone.now())
 
@@ -165,6 +165,18 @@ def test_a_dry_run_leaves_runs_where_they_are():
     elapse(LEASE + 1, run_leases())
     assert scan(dry_run=True).found == {Kind.STALE_MARK: 1}
     assert state(run) == State.RUNNING
+
+
+def test_a_set_of_runs_that_was_lost_is_rebuilt_with_those_that_must_have_a_mark():
+    """The others end soon, and nobody would take their marks away."""
+    short, long = claimed(), claimed()
+    TaskRun.objects.filter(pk=long.run_id).update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert "Redis had lost the set" in scan().refused
+    claims.succeed(short, None)
+    assert [mark.member for page in run_leases().marks() for mark in page] == [str(long.run_id)]
+    elapse(LEASE + 1, run_leases())
+    assert scan().acted == {Kind.STALE_MARK: 1}
+    assert state(long) == State.SCHEDULED
 
 
 # What must not be repeated ------------------------------------------------------------------------
