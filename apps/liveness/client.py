@@ -34,8 +34,8 @@ class Heartbeat:
 
     The worker is *fenced* once somebody declared it dead or another worker of its user began, and also when
     it could not make itself heard for so long that it must be taken for dead: it has to stop then. It is told
-    by `fenced`, by `check` and `guard`, which raise, and by *on_fenced*, which is called once, from the
-    thread, with the reason.
+    by `fenced`, by `check` and `guard`, which raise, and by *on_fenced*, which is called once with the
+    reason, in the thread that notices: that of the beats, or the caller's own.
 
     Leaving the block ends the session, with the exception's name as the reason if there was one.
     """
