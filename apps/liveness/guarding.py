@@ -29,6 +29,7 @@ def guarded(*, user_id: int, token: int) -> Iterator[None]:
             raise Fenced(f"token {token} is not that of user {user_id}'s worker any more")
         yield
         if transaction.get_rollback():
+            # The block has decided already that nothing counts; no statement would be answered any more.
             return
         with connection.cursor() as cursor:
             cursor.execute(sql(__package__, "guard.sql"), {"user": user_id, "token": token})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from functools import cache
 from typing import Any
 
 from django.db import transaction
@@ -15,12 +15,11 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from apps.core.database import clock
 from apps.liveness import conf as liveness_conf
 from apps.liveness.leases import LeaseSet, Mark, Timing, Unavailable
 from apps.liveness.leases.leaseset import Holder
+from apps.liveness.marks import lease_set
 from apps.liveness.populations import Description, Kind, Orphan, Outcome, Work
-from apps.liveness.redis import client, key
 from apps.tasks import claims, conf
 from apps.tasks.models import Process, TaskRun
 from apps.tasks.states import State
@@ -30,15 +29,10 @@ logger = logging.getLogger(__name__)
 _SLICE = 1000
 
 
-@cache
-def _leases(name: str, timing: Timing) -> LeaseSet:
-    return LeaseSet(name, timing, client, clock=clock)
-
-
 def process_leases() -> LeaseSet:
     """The marks of processes: ``process:all``, whose members are the ids of their rows."""
-    return _leases(
-        key("process:all"),
+    return lease_set(
+        "process:all",
         Timing(
             stale_after=liveness_conf.stale_after(),
             orphan_after=liveness_conf.orphan_after(),
@@ -54,8 +48,8 @@ def run_leases() -> LeaseSet:
 
     Only runs that last longer than the time between two renewals come here.
     """
-    return _leases(
-        key("run:all"),
+    return lease_set(
+        "run:all",
         Timing(
             stale_after=conf.lease() / 2,
             orphan_after=conf.lease(),
@@ -83,19 +77,24 @@ def _slices(rows: QuerySet[Any], token: str) -> Iterator[Sequence[Holder]]:
         last = part[-1][0]
 
 
-class _ByRows:
+class _ByRows(ABC):
     """A population whose members are the ids of rows."""
 
     #: The name of the column with the token.
     fencing = ""
 
+    @property
+    @abstractmethod
+    def leases(self) -> LeaseSet:
+        """Its marks."""
+
+    @abstractmethod
     def rows(self) -> QuerySet[Any]:
         """Those of members."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unheard_for(self, seconds: float) -> QuerySet[Any]:
         """Those of members that the database has not heard of for so long beyond the time of an orphan."""
-        raise NotImplementedError
 
     def holders(self) -> Iterator[Sequence[Holder]]:
         yield from _slices(self.rows(), self.fencing)
@@ -113,7 +112,8 @@ class _ByRows:
         }
 
     def seen(self, marks: Sequence[Mark]) -> None:
-        """Members write their rows themselves."""
+        """Nothing: members write their rows themselves."""
+        return
 
     def judge(self, orphans: Sequence[Orphan]) -> Sequence[Outcome]:
         ids = _uuids([one.member for one in orphans])
