@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from django.db import connection
 
 from apps.liveness.leases import LeaseSet
-from apps.liveness.leases.scripts import Client
 from apps.liveness.marks import worker_leases
 from apps.liveness.redis import client
+from tests.liveness import leasing
 
 
 def elapse(seconds: float, leases: LeaseSet | None = None) -> None:
     """Let *seconds* pass for a set and for all sessions: everything written of them is older then."""
-    leases = worker_leases() if leases is None else leases
-    redis = client()
-    marks, _, starts, claims, meta = leases.keys
-    for key in (marks, claims):
-        older(redis, key, seconds)
-    for key, fields in ((starts, None), (meta, ["boot"])):
-        values: Mapping[bytes, bytes] = redis.hgetall(key)
-        for field, value in values.items():
-            if fields is None or field.decode() in fields:
-                redis.hset(key, field, f"{float(value) - seconds:.6f}")
+    leasing.elapse(worker_leases() if leases is None else leases, client(), seconds)
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE liveness_workersession SET last_seen_at = last_seen_at - %(s)s * interval '1 s'",
@@ -33,13 +22,6 @@ def elapse(seconds: float, leases: LeaseSet | None = None) -> None:
         cursor.execute(
             "UPDATE tasks_taskrun SET lease_until = lease_until - %(s)s * interval '1 s'", {"s": seconds}
         )
-
-
-def older(redis: Client, key: str, seconds: float) -> None:
-    """Let the scores of a sorted set be of so many seconds ago."""
-    scores = redis.zrange(key, 0, -1, withscores=True)
-    if scores:
-        redis.zadd(key, {member: score - seconds for member, score in scores})
 
 
 def rebuilt() -> None:

@@ -1,11 +1,24 @@
-"""What tests of leases share."""
+"""What tests of leases share: sets on a real server, and time that passes for them."""
 
 from __future__ import annotations
 
-import redis
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
 
-from apps.liveness.leases import LeaseSet
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from apps.liveness.leases import Beat, Claim, LeaseSet, Timing
 from apps.liveness.leases.scripts import Client
+from apps.stack.testing import Valkey
+
+#: As in production: nothing of this is waited for.
+TIMING = Timing(stale_after=30, orphan_after=90, claim_for=60)
+LATE = 100.0
+BEATING, REGISTER, FENCED = Beat.BEATING, Beat.REGISTER, Beat.FENCED
 
 
 def elapse(leases: LeaseSet, client: Client, seconds: float, *, only: str | None = None) -> None:
@@ -25,3 +38,43 @@ def elapse(leases: LeaseSet, client: Client, seconds: float, *, only: str | None
 def server_time(client: redis.Redis) -> float:
     seconds, micros = client.time()
     return seconds + micros / 1e6
+
+
+def connect(server: Valkey, **options: Any) -> redis.Redis:
+    """A client that asks once."""
+    return redis.Redis.from_url(
+        server.url(), **{"socket_timeout": 10, "retry": Retry(NoBackoff(), 0), **options}
+    )
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Valkey]:
+    with Valkey(durable=False) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Valkey) -> Iterator[redis.Redis]:
+    with connect(server) as connected:
+        yield connected
+
+
+def new_set(client: redis.Redis, timing: Timing = TIMING, **options: Any) -> LeaseSet:
+    """An empty set under a name of its own."""
+    return LeaseSet(f"worker:{uuid4().hex}", timing, lambda: client, **options)
+
+
+@pytest.fixture
+def leases(client: redis.Redis) -> LeaseSet:
+    """An empty set that was rebuilt long ago: fit to be acted on."""
+    return rebuilt(new_set(client), client)
+
+
+def rebuilt(leases: LeaseSet, client: redis.Redis) -> LeaseSet:
+    leases.rebuild([])
+    elapse(leases, client, 2 * LATE)
+    return leases
+
+
+def tokens(claims: tuple[Claim, ...]) -> dict[str, int | None]:
+    return {one.member: one.token for one in claims}
