@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractBaseUser, Permission
 
 from apps.core.ids import uuid7
+from apps.liveness import services
 from apps.liveness.redis import client
 
 NewUser = Callable[..., Any]
@@ -44,3 +45,23 @@ def redis_away(settings: Any) -> Iterator[None]:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     yield
     settings.REDIS_URL = before
+
+
+@pytest.fixture
+def start(new_user):
+    """Starts the worker of a user, by default of a new one."""
+
+    def begin(worker="", user=None):
+        return services.session_start(user_id=(user or new_user()).pk, worker=worker)
+
+    return begin
+
+
+@pytest.fixture
+def viewer(client, new_user):
+    """A client of a member of the staff who may look, and do nothing."""
+    user = new_user("viewer", is_staff=True)
+    for name in ("view_workersession", "view_scan"):
+        user.user_permissions.add(Permission.objects.get(codename=name))
+    client.force_login(user)
+    return client
