@@ -40,3 +40,14 @@ def max_bars() -> int:
 def exchange_urls() -> dict[str, str | None]:
     """``EXCHANGE_URLS``: the exchanges there are, each with the address that replaces its own, or None."""
     return dict(_setting("EXCHANGE_URLS", {"binance": None}))
+
+
+def rollups() -> str:
+    """``CANDLES_ROLLUPS``: who keeps roll-ups on TimescaleDB: ``continuous_aggregates``, ``incremental``."""
+    return str(_setting("CANDLES_ROLLUPS", "continuous_aggregates"))
+
+
+def retention() -> timedelta | None:
+    """``CANDLES_RETENTION_DAYS``: for how long minutes are kept (None: for good). Roll-ups stay.."""
+    days = _setting("CANDLES_RETENTION_DAYS", None)
+    return None if days is None else timedelta(days=days)

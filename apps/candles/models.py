@@ -1,8 +1,9 @@
-"""Instruments, the read side of the candle tables, and backfills."""
+"""Instruments, the read side of the candle relations, backfills, and what was not stored."""
 
 from __future__ import annotations
 
 from django.db import models
+from django.utils import timezone
 
 from apps.candles.instruments import instrument_text
 from apps.core.ids import uuid7
@@ -26,14 +27,25 @@ class Instrument(models.Model):
     # int4 on purpose: it is the width that the candle tables carry in every row.
     id = models.AutoField(primary_key=True)
     exchange = models.CharField(max_length=32)
+    #: As ccxt spells it: ``BASE/QUOTE``, or ``BASE/QUOTE:SETTLE`` for contracts. Nothing is read out of it.
     symbol = models.CharField(max_length=64)
+    #: The exchange's own name for it; empty until its catalogue was read.
+    venue_id = models.CharField(max_length=64, blank=True)
     base = models.CharField(max_length=32)
     quote = models.CharField(max_length=32)
+    #: What contracts are settled in; empty for spot.
+    settle = models.CharField(max_length=32, blank=True)
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.SPOT)
     price_scale = models.PositiveSmallIntegerField()
     volume_scale = models.PositiveSmallIntegerField()
-    #: Whether the sync follows it.
+    #: Units of the base currency in one contract; empty for spot.
+    contract_size = models.DecimalField(max_digits=38, decimal_places=18, null=True, blank=True)
+    #: Since when the exchange has it, where the exchange says so.
+    listed_at = models.DateTimeField(null=True, blank=True)
+    #: Whether the exchange trades it now.
     active = models.BooleanField(default=True)
+    #: Whether the sync keeps its newest minutes stored. The operator's choice.
+    followed = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
@@ -41,6 +53,13 @@ class Instrument(models.Model):
             models.CheckConstraint(
                 condition=models.Q(price_scale__lte=MAX_SCALE, volume_scale__lte=MAX_SCALE),
                 name="candles_instrument_scales",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["exchange", "symbol"],
+                condition=models.Q(followed=True, active=True),
+                name="candles_instrument_followed",
             ),
         ]
         ordering = ["exchange", "symbol"]
@@ -104,6 +123,22 @@ class Candle5m(Rollup):
         db_table = "candle_5m"
 
 
+class Candle15m(Rollup):
+    """One row is a quarter of an hour of one instrument."""
+
+    class Meta(Rollup.Meta):
+        abstract = False
+        db_table = "candle_15m"
+
+
+class Candle30m(Rollup):
+    """One row is half an hour of one instrument."""
+
+    class Meta(Rollup.Meta):
+        abstract = False
+        db_table = "candle_30m"
+
+
 class Candle1h(Rollup):
     """One row is one hour of one instrument."""
 
@@ -112,12 +147,47 @@ class Candle1h(Rollup):
         db_table = "candle_1h"
 
 
+class Candle4h(Rollup):
+    """One row is four hours of one instrument."""
+
+    class Meta(Rollup.Meta):
+        abstract = False
+        db_table = "candle_4h"
+
+
 class Candle1d(Rollup):
     """One row is one UTC day of one instrument."""
 
     class Meta(Rollup.Meta):
         abstract = False
         db_table = "candle_1d"
+
+
+class Candle1w(Rollup):
+    """One row is one week from Monday, UTC, of one instrument."""
+
+    class Meta(Rollup.Meta):
+        abstract = False
+        db_table = "candle_1w"
+
+
+class Revision(models.Model):
+    """One row is the version of the minutes of one instrument in one UTC month.
+
+    Whatever changes a value there gives it a new token (a trigger does), so a copy that was made under
+    the same token is still right.
+    """
+
+    pk = models.CompositePrimaryKey("instrument_id", "month")
+    instrument = models.ForeignKey(
+        Instrument, models.CASCADE, db_constraint=False, db_index=False, related_name="+"
+    )
+    #: The month's first day.
+    month = models.DateField()
+    token = models.UUIDField()
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id} {self.month:%Y-%m}"
 
 
 class Backfill(models.Model):
@@ -178,3 +248,89 @@ class BackfillChunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.start.isoformat()}..{self.end.isoformat()}"
+
+
+class QuarantinedCandle(models.Model):
+    """One row is a candle that was given to be stored, and was not, because it cannot be right.
+
+    The same candle, refused for the same reason once more, is counted and not kept a second time.
+    """
+
+    class State(models.TextChoices):
+        HELD = "held", "Held: waits for somebody to decide"
+        READMITTED = "readmitted", "Readmitted: stored after all, perhaps corrected"
+        DISCARDED = "discarded", "Discarded: somebody decided that it is worth nothing"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    instrument = models.ForeignKey(Instrument, models.CASCADE, related_name="quarantined")
+    #: The open time, where the row has one that can be read.
+    ts = models.DateTimeField(null=True)
+    #: The row as it came: open time, open, high, low, close, volume, as far as it goes.
+    row = models.JSONField()
+    #: One of `apps.candles.quality.Reason`.
+    reason = models.CharField(max_length=32)
+    message = models.TextField()
+    #: Where it came from: ``backfill``, ``sync``, ``repair``, ``upload``, or ``import:<file name>``.
+    origin = models.CharField(max_length=255)
+    #: The run that met it last, where it was one.
+    run = models.UUIDField(null=True)
+    #: sha256 of the row, in hex.
+    digest = models.CharField(max_length=64)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.HELD)
+    seen = models.PositiveIntegerField(default=1)
+    first_seen = models.DateTimeField(auto_now_add=True)
+    last_seen = models.DateTimeField(default=timezone.now)
+    #: The actor who decided, as in events.
+    decided_by = models.CharField(max_length=64, blank=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["instrument", "digest", "reason"], name="candles_quarantined_key"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-last_seen"], name="candles_quarantined_newest"),
+            models.Index(
+                fields=["instrument", "ts"],
+                condition=models.Q(state="held"),
+                name="candles_quarantined_held",
+            ),
+        ]
+        ordering = ["-last_seen"]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {self.ts.isoformat() if self.ts else '?'}: {self.reason}"
+
+
+class Gap(models.Model):
+    """One row is a range of minutes of an instrument of which its exchange, when asked again, had none.
+
+    Minutes that are missing and are in no such range have not been asked for again.
+    """
+
+    class Cause(models.TextChoices):
+        OUTAGE = "outage", "Outage: other instruments of the exchange lack the same minutes"
+        NO_TRADES = (
+            "no_trades",
+            "No trades: others have these minutes; quiet ones are left out",
+        )
+        UNEXPLAINED = "unexplained", "Unexplained: the exchange has no such minutes and nothing tells why"
+
+    instrument = models.ForeignKey(Instrument, models.CASCADE, related_name="gaps")
+    start = models.DateTimeField()
+    end = models.DateTimeField()
+    cause = models.CharField(max_length=12, choices=Cause.choices)
+    #: When the exchange was asked.
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["instrument", "start"], name="candles_gap_key"),
+            models.CheckConstraint(condition=models.Q(start__lt=models.F("end")), name="candles_gap_range"),
+        ]
+        ordering = ["instrument", "start"]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {self.start.isoformat()}..{self.end.isoformat()}"

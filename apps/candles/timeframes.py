@@ -1,4 +1,4 @@
-"""Timeframes: which exist, which are stored, and how a moment falls into a bucket.
+"""Timeframes: which exist, what each is made of, and how a moment falls into a bucket.
 
 Every bucket is half-open, ``[open time, open time + width)``, in UTC. Buckets are counted from
 Monday, 1970-01-05, so weeks start on Monday and every narrower bucket starts where a UTC day does.
@@ -24,15 +24,18 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True)
 class Timeframe:
-    """One bar width. Either its bars are stored in `table`, or they are made from those of `lower`."""
+    """One bar width, whose bars lie in `table` and are made from those of `lower`."""
 
     name: str
     #: Width of a bucket in milliseconds.
     width: int
-    #: The table that holds the bars; None when they are derived on read.
-    table: str | None = None
-    #: The next lower stored timeframe; None for 1m.
+    #: The next lower timeframe; None for 1m, whose bars are what is written.
     lower: Timeframe | None = None
+
+    @property
+    def table(self) -> str:
+        """The relation that holds the bars: a table, or a view of TimescaleDB's."""
+        return f"candle_{self.name}"
 
     def floor(self, ts: int) -> int:
         """The open time of the bucket that *ts* falls into."""
@@ -51,20 +54,20 @@ class Timeframe:
         return max(0, (self.ceil(end) - self.ceil(start)) // self.width)
 
 
-M1 = Timeframe(name="1m", width=MINUTE, table="candle_1m")
-M5 = Timeframe(name="5m", width=5 * MINUTE, table="candle_5m", lower=M1)
+M1 = Timeframe(name="1m", width=MINUTE)
+M5 = Timeframe(name="5m", width=5 * MINUTE, lower=M1)
 M15 = Timeframe(name="15m", width=15 * MINUTE, lower=M5)
-M30 = Timeframe(name="30m", width=30 * MINUTE, lower=M5)
-H1 = Timeframe(name="1h", width=60 * MINUTE, table="candle_1h", lower=M5)
+M30 = Timeframe(name="30m", width=30 * MINUTE, lower=M15)
+H1 = Timeframe(name="1h", width=60 * MINUTE, lower=M30)
 H4 = Timeframe(name="4h", width=240 * MINUTE, lower=H1)
-D1 = Timeframe(name="1d", width=DAY, table="candle_1d", lower=H1)
+D1 = Timeframe(name="1d", width=DAY, lower=H4)
 W1 = Timeframe(name="1w", width=7 * DAY, lower=D1)
 
 #: Every timeframe by its name, narrowest first.
 TIMEFRAMES = {t.name: t for t in (M1, M5, M15, M30, H1, H4, D1, W1)}
 
-#: The stored roll-ups, lowest first: the order in which they are refreshed.
-ROLLUPS = (M5, H1, D1)
+#: What is made of minutes, lowest first: the order in which it is refreshed.
+ROLLUPS = (M5, M15, M30, H1, H4, D1, W1)
 
 
 def to_ms(moment: datetime) -> int:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import numpy as np
-from numpy.typing import NDArray
-
 from apps.candles.instruments import parse_instrument
-from apps.candles.models import Instrument
 from apps.candles.selectors import coverage
 from apps.candles.sources.base import VALUES, Candles, Span, UnknownInstrument, check_request
-from apps.candles.storage.reader import read_ticks
+from apps.candles.storage.dirty import Ticks
+from apps.candles.storage.reader import State, read_bars, read_state
 from apps.candles.timeframes import TIMEFRAMES, Timeframe, to_datetime, to_ms
-
-#: Bars as int64 arrays by column: ``ts`` in milliseconds, the others in units of the scales.
-Ticks = dict[str, NDArray[np.int64]]
 
 
 class TimescaleSource:
-    """Reads the candle tables: stored timeframes as they are, the others made from the next lower one."""
+    """Reads the candle relations, whoever keeps the roll-ups in them."""
 
     def __init__(self, using: str = "default") -> None:
         self.using = using
@@ -27,15 +21,8 @@ class TimescaleSource:
     def load(self, instrument: str, timeframe: str, start: datetime, end: datetime) -> Candles:
         """See `DataSource.load`."""
         frame, first, last = check_request(timeframe, start, end)
-        market = self._instrument(instrument)
-        while True:
-            scales = market.price_scale, market.volume_scale
-            ticks = _read(frame, market.pk, first, last, self.using)
-            market.refresh_from_db(using=self.using, fields=["price_scale", "volume_scale"])
-            # Scales only grow: the same before and after means the same during the reading.
-            if scales == (market.price_scale, market.volume_scale):
-                break
-        price, volume = (10.0**scale for scale in scales)
+        state, ticks = self._read(instrument, frame, first, last)
+        price, volume = 10.0**state.price_scale, 10.0**state.volume_scale
         # Division by a power of ten is correctly rounded, so this is the float nearest to the decimal.
         values = {name: ticks[name] / (volume if name == "volume" else price) for name in VALUES}
         return Candles(
@@ -44,8 +31,8 @@ class TimescaleSource:
 
     def available(self, instrument: str) -> dict[str, Span]:
         """See `DataSource.available`."""
-        market = self._instrument(instrument)
-        minutes = coverage([market.pk], using=self.using).get(market.pk)
+        state = self._state(instrument)
+        minutes = coverage([state.id], using=self.using).get(state.id)
         if minutes is None:
             return {}
         first, last = to_ms(minutes.first), to_ms(minutes.last)
@@ -54,38 +41,22 @@ class TimescaleSource:
             for name, frame in TIMEFRAMES.items()
         }
 
-    def _instrument(self, text: str) -> Instrument:
+    def _read(self, instrument: str, frame: Timeframe, first: int, last: int) -> tuple[State, Ticks]:
+        """The bars as integers, and the state that they belong to."""
+        state = self._state(instrument)
+        while True:
+            ticks = read_bars(timeframe=frame, state=state, start=first, end=last, using=self.using)
+            now = self._state(instrument)
+            # Scales only grow: the same before and after means the same during the reading.
+            if (state.price_scale, state.volume_scale) == (now.price_scale, now.volume_scale):
+                return state, ticks
+            state = now
+
+    def _state(self, text: str) -> State:
         try:
-            exchange, symbol = parse_instrument(text)
-            return Instrument.objects.using(self.using).get(exchange=exchange, symbol=symbol)
-        except (ValueError, Instrument.DoesNotExist):
-            raise UnknownInstrument(text) from None
-
-
-def _read(
-    frame: Timeframe, instrument_id: int, first: int, last: int, using: str
-) -> dict[str, NDArray[np.int64]]:
-    """The bars that open in [first, last), as integers."""
-    # Cut to whole buckets, so that the last one is read to its own end.
-    first, last = frame.ceil(first), frame.ceil(last)
-    stored = frame if frame.table else frame.lower
-    assert stored is not None
-    ticks = read_ticks(timeframe=stored, instrument_id=instrument_id, start=first, end=last, using=using)
-    return ticks if stored is frame else bucket(frame, ticks)
-
-
-def bucket(frame: Timeframe, ticks: Ticks) -> Ticks:
-    """Make bars of *frame* out of narrower ones. Integers in, integers out: sums are exact."""
-    opens = frame.floors(ticks["ts"])
-    if not len(opens):
-        return ticks
-    heads = np.flatnonzero(np.diff(opens, prepend=opens[0] - 1))
-    tails = np.append(heads[1:], len(opens)) - 1
-    return {
-        "ts": opens[heads],
-        "open": ticks["open"][heads],
-        "high": np.maximum.reduceat(ticks["high"], heads),
-        "low": np.minimum.reduceat(ticks["low"], heads),
-        "close": ticks["close"][tails],
-        "volume": np.add.reduceat(ticks["volume"], heads),
-    }
+            state = read_state(*parse_instrument(text), using=self.using)
+        except ValueError:
+            state = None
+        if state is None:
+            raise UnknownInstrument(text)
+        return state

@@ -14,35 +14,42 @@ FIRST_MONTH, LAST_MONTH = np.datetime64("1970-01"), np.datetime64("2200-01")
 
 
 @transaction.atomic
-def ensure_partitions(ts: NDArray[np.int64]) -> list[str]:
-    """Make the partitions that rows at *ts* (milliseconds) need. Returns the names of the new ones.
+def ensure_partitions(ts: NDArray[np.int64], *, suffix: str = "") -> list[str]:
+    """Make the partitions that rows at *ts* (milliseconds) need, if any; returns their names.
 
     Safe under concurrency: makers queue up for a lock and look again once they have it. Readers and
     writers of other partitions are not held up: a table is made on the side and then attached.
 
     Raises ValueError for times outside of 1970 to 2199.
     """
-    months = np.unique(np.asarray(ts, "datetime64[ms]").astype("datetime64[M]"))
-    if len(months) and not (months[0] >= FIRST_MONTH and months[-1] < LAST_MONTH):
-        raise ValueError(f"no candles are kept for {months[0]}..{months[-1]}")
-    wanted = {f"candle_1m_{month}".replace("-", "_"): month for month in months}
-    if not (missing := _missing(list(wanted))):
+    months = check_times(ts)
+    parent = f"candle_1m{suffix}"
+    wanted = {f"{parent}_{month}".replace("-", "_"): month for month in months}
+    if not (missing := _missing(parent, list(wanted))):
         return []
     locks.lock_partitions()
-    missing = _missing(missing)
+    missing = _missing(parent, missing)
     with connection.cursor() as cursor:
         for name in missing:
             start, end = wanted[name], wanted[name] + np.timedelta64(1, "M")
-            cursor.execute(f"CREATE TABLE {name} (LIKE candle_1m INCLUDING ALL)")
+            cursor.execute(f"CREATE TABLE {name} (LIKE {parent} INCLUDING ALL)")
             cursor.execute(
-                f"ALTER TABLE candle_1m ATTACH PARTITION {name}"
+                f"ALTER TABLE {parent} ATTACH PARTITION {name}"
                 f" FOR VALUES FROM ('{start}-01 00:00+00') TO ('{end}-01 00:00+00')"
             )
     return missing
 
 
-def _missing(names: list[str]) -> list[str]:
+def check_times(ts: NDArray[np.int64]) -> NDArray[np.datetime64]:
+    """The months that *ts* (milliseconds) lie in. Raises ValueError for times outside of 1970 to 2199."""
+    months = np.unique(np.asarray(ts, "datetime64[ms]").astype("datetime64[M]"))
+    if len(months) and not (months[0] >= FIRST_MONTH and months[-1] < LAST_MONTH):
+        raise ValueError(f"no candles are kept for {months[0]}..{months[-1]}")
+    return months
+
+
+def _missing(parent: str, names: list[str]) -> list[str]:
     with connection.cursor() as cursor:
-        cursor.execute(sql(__package__, "partitions.sql"), {"names": names})
+        cursor.execute(sql(__package__, "partitions.sql"), {"parent": parent, "names": names})
         present = {name for (name,) in cursor.fetchall()}
     return [name for name in names if name not in present]

@@ -1,76 +1,122 @@
 """Keeping the roll-ups equal to the minutes they are made of.
 
-Triggers log which minutes changed, whoever changed them. A refresh takes what is logged for one
-instrument and remakes the buckets concerned, bottom-up: 5m from 1m, 1h from 5m, 1d from 1h. So late
-minutes, corrections and deletions reach every level.
+Triggers log which minutes changed, whoever changed them. A refresh takes what is logged for some
+instruments and remakes the buckets concerned, bottom-up: 5m from 1m, 15m from 5m, up to 1w from 1d. So
+late minutes, corrections and deletions reach every level. What is logged and not refreshed yet is made
+up for when it is read (`dirty`), so that nobody is ever shown an old roll-up.
 
 A change that is not committed yet is not seen by the refresh, and neither is its entry in the log:
 the entry waits for the next refresh. That holds under READ COMMITTED, PostgreSQL's and Django's
 default, where every statement sees what was committed before it began.
+
+Where TimescaleDB keeps the roll-ups, see `aggregates`.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
 from apps.candles.models import Instrument
-from apps.candles.storage import locks
+from apps.candles.storage import aggregates, locks, stores
 from apps.candles.storage.exact import ScaleOverflow
-from apps.candles.timeframes import ROLLUPS
+from apps.candles.storage.stores import Rollups, Store
+from apps.candles.timeframes import DAY, M1, ROLLUPS, W1, to_datetime, to_ms
 from apps.core.resources import sql
+
+#: Instruments that are refreshed in one transaction.
+_TOGETHER = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranges:
+    """Minutes that changed: of instruments, from the first to the last touched minute within one UTC day."""
+
+    ids: Sequence[int]
+    lo: Sequence[datetime]
+    hi: Sequence[datetime]
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 def refresh_rollups(*, instrument: Instrument | None = None) -> int:
-    """Bring the roll-ups of one instrument, or of all, up to date. Returns the days remade.
+    """Bring the roll-ups of one instrument, or of all, up to date. Returns the instrument days remade.
 
-    Each instrument is its own transaction, unless the caller is in one.
+    Some instruments at a time are a transaction of their own, unless the caller is in one. Where
+    TimescaleDB keeps the roll-ups, all that is logged is refreshed, whichever instrument is named, since it
+    knows times only; that cannot be done within a transaction.
     """
+    if stores.in_force().rollups == Rollups.AGGREGATES:
+        return aggregates.refresh()
     if instrument is not None:
-        return _refresh(instrument.pk)
+        return _refresh([instrument.pk])
     with connection.cursor() as cursor:
         cursor.execute("SELECT DISTINCT instrument_id FROM candle_dirty ORDER BY instrument_id")
         ids = [row[0] for row in cursor.fetchall()]
-    return sum(_refresh(instrument_id) for instrument_id in ids)
+    return sum(_refresh(ids[at : at + _TOGETHER]) for at in range(0, len(ids), _TOGETHER))
 
 
 @transaction.atomic
-def _refresh(instrument_id: int) -> int:
-    locks.lock_instrument(instrument_id)
-    return refresh_locked(instrument_id)
+def _refresh(ids: list[int]) -> int:
+    locks.lock_instruments(ids)
+    return refresh_locked(ids)
 
 
-def refresh_locked(instrument_id: int) -> int:
-    """The refresh itself, for callers that hold the instrument's lock. Returns the days remade.
+def refresh_locked(ids: Iterable[int]) -> int:
+    """The refresh itself, for callers that hold the instruments' locks. Returns the instrument days remade.
 
     Raises `ScaleOverflow` when the volumes of a bucket add up to more than a float64 holds exactly.
     """
     with connection.cursor() as cursor:
-        cursor.execute(sql(__package__, "dirty_take.sql"), {"instrument_id": instrument_id})
+        cursor.execute(sql(__package__, "dirty_take.sql"), {"ids": list(ids)})
         days = cursor.fetchall()
-        if not days:
-            return 0
-        ranges: dict[str, Any] = {
-            "instrument_id": instrument_id,
-            "lo": [lo for lo, _ in days],
-            "hi": [hi for _, hi in days],
-            "first_day": days[0][0].astimezone(UTC).replace(hour=0, minute=0),
-            "last_day": days[-1][1].astimezone(UTC).replace(hour=0, minute=0),
-        }
+    if days:
+        remake(
+            Ranges(ids=[day[0] for day in days], lo=[day[1] for day in days], hi=[day[2] for day in days]),
+            stores.in_force(),
+        )
+    return len(days)
+
+
+def remake(ranges: Ranges, store: Store, *, suffix: str = "", base_suffix: str = "") -> None:
+    """Make the buckets of our own roll-ups that *ranges* touch anew, on every level.
+
+    The roll-ups are those with *suffix*, the minutes those with *base_suffix*. Raises `ScaleOverflow`.
+    """
+    first, last = to_ms(min(ranges.lo)), to_ms(max(ranges.hi))
+    parameters: dict[str, Any] = {
+        "ids": list(ranges.ids),
+        "lo": list(ranges.lo),
+        "hi": list(ranges.hi),
+        # Whole weeks, which hold the buckets of every level.
+        "first": to_datetime(W1.floor(first)),
+        "last": to_datetime(W1.floor(last) + W1.width),
+    }
+    with connection.cursor() as cursor:
+        unlimited(cursor, store)
         for level in ROLLUPS:
-            assert level.table is not None
             assert level.lower is not None
+            of_minutes = level.lower is M1
             names = {
-                "table": level.table,
-                "lower": level.lower.table,
-                "minutes": "sum(n)" if level.lower.lower else "count(*)",
+                "table": f"{level.table}{suffix}",
+                "lower": f"{level.lower.table}{base_suffix if of_minutes else suffix}",
+                "minutes": "count(*)" if of_minutes else "sum(n)",
+                "width": timedelta(milliseconds=level.width),
+                "span": timedelta(milliseconds=max(level.width, DAY)),
             }
-            parameters = {**ranges, "width": timedelta(milliseconds=level.width)}
             cursor.execute(sql(__package__, "rollup_clear.sql").format(**names), parameters)
             try:
                 cursor.execute(sql(__package__, "rollup_fill.sql").format(**names), parameters)
             except IntegrityError as exc:
                 raise ScaleOverflow(f"a volume in {level.table} does not fit: {exc}") from exc
-        return len(days)
+
+
+def unlimited(cursor: Any, store: Store) -> None:
+    """Let this transaction change as many rows of compressed chunks as it needs to."""
+    if store.base == stores.Base.HYPERTABLE:
+        cursor.execute("SET LOCAL timescaledb.max_tuples_decompressed_per_dml_transaction = 0")

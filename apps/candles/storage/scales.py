@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.db import connection, transaction
 
 from apps.candles.models import MAX_SCALE, Instrument
-from apps.candles.storage import locks
+from apps.candles.storage import locks, stores
 from apps.candles.storage.exact import LIMIT, ScaleOverflow
-from apps.candles.storage.rollups import refresh_locked
+from apps.candles.storage.rollups import refresh_locked, unlimited
+from apps.candles.storage.stores import Rollups
 from apps.candles.timeframes import M1, ROLLUPS
 from apps.core.resources import sql
 
@@ -16,11 +17,12 @@ from apps.core.resources import sql
 def raise_scale(*, instrument: Instrument, price_scale: int, volume_scale: int) -> bool:
     """Let an instrument's stored values carry at least this many decimals.
 
-    Multiplies what is stored on every level, in one transaction. A scale that is already as high is
+    Multiplies what is stored on every level, in one transaction; roll-ups that TimescaleDB keeps are logged
+    for their refresh. A scale that is already as high is
     left alone: scales never shrink. Returns whether anything changed; *instrument* then has the new
     scales too. Raises `ScaleOverflow` when a value on any level would not stay below 2^53.
     """
-    locks.lock_instrument(instrument.pk)
+    locks.lock_instruments([instrument.pk])
     stored = Instrument.objects.only("price_scale", "volume_scale").get(pk=instrument.pk)
     price_scale = max(price_scale, stored.price_scale)
     volume_scale = max(volume_scale, stored.volume_scale)
@@ -31,27 +33,30 @@ def raise_scale(*, instrument: Instrument, price_scale: int, volume_scale: int) 
         raise ScaleOverflow(f"{instrument}: more than {MAX_SCALE} decimals are not kept")
     price_factor = 10 ** (price_scale - stored.price_scale)
     volume_factor = 10 ** (volume_scale - stored.volume_scale)
-    # With nothing dirty the days hold the extremes of all levels.
-    refresh_locked(instrument.pk)
+    store = stores.in_force()
+    ours = store.rollups == Rollups.INCREMENTAL
+    if ours:
+        # With nothing dirty, multiplying every level keeps all of them right.
+        refresh_locked([instrument.pk])
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT coalesce(greatest(max(high), -min(low)), 0), coalesce(max(volume), 0)"
-            " FROM candle_1d WHERE instrument_id = %s",
-            [instrument.pk],
-        )
+        cursor.execute(sql(__package__, "extremes.sql"), {"instrument_id": instrument.pk})
         price, volume = cursor.fetchone()
         if price * price_factor >= LIMIT or volume * volume_factor >= LIMIT:
             raise ScaleOverflow(
                 f"{instrument}: the stored values do not fit {price_scale} price"
                 f" and {volume_scale} volume decimals"
             )
-        cursor.execute("SET LOCAL chandlery.rescaling = 'on'")
-        for level in (M1, *ROLLUPS):
+        unlimited(cursor, store)
+        cursor.execute("SET LOCAL chandlery.same_values = 'on'")
+        for level in (M1, *ROLLUPS) if ours else (M1,):
             cursor.execute(
                 sql(__package__, "rescale.sql").format(table=level.table),
                 {"price": price_factor, "volume": volume_factor, "instrument_id": instrument.pk},
             )
-        cursor.execute("SET LOCAL chandlery.rescaling = 'off'")
+        cursor.execute("SET LOCAL chandlery.same_values = 'off'")
+        if not ours:
+            # TimescaleDB's roll-ups hold the old integers until they are refreshed.
+            cursor.execute(sql(__package__, "all_dirty.sql"), {"instrument_id": instrument.pk})
     Instrument.objects.filter(pk=instrument.pk).update(price_scale=price_scale, volume_scale=volume_scale)
     instrument.price_scale, instrument.volume_scale = price_scale, volume_scale
     return True

@@ -3,4 +3,4 @@
 SELECT child.relname
 FROM pg_inherits
 JOIN pg_class AS child ON child.oid = inhrelid
-WHERE inhparent = 'candle_1m'::regclass AND child.relname = ANY(%(names)s)
+WHERE inhparent = %(parent)s::regclass AND child.relname = ANY(%(names)s)

@@ -1,10 +1,17 @@
 -- Make the buckets that dirty ranges touch anew from the next lower level. {minutes} is how many minutes a
--- group of rows of the lower level holds. The days around all ranges let the planner leave partitions out.
+-- group of rows of the lower level holds. For the ranges and bounds see rollup_clear.sql.
+WITH dirty AS (
+    SELECT instrument_id,
+           date_bin('{width}', min(lo), '1970-01-05 00:00+00') AS lo,
+           date_bin('{width}', max(hi), '1970-01-05 00:00+00') + interval '{width}' AS hi
+    FROM unnest(%(ids)s::integer[], %(lo)s::timestamptz[], %(hi)s::timestamptz[]) AS given (instrument_id, lo, hi)
+    GROUP BY instrument_id, date_bin('{span}', lo, '1970-01-05 00:00+00')
+)
 INSERT INTO {table} (instrument_id, ts, open, high, low, close, volume, n)
-SELECT %(instrument_id)s, made.*
-FROM unnest(%(lo)s::timestamptz[], %(hi)s::timestamptz[]) AS dirty (lo, hi)
+SELECT dirty.instrument_id, made.*
+FROM dirty
 CROSS JOIN LATERAL (
-    SELECT date_bin(%(width)s::interval, ts, '1970-01-05 00:00+00'),
+    SELECT date_bin('{width}', ts, '1970-01-05 00:00+00'),
            (array_agg(open ORDER BY ts))[1],
            max(high),
            min(low),
@@ -12,9 +19,7 @@ CROSS JOIN LATERAL (
            sum(volume)::bigint,
            {minutes}::integer
     FROM {lower}
-    WHERE instrument_id = %(instrument_id)s
-      AND ts >= %(first_day)s AND ts < %(last_day)s::timestamptz + interval '1 day'
-      AND ts >= date_bin(%(width)s::interval, dirty.lo, '1970-01-05 00:00+00')
-      AND ts < date_bin(%(width)s::interval, dirty.hi, '1970-01-05 00:00+00') + %(width)s::interval
+    WHERE instrument_id = dirty.instrument_id AND ts >= dirty.lo AND ts < dirty.hi
+      AND ts >= %(first)s AND ts < %(last)s
     GROUP BY 1
 ) AS made

@@ -1,8 +1,13 @@
--- Identical rows are left alone: writing them would make dead rows and dirty days for nothing.
-INSERT INTO candle_1m AS c (instrument_id, ts, open, high, low, close, volume)
-SELECT instrument_id, ts, open, high, low, close, volume FROM candle_stage
-ON CONFLICT (instrument_id, ts) DO UPDATE
-SET open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
-    volume = excluded.volume
-WHERE (c.open, c.high, c.low, c.close, c.volume)
-    IS DISTINCT FROM (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
+-- Identical rows are left alone: writing them would make dead rows and dirty days for nothing. Returns how many
+-- rows of each instrument were written.
+WITH written AS (
+    INSERT INTO candle_1m AS c (instrument_id, ts, open, high, low, close, volume)
+    SELECT instrument_id, ts, open, high, low, close, volume FROM candle_stage
+    ON CONFLICT (instrument_id, ts) DO UPDATE
+    SET open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
+        volume = excluded.volume
+    WHERE (c.open, c.high, c.low, c.close, c.volume)
+        IS DISTINCT FROM (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
+    RETURNING c.instrument_id
+)
+SELECT instrument_id, count(*) FROM written GROUP BY instrument_id

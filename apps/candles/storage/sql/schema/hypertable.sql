@@ -1,0 +1,3 @@
+SELECT create_hypertable(
+    '{table}', by_range('ts', interval '{days} days'), create_default_indexes => false
+)
