@@ -172,19 +172,21 @@ class Candle1w(Rollup):
 
 
 class Revision(models.Model):
-    """One row is the version of the minutes of one instrument in one UTC month.
+    """One row is one change of the minutes of one instrument in one UTC month, or several of them merged.
 
-    Whatever changes a value there gives it a new token (a trigger does), so a copy that was made under
-    the same token is still right.
+    The exclusive or of the random tokens of all rows is the version of that month: whatever changes a value
+    there adds a row (a trigger does), so a copy that was made of the same version is still right.
     """
 
-    pk = models.CompositePrimaryKey("instrument_id", "month")
     instrument = models.ForeignKey(
         Instrument, models.CASCADE, db_constraint=False, db_index=False, related_name="+"
     )
     #: The month's first day.
     month = models.DateField()
-    token = models.UUIDField()
+    token = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["instrument", "month"], name="candles_revision_month")]
 
     def __str__(self) -> str:
         return f"{self.instrument_id} {self.month:%Y-%m}"

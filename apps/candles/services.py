@@ -1,7 +1,7 @@
 """Changes to the candle store: the public face for writing.
 
-Candles themselves are written by `write_candles`, `raise_scale` and `refresh_rollups`, which live in
-`storage`; the rest of this module is about instruments and backfills.
+Candles themselves are changed by `write_batch`, `write_candles`, `delete_candles`, `raise_scale` and
+`refresh_rollups`, which live in `storage`; the rest of this module is about instruments and backfills.
 """
 
 from __future__ import annotations
@@ -18,10 +18,18 @@ from apps.candles.models import Backfill, BackfillChunk, Instrument
 from apps.candles.storage.exact import ScaleOverflow
 from apps.candles.storage.rollups import refresh_rollups
 from apps.candles.storage.scales import raise_scale
-from apps.candles.storage.writer import Minutes, WriteResult, write_candles
+from apps.candles.storage.writer import (
+    BeyondRetention,
+    Minutes,
+    WriteResult,
+    delete_candles,
+    write_batch,
+    write_candles,
+)
 from apps.candles.timeframes import D1, minute_of, to_datetime, to_ms
 
 __all__ = [
+    "BeyondRetention",
     "InvalidBackfill",
     "Minutes",
     "ScaleOverflow",
@@ -29,9 +37,11 @@ __all__ = [
     "backfill_plan",
     "backfill_request",
     "chunk_complete",
+    "delete_candles",
     "instrument_upsert",
     "raise_scale",
     "refresh_rollups",
+    "write_batch",
     "write_candles",
 ]
 

@@ -245,6 +245,10 @@ CELERY_BEAT_SCHEDULE = {
     "sync-candles": {"task": "candles.sync_all", "schedule": crontab()},
 }
 
+# Candles: who keeps the roll-ups where the server has TimescaleDB, and for how many days minutes are kept.
+CANDLES_ROLLUPS = env.str("CANDLES_ROLLUPS", default="continuous_aggregates")
+CANDLES_RETENTION_DAYS = env.int("CANDLES_RETENTION_DAYS", default=0) or None
+
 # Exchanges: a base URL set here replaces every URL of that ccxt client.
 EXCHANGE_URLS = {"binance": env.str("EXCHANGE_BINANCE_URL", default="") or None}
 

@@ -25,6 +25,8 @@ TASKS_LOST_AFTER = env.float("TASKS_LOST_AFTER", default=2.0)
 LIVENESS_RECONCILE_EVERY = env.float("LIVENESS_RECONCILE_EVERY", default=1.0)
 TASKS_REPORT_EVERY = env.float("TASKS_REPORT_EVERY", default=0.5)
 TASKS_DEAD_LETTERS_EVERY = env.float("TASKS_DEAD_LETTERS_EVERY", default=1.0)
+# Roll-ups of which every change is seen at once, also by those who look into the tables.
+CANDLES_ROLLUPS = env.str("CANDLES_ROLLUPS", default="incremental")
 CELERY_WORKER_POOL = os.environ.get("TEST_WORKER_POOL", "prefork")
 CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "wait_time_seconds": 1}
 CELERY_BEAT_SCHEDULE = {

@@ -13,12 +13,16 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from apps.candles.models import Instrument
+from apps.candles.timeframes import M1, ROLLUPS
 
 MINUTE = 60_000
 #: 2024-01-01T00:00Z, a Monday.
 MONDAY = 1_704_067_200_000
 
 _numbers = itertools.count(1)
+
+#: Every relation that holds bars.
+TABLES = tuple(level.table for level in (M1, *ROLLUPS))
 
 Bar = tuple[int, int, int, int, int]
 
@@ -110,8 +114,12 @@ def rolled(minutes: dict[int, Any], width: int) -> dict[int, tuple[int, ...]]:
 def assert_levels_match(market: Instrument) -> None:
     """Every stored roll-up is what the stored minutes make, and nothing more."""
     minutes = stored("candle_1m", market)
-    for table, width in (("candle_5m", 5), ("candle_1h", 60), ("candle_1d", 1440)):
-        assert stored(table, market) == rolled(minutes, width * MINUTE), table
+    for level in ROLLUPS:
+        a, b = stored(level.table, market), rolled(minutes, level.width)
+        assert a == b, (
+            level.name,
+            [(k, a.get(k), b.get(k)) for k in sorted({*a, *b}) if a.get(k) != b.get(k)][:10],
+        )
 
 
 def dirty() -> int:

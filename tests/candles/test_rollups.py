@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from apps.candles.models import Instrument
 from apps.candles.services import refresh_rollups, write_candles
 from apps.candles.storage.partitions import ensure_partitions
-from tests.candles.helpers import MINUTE, MONDAY, assert_levels_match, dirty, instrument, stored, walk
+from tests.candles.helpers import MINUTE, MONDAY, TABLES, assert_levels_match, dirty, instrument, stored, walk
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +43,7 @@ def test_a_late_minute_reaches_every_level() -> None:
     assert stored("candle_1d", market)[MONDAY + DAY][-1] == 1439
     spike = replace(minutes[late : late + 1], high=np.array([9_000_000]))
     write_candles(instrument=market, minutes=spike)
-    for table in ("candle_5m", "candle_1h", "candle_1d"):
+    for table in TABLES[1:]:
         bucket = [row for ts, row in stored(table, market).items() if ts <= spike.ts[0]][-1]
         assert bucket[1] == 9_000_000, table
     assert_levels_match(market)
@@ -107,7 +107,7 @@ def test_truncating_the_minutes_empties_every_level() -> None:
     write_candles(instrument=market, minutes=walk(10))
     _insert(market, MONDAY - MINUTE, 1, 1, 1, 1, 1)
     _sql("TRUNCATE candle_1m")
-    for table in ("candle_1m", "candle_5m", "candle_1h", "candle_1d"):
+    for table in TABLES:
         assert stored(table, market) == {}
     assert dirty() == 0
 

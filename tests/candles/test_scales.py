@@ -11,12 +11,10 @@ import pytest
 from apps.candles.models import Instrument
 from apps.candles.services import ScaleOverflow, raise_scale, write_candles
 from apps.candles.sources.timescale import TimescaleSource
-from apps.candles.storage.reader import read_ticks
-from tests.candles.helpers import assert_levels_match, dirty, instrument, stored, utc, walk
+from apps.candles.storage.reader import read_bars
+from tests.candles.helpers import TABLES, assert_levels_match, dirty, instrument, stored, utc, walk
 
 pytestmark = pytest.mark.django_db
-
-TABLES = ("candle_1m", "candle_5m", "candle_1h", "candle_1d")
 
 
 def test_every_level_is_multiplied_and_nothing_becomes_dirty() -> None:
@@ -53,9 +51,9 @@ def test_a_raise_in_the_middle_of_reading_is_noticed(monkeypatch: pytest.MonkeyP
 
     def after_a_raise(**asked: Any) -> Any:
         raise_scale(instrument=market, price_scale=6, volume_scale=6)
-        return read_ticks(**asked)
+        return read_bars(**asked)
 
-    monkeypatch.setattr("apps.candles.sources.timescale.read_ticks", after_a_raise)
+    monkeypatch.setattr("apps.candles.sources.timescale.read_bars", after_a_raise)
     assert TimescaleSource().load(*span).fingerprint == before.fingerprint
 
 

@@ -38,7 +38,6 @@ def test_every_bucket_is_made_of_whole_buckets_of_the_next_lower_timeframe(ts: i
         if frame.lower is not None:
             assert frame.lower.floor(frame.floor(ts)) == frame.floor(ts)
             assert frame.width % frame.lower.width == 0
-            assert frame.lower.table is not None
 
 
 @given(start=st.integers(0, 10**9), length=st.integers(-(10**6), 10**9))

@@ -17,6 +17,7 @@ from apps.candles.services import ScaleOverflow, WriteResult, write_candles
 from tests.candles.helpers import (
     MINUTE,
     MONDAY,
+    TABLES,
     Arrays,
     assert_levels_match,
     dirty,
@@ -86,7 +87,7 @@ def test_rolled_back_with_the_callers_transaction() -> None:
     with transaction.atomic():
         write_candles(instrument=market, minutes=walk(10))
         transaction.set_rollback(True)
-    for table in ("candle_1m", "candle_5m", "candle_1h", "candle_1d"):
+    for table in TABLES:
         assert stored(table, market) == {}
 
 

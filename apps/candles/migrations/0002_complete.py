@@ -156,14 +156,9 @@ class Migration(migrations.Migration):
             name="Revision",
             fields=[
                 (
-                    "pk",
-                    models.CompositePrimaryKey(
-                        "instrument_id",
-                        "month",
-                        blank=True,
-                        editable=False,
-                        primary_key=True,
-                        serialize=False,
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
                 (
@@ -177,8 +172,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("month", models.DateField()),
-                ("token", models.UUIDField()),
+                ("token", models.BigIntegerField()),
             ],
+            options={
+                "indexes": [models.Index(fields=["instrument", "month"], name="candles_revision_month")]
+            },
         ),
         migrations.AddField(
             model_name="instrument",

@@ -95,5 +95,5 @@ def _call(view: str, lo: int, hi: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"CALL refresh_continuous_aggregate('{view}', '{to_datetime(lo)}', '{to_datetime(hi)}',"
-            f" options => '{{\"buckets_per_batch\": {BUCKETS_PER_BATCH}}}')"
+            f" force => true, options => '{{\"buckets_per_batch\": {BUCKETS_PER_BATCH}}}')"
         )

@@ -22,7 +22,7 @@ def install() -> None:
     """
     for level in _ADDED:
         schema.create_rollup(level, PORTABLE)
-    schema.create_functions(PORTABLE)
+    schema.activate(PORTABLE)
     with connection.cursor() as cursor:
         cursor.execute(sql(__package__, "seed_revisions.sql"))
         cursor.execute("SELECT EXISTS (SELECT FROM candle_1m)")

@@ -107,10 +107,11 @@ def convert(target: Store) -> None:
     Where there are minutes, *target* must be one whose roll-ups are our own.
     """
     source = stores.in_force()
-    schema.create(target, suffix=NEXT)
+    _create(source, target)
     for month in _months():
-        _copy_rows(target, month)
-        _remake_month(target, month, NEXT, NEXT)
+        if source.base != target.base:
+            _copy_rows(target, month)
+        _remake_month(target, month, NEXT, _base_suffix(source, target))
     _replace(source, target)
 
 
@@ -122,13 +123,22 @@ def _begin(source: Store, target: Store) -> None:
         return
     if begun is not None:
         raise MoveUnderWay(f"a move to {begun.name} was broken off: finish or abandon it first")
+    _create(source, target)
+    schema.run("move_begin.sql", base=target.base.value, rollups=target.rollups.value)
+    schema.run(f"move_begin_{schema.row_by_row(source)}.sql")
+
+
+def _create(source: Store, target: Store) -> None:
+    """The empty relations of *target* that *source* does not share."""
     if source.base != target.base:
         schema.create(target, suffix=NEXT)
     else:
         schema.create_rollups(target, suffix=NEXT)
-    schema.run("move_begin.sql", base=target.base.value, rollups=target.rollups.value)
-    kind = "partitions" if source.base == Base.PARTITIONS else "hypertable"
-    schema.run(f"move_deleted_{kind}.sql")
+
+
+def _base_suffix(source: Store, target: Store) -> str:
+    """Which minutes the new roll-ups are made of: their own, or those that stay where they are."""
+    return NEXT if source.base != target.base else ""
 
 
 def _months() -> list[date]:
@@ -181,7 +191,7 @@ def _fill_month(source: Store, target: Store, month: date) -> None:
         aggregates.refresh_ranges([(to_ms(start), to_ms(end) - MINUTE)], suffix=NEXT)
     else:
         with transaction.atomic():
-            _remake_month(target, month, NEXT, NEXT if source.base != target.base else "")
+            _remake_month(target, month, NEXT, _base_suffix(source, target))
 
 
 def _remake_month(target: Store, month: date, suffix: str, base_suffix: str) -> None:
@@ -261,7 +271,7 @@ def _catch_up(source: Store, target: Store) -> None:
             cursor.execute(sql(__package__, "move_days_clear.sql"), parameters)
             cursor.execute(sql(__package__, "move_days_copy.sql"), parameters)
     if target.rollups == Rollups.INCREMENTAL:
-        _remake(target, days, NEXT, NEXT if moved else "")
+        _remake(target, days, NEXT, _base_suffix(source, target))
 
 
 def _log_touched(target: Store) -> None:
@@ -277,8 +287,7 @@ def _replace(source: Store, target: Store) -> None:
         schema.drop(source)
         schema.rename_minutes(before=NEXT, after="")
         schema.rename_rollups(target, before=NEXT, after="")
-        schema.activate(target)
     else:
         schema.drop_rollups(source)
         schema.rename_rollups(target, before=NEXT, after="")
-        schema.create_functions(target)
+    schema.activate(target)

@@ -47,13 +47,13 @@ def raise_scale(*, instrument: Instrument, price_scale: int, volume_scale: int) 
                 f" and {volume_scale} volume decimals"
             )
         unlimited(cursor, store)
-        cursor.execute("SET LOCAL chandlery.same_values = 'on'")
+        cursor.execute("SET LOCAL chandlery.quiet = 'on'")
         for level in (M1, *ROLLUPS) if ours else (M1,):
             cursor.execute(
                 sql(__package__, "rescale.sql").format(table=level.table),
                 {"price": price_factor, "volume": volume_factor, "instrument_id": instrument.pk},
             )
-        cursor.execute("SET LOCAL chandlery.same_values = 'off'")
+        cursor.execute("SET LOCAL chandlery.quiet = 'off'")
         if not ours:
             # TimescaleDB's roll-ups hold the old integers until they are refreshed.
             cursor.execute(sql(__package__, "all_dirty.sql"), {"instrument_id": instrument.pk})

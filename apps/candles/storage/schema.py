@@ -23,7 +23,7 @@ CHUNK_DAYS = 30
 #: `policies.LIVE` is ever materialised. Twice that margin is left to transactions that are slow to commit.
 _LOGGED = {
     Rollups.INCREMENTAL: "true",
-    Rollups.AGGREGATES: "min(ts) < clock_timestamp() - interval '30 minutes'",
+    Rollups.AGGREGATES: "hi < clock_timestamp() - interval '30 minutes'",
 }
 
 
@@ -66,17 +66,17 @@ def create_rollup(level: Timeframe, store: Store, *, suffix: str = "", base_suff
 
 
 def activate(store: Store) -> None:
-    """Log what changes in ``candle_1m`` from now on, as *store* needs it."""
-    create_functions(store)
-    run("triggers.sql", table="candle_1m")
-    kind = "hypertable" if store.base == Base.HYPERTABLE else "partitions"
-    run(f"trigger_deleted_{kind}.sql", table="candle_1m")
-
-
-def create_functions(store: Store) -> None:
-    """The triggers' functions, as *store* needs them."""
+    """Have what changes in ``candle_1m`` logged as *store* needs it from now on, and no longer as before."""
     rollups = ", ".join(level.table for level in ROLLUPS)
     run("functions.sql", logged=_LOGGED[store.rollups], rollups=rollups)
+    run("triggers.sql")
+    run(f"trigger_inserted_{'row' if store.rollups == Rollups.AGGREGATES else 'statement'}.sql")
+    run(f"trigger_deleted_{row_by_row(store)}.sql")
+
+
+def row_by_row(store: Store) -> str:
+    """How deletions are logged: the part of files' names that says so."""
+    return "row" if store.base == Base.HYPERTABLE else "statement"
 
 
 def drop(store: Store, *, suffix: str = "") -> None:

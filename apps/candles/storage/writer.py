@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from django.db import connection, transaction
@@ -17,12 +17,16 @@ from apps.candles.models import Instrument
 from apps.candles.storage import locks, stores
 from apps.candles.storage.exact import LIMIT, ScaleOverflow
 from apps.candles.storage.partitions import check_times, ensure_partitions
+from apps.candles.storage.revisions import merge_revisions
 from apps.candles.storage.rollups import refresh_locked, unlimited
 from apps.candles.storage.scales import raise_scale
 from apps.candles.storage.stores import Base, Rollups, Store
 from apps.candles.storage.wire import layout
-from apps.candles.timeframes import MINUTE, W1, to_datetime, to_ms
+from apps.candles.timeframes import DAY, MINUTE, W1, to_datetime, to_ms
 from apps.core.resources import sql
+
+#: Rows of several instruments, column by column.
+Columns = dict[str, NDArray[np.int64]]
 
 _PRICES = ("open", "high", "low", "close")
 _COLUMNS = ("instrument_id", "ts", *_PRICES, "volume")
@@ -114,15 +118,18 @@ def write_batch(*, batch: Sequence[tuple[Instrument, Minutes]], refresh: bool = 
     else:
         check_times(columns["ts"])
     before = _stored(given)
-    written = _store(store, columns, {pk for pk, count in before.items() if count})
+    days = _store(store, columns, {pk for pk, count in before.items() if count})
     after = _stored([pair for pair in given if before[pair[0].pk]])
+    if days:
+        _log(days)
+        merge_revisions(ids, since=int(columns["ts"].min()))
     if store.rollups == Rollups.AGGREGATES:
         _check_weeks(given)
     elif refresh:
         refresh_locked(ids)
     for place, (instrument, minutes) in zip(places, given, strict=True):
         pk, rows = instrument.pk, len(minutes.ts)
-        changed = written.get(pk, 0) if before[pk] else rows
+        changed = sum(day.rows for day in days if day.instrument_id == pk)
         inserted = after[pk] - before[pk] if before[pk] else rows
         results[place] = WriteResult(inserted=inserted, updated=changed - inserted, unchanged=rows - changed)
     return results
@@ -140,6 +147,7 @@ def delete_candles(*, instrument: Instrument, start: datetime, end: datetime) ->
             [instrument.pk, start, end],
         )
         deleted: int = cursor.rowcount
+    merge_revisions([instrument.pk], since=to_ms(start))
     if store.rollups == Rollups.INCREMENTAL:
         refresh_locked([instrument.pk])
     return deleted
@@ -183,7 +191,7 @@ def _level_scales(batch: Sequence[tuple[Instrument, Minutes]]) -> None:
             )
 
 
-def _columns(batch: Sequence[tuple[Instrument, Minutes]]) -> dict[str, NDArray[np.int64]]:
+def _columns(batch: Sequence[tuple[Instrument, Minutes]]) -> Columns:
     """All rows, column by column, with the decimals of the instruments, which have at least as many."""
     scaled = [_scaled(minutes, instrument) for instrument, minutes in batch]
     return {
@@ -195,7 +203,7 @@ def _columns(batch: Sequence[tuple[Instrument, Minutes]]) -> dict[str, NDArray[n
     }
 
 
-def _scaled(minutes: Minutes, instrument: Instrument) -> dict[str, NDArray[np.int64]]:
+def _scaled(minutes: Minutes, instrument: Instrument) -> Columns:
     scaled = {}
     for name in (*_PRICES, "volume"):
         array: NDArray[np.int64] = getattr(minutes, name)
@@ -227,27 +235,65 @@ def _stored(batch: Sequence[tuple[Instrument, Minutes]]) -> dict[int, int]:
         return dict(cursor.fetchall())
 
 
-def _store(store: Store, columns: dict[str, NDArray[np.int64]], present: set[int]) -> dict[int, int]:
-    """Write the rows. Those of instruments in *present* replace what is there, the others are new.
+class _Day(NamedTuple):
+    """What was written in one UTC day of one instrument."""
 
-    Returns how many rows of each instrument in *present* were not there with the same values.
+    instrument_id: int
+    first: datetime
+    last: datetime
+    rows: int
+
+
+def _store(store: Store, columns: Columns, present: set[int]) -> list[_Day]:
+    """Write the rows: those of instruments in *present* replace what is there, the others are new.
+
+    Returns the days in which a value changed.
     """
-    if not present:
-        _copy("candle_1m", columns)
-        return {}
-    old = np.isin(columns["instrument_id"], list(present))
-    if not old.all():
-        _copy("candle_1m", {name: column[~old] for name, column in columns.items()})
+    days: list[_Day] = []
     with connection.cursor() as cursor:
-        cursor.execute(sql(__package__, "stage.sql"))
-        cursor.execute("DELETE FROM candle_stage")
-        _copy("candle_stage", {name: column[old] for name, column in columns.items()})
-        unlimited(cursor, store)
-        cursor.execute(sql(__package__, "upsert.sql"))
-        return dict(cursor.fetchall())
+        cursor.execute("SET LOCAL chandlery.quiet = 'on'")
+        old = np.isin(columns["instrument_id"], list(present))
+        if not old.all():
+            new = {name: column[~old] for name, column in columns.items()} if present else columns
+            _copy("candle_1m", new)
+            days += _days(new)
+        if present:
+            cursor.execute(sql(__package__, "stage.sql"))
+            cursor.execute("DELETE FROM candle_stage")
+            _copy("candle_stage", {name: column[old] for name, column in columns.items()})
+            unlimited(cursor, store)
+            cursor.execute(sql(__package__, "upsert.sql"))
+            days += [_Day(*row) for row in cursor.fetchall()]
+        cursor.execute("SET LOCAL chandlery.quiet = 'off'")
+    return days
 
 
-def _copy(table: str, columns: dict[str, NDArray[np.int64]]) -> None:
+def _days(columns: Columns) -> list[_Day]:
+    """The days of rows that are sorted by instrument and time."""
+    ids, ts = columns["instrument_id"], columns["ts"]
+    day = ts // DAY
+    heads = np.flatnonzero((np.diff(ids, prepend=-1) != 0) | (np.diff(day, prepend=-1) != 0))
+    tails = np.append(heads[1:], len(ts))
+    return [
+        _Day(int(ids[head]), to_datetime(int(ts[head])), to_datetime(int(ts[tail - 1])), int(tail - head))
+        for head, tail in zip(heads, tails, strict=True)
+    ]
+
+
+def _log(days: Sequence[_Day]) -> None:
+    """What the triggers do for changes by others."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql(__package__, "log.sql"),
+            {
+                "ids": [day.instrument_id for day in days],
+                "lo": [day.first for day in days],
+                "hi": [day.last for day in days],
+            },
+        )
+
+
+def _copy(table: str, columns: Columns) -> None:
     wire = layout(table, _COLUMNS)
     with (
         connection.cursor() as cursor,

@@ -1,5 +1,6 @@
 -- The functions as 0001 made them, for going back.
-DROP FUNCTION candle_1m_row_deleted();
+DROP FUNCTION candle_1m_row_changed();
+DROP FUNCTION candle_log(integer[], timestamptz[], timestamptz[]);
 ALTER TABLE candle_dirty DROP COLUMN id;
 CREATE OR REPLACE FUNCTION candle_1m_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,4 +1,4 @@
--- COPY takes no parameters: what stands in the braces is written by read_ticks, from numbers and times.
+-- COPY takes no parameters: what stands in the braces is written by the reader, from numbers and times.
 COPY (
     SELECT {columns}
     FROM {table}

@@ -1,5 +1,5 @@
--- Identical rows are left alone: writing them would make dead rows and dirty days for nothing. Returns how many
--- rows of each instrument were written.
+-- Identical rows are left alone: writing them would make dead rows and dirty days for nothing. Returns which days
+-- of each instrument were written: their first and last written minute, and how many were.
 WITH written AS (
     INSERT INTO candle_1m AS c (instrument_id, ts, open, high, low, close, volume)
     SELECT instrument_id, ts, open, high, low, close, volume FROM candle_stage
@@ -8,6 +8,7 @@ WITH written AS (
         volume = excluded.volume
     WHERE (c.open, c.high, c.low, c.close, c.volume)
         IS DISTINCT FROM (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
-    RETURNING c.instrument_id
+    RETURNING c.instrument_id, c.ts
 )
-SELECT instrument_id, count(*) FROM written GROUP BY instrument_id
+SELECT instrument_id, min(ts), max(ts), count(*) FROM written
+GROUP BY instrument_id, date_bin('1 day', ts, '1970-01-05 00:00+00')

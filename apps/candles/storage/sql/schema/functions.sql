@@ -1,5 +1,5 @@
 -- What has changed since the roll-ups were made: the first and last touched minute of one instrument in one
--- UTC day. Rows are only added by the triggers and only removed by a refresh. There is no unique key: were
+-- UTC day. Rows are only added where minutes change and only removed by a refresh. There is no unique key: were
 -- rows merged, a refresh could remove one that a concurrent writer was counting on.
 CREATE TABLE IF NOT EXISTS candle_dirty (
     instrument_id integer     NOT NULL,
@@ -9,46 +9,48 @@ CREATE TABLE IF NOT EXISTS candle_dirty (
 ALTER TABLE candle_dirty ADD COLUMN IF NOT EXISTS id bigint GENERATED ALWAYS AS IDENTITY;
 CREATE INDEX IF NOT EXISTS candle_dirty_instrument ON candle_dirty (instrument_id);
 
--- Log what a statement touched, and give the months concerned a new revision: the version of their data.
+-- Log changed ranges, each within one UTC day of one instrument, and change the version of their months. Nothing
+-- is updated here, so writers do not wait for each other.
+CREATE OR REPLACE FUNCTION candle_log(ids integer[], los timestamptz[], his timestamptz[]) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO candle_dirty (instrument_id, lo, hi)
+    SELECT id, lo, hi FROM unnest(ids, los, his) AS changed (id, lo, hi) WHERE {logged};
+    INSERT INTO candles_revision (instrument_id, month, token)
+    SELECT id, month, hashtextextended(gen_random_uuid()::text, 0)
+    FROM (
+        SELECT id, date_trunc('month', lo, 'UTC')::date AS month FROM unnest(ids, los) AS changed (id, lo)
+        GROUP BY 1, 2
+    ) AS months;
+$$;
+
+-- What others than our own writer change, who logs by himself and says so by chandlery.quiet. So do a change of
+-- scale and a move to another table, which change no value.
 CREATE OR REPLACE FUNCTION candle_1m_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    -- A change of scale, or moving the minutes to another table, changes no value.
-    IF current_setting('chandlery.same_values', true) = 'on' THEN
-        RETURN NULL;
+    IF current_setting('chandlery.quiet', true) IS DISTINCT FROM 'on' THEN
+        PERFORM candle_log(array_agg(instrument_id), array_agg(lo), array_agg(hi))
+        FROM (
+            SELECT instrument_id, min(ts) AS lo, max(ts) AS hi FROM changed
+            GROUP BY instrument_id, date_bin('1 day', ts, '1970-01-05 00:00+00')
+        ) AS days;
     END IF;
-    INSERT INTO candle_dirty (instrument_id, lo, hi)
-    SELECT instrument_id, min(ts), max(ts)
-    FROM changed
-    GROUP BY instrument_id, date_bin('1 day', ts, '1970-01-05 00:00+00')
-    HAVING {logged};
-    INSERT INTO candles_revision AS r (instrument_id, month, token)
-    SELECT DISTINCT instrument_id, date_trunc('month', ts, 'UTC')::date, gen_random_uuid()
-    FROM (
-        SELECT instrument_id, min(ts) AS ts FROM changed
-        GROUP BY instrument_id, date_trunc('month', ts, 'UTC')
-    ) AS months
-    ORDER BY 1, 2
-    ON CONFLICT (instrument_id, month) DO UPDATE SET token = excluded.token;
     RETURN NULL;
 END $$;
 
--- The same for a hypertable's deletions, which TimescaleDB shows to a trigger row by row only. Of a day that the
--- transaction has logged already, further rows add nothing: the whole day is logged at once.
-CREATE OR REPLACE FUNCTION candle_1m_row_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
+-- The same row by row. Of a day that the transaction has logged already, further rows add nothing: the whole day
+-- is logged at once.
+CREATE OR REPLACE FUNCTION candle_1m_row_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    day timestamptz := date_bin('1 day', OLD.ts, '1970-01-05 00:00+00');
-    place text := OLD.instrument_id || ' ' || extract(epoch FROM day);
+    touched candle_1m := coalesce(NEW, OLD);
+    day timestamptz := date_bin('1 day', touched.ts, '1970-01-05 00:00+00');
+    place text := touched.instrument_id || ' ' || extract(epoch FROM day);
 BEGIN
-    IF current_setting('chandlery.same_values', true) = 'on'
-       OR current_setting('chandlery.day_logged', true) = place THEN
-        RETURN NULL;
+    IF current_setting('chandlery.day_logged', true) IS DISTINCT FROM place THEN
+        PERFORM candle_log(
+            ARRAY[touched.instrument_id], ARRAY[day], ARRAY[day + interval '1439 minutes']
+        );
+        PERFORM set_config('chandlery.day_logged', place, true);
     END IF;
-    INSERT INTO candle_dirty (instrument_id, lo, hi)
-    VALUES (OLD.instrument_id, day, day + interval '1439 minutes');
-    INSERT INTO candles_revision AS r (instrument_id, month, token)
-    VALUES (OLD.instrument_id, date_trunc('month', OLD.ts, 'UTC')::date, gen_random_uuid())
-    ON CONFLICT (instrument_id, month) DO UPDATE SET token = excluded.token;
-    PERFORM set_config('chandlery.day_logged', place, true);
     RETURN NULL;
 END $$;
 

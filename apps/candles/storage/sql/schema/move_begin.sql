@@ -13,16 +13,16 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE FUNCTION candle_1m_row_moving() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE touched candle_1m := coalesce(NEW, OLD);
 BEGIN
-    INSERT INTO candle_move_log VALUES (OLD.instrument_id, date_bin('1 day', OLD.ts, '1970-01-05 00:00+00'));
+    INSERT INTO candle_move_log
+    VALUES (touched.instrument_id, date_bin('1 day', touched.ts, '1970-01-05 00:00+00'));
     RETURN NULL;
 END $$;
 CREATE FUNCTION candle_1m_not_now() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'candle_1m is being moved: delete rows instead, or abandon the move first';
 END $$;
-CREATE TRIGGER candle_1m_moving_inserted AFTER INSERT ON candle_1m
-    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION candle_1m_moving();
 CREATE TRIGGER candle_1m_moving_updated_from AFTER UPDATE ON candle_1m
     REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION candle_1m_moving();
 CREATE TRIGGER candle_1m_moving_updated_to AFTER UPDATE ON candle_1m

@@ -1,2 +1,2 @@
-CREATE TRIGGER candle_1m_deleted AFTER DELETE ON {table}
+CREATE TRIGGER candle_1m_deleted AFTER DELETE ON candle_1m
     REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION candle_1m_changed()

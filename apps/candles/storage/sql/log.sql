@@ -1,0 +1,1 @@
+SELECT candle_log(%(ids)s::integer[], %(lo)s::timestamptz[], %(hi)s::timestamptz[])

@@ -1,0 +1,4 @@
+CREATE TRIGGER candle_1m_moving_inserted AFTER INSERT ON candle_1m
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION candle_1m_moving();
+CREATE TRIGGER candle_1m_moving_deleted AFTER DELETE ON candle_1m
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION candle_1m_moving();

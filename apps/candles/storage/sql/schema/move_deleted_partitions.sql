@@ -1,2 +1,0 @@
-CREATE TRIGGER candle_1m_moving_deleted AFTER DELETE ON candle_1m
-    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION candle_1m_moving()

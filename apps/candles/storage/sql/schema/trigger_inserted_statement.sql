@@ -1,0 +1,2 @@
+CREATE TRIGGER candle_1m_inserted AFTER INSERT ON candle_1m
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION candle_1m_changed()
