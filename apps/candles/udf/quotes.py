@@ -8,8 +8,7 @@ from typing import Any
 from django.db import connection
 
 from apps.candles.models import Instrument
-from apps.candles.udf.parameters import UdfError
-from apps.candles.udf.symbols import description, find, ticker
+from apps.candles.udf.symbols import description, find_all, ticker
 from apps.core.resources import sql
 
 
@@ -19,17 +18,14 @@ def quotes(names: Sequence[str]) -> dict[str, Any]:
     The values are those of the newest stored day (UTC); the change is from the close of the day
     stored before it. There is no order book here, so no ``bid`` and no ``ask``.
     """
-    found: dict[str, Instrument] = {}
-    for name in names:
-        try:
-            found[name] = find(name)
-        except UdfError:
-            continue
+    found = find_all(names)
     days = _days({instrument.pk for instrument in found.values()})
     return {"s": "ok", "d": [_entry(name, found.get(name), days) for name in names]}
 
 
-def _entry(name: str, instrument: Instrument | None, days: dict[int, list[dict[str, float]]]) -> dict[str, Any]:
+def _entry(
+    name: str, instrument: Instrument | None, days: dict[int, list[dict[str, float]]]
+) -> dict[str, Any]:
     if instrument is None:
         return {"s": "error", "n": name, "v": {}}
     values: dict[str, Any] = {

@@ -6,9 +6,10 @@ everything that people type in capitals, so no lookup tells cases apart.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import F, Q, QuerySet, Value
+from django.db.models import F, Q, Value
 from django.db.models.functions import Length, Replace, StrIndex, Upper
 
 from apps.candles.models import Instrument
@@ -34,18 +35,35 @@ def find(name: str) -> Instrument:
     A symbol without an exchange means the one that is followed before one that is not, and among
     those the first by the exchange's name. Raises `UdfError` for an unknown one.
     """
+    found = find_all([name]).get(name)
+    if found is None:
+        raise UdfError(f"unknown symbol {shown(name)}")
+    return found
+
+
+def find_all(names: Iterable[str]) -> dict[str, Instrument]:
+    """Those of the *names* that `find` finds, in one query when all are in capitals at the exchange too."""
+    wanted = {name: _split(name) for name in names}
+    spellings = {spelling for _, symbol in wanted.values() for spelling in (symbol, symbol.upper())}
+    preferred = Instrument.objects.order_by("-active", "exchange", "symbol")
+    # The unique index cannot find a symbol whatever its case, and nearly all are in capitals.
+    candidates = list(preferred.filter(symbol__in=spellings))
+    found = {}
+    for name, (exchange, symbol) in wanted.items():
+        there = [one for one in candidates if exchange in ("", one.exchange)]
+        spelled = [one for spelling in (symbol, symbol.upper()) for one in there if one.symbol == spelling]
+        others = preferred.filter(symbol__iexact=symbol, **({"exchange": exchange} if exchange else {}))
+        one = spelled[0] if spelled else others.first()
+        if one is not None:
+            found[name] = one
+    return found
+
+
+def _split(name: str) -> tuple[str, str]:
+    """The exchange in small letters, empty when none is named, and the symbol."""
     exchange, colon, symbol = name.partition(":")
-    if not colon or "/" in exchange:
-        exchange, symbol = "", name
-    # Nearly every symbol is in capitals already, and this way the unique index finds it.
-    candidates: QuerySet[Instrument] = Instrument.objects.order_by("-active", "exchange", "symbol")
-    if exchange:
-        candidates = candidates.filter(exchange=exchange.lower())
-    for condition in (Q(symbol=symbol), Q(symbol=symbol.upper()), Q(symbol__iexact=symbol)):
-        found = candidates.filter(condition).first()
-        if found is not None:
-            return found
-    raise UdfError(f"unknown symbol {shown(name)}")
+    # A colon may also be the one before what a contract is settled in.
+    return (exchange.lower(), symbol) if colon and "/" not in exchange else ("", name)
 
 
 def info(instrument: Instrument) -> dict[str, Any]:
@@ -99,10 +117,8 @@ def search(*, query: str, kind: str, exchange: str, limit: int) -> list[dict[str
     found = Instrument.objects.annotate(
         capitals=Upper("symbol"), plain=Replace(F("capitals"), Value("/"), Value(""))
     )
-    wanted = query.upper()
-    prefix, colon, rest = wanted.partition(":")
-    if colon and "/" not in prefix:
-        exchange, wanted = exchange or prefix, rest
+    prefix, wanted = _split(query.upper())
+    exchange = exchange or prefix
     if exchange:
         found = found.filter(exchange=exchange.lower())
     if kind:
