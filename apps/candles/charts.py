@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
@@ -14,6 +15,8 @@ from apps.candles.udf.parameters import RESOLUTIONS, SUPPORTED, UdfError
 from apps.candles.udf.symbols import find, ticker
 
 _DEFAULT = "1h"
+#: Seconds between the page's questions for the newest bar.
+_POLL = 5
 #: Everything comes from here: no other host, no script and no style inside the page.
 _POLICY = "; ".join(
     (
@@ -39,6 +42,9 @@ def chart(request: HttpRequest, exchange: str, symbol: str) -> HttpResponse:
     frames = [(RESOLUTIONS[name].name, name) for name in SUPPORTED]
     asked = request.GET.get("timeframe", "")
     context: dict[str, Any] = {
+        "feed": reverse("udf-config").removesuffix("config"),
+        "charts": reverse("chart", args=["-", "-"]).removesuffix("-/-"),
+        "poll": _POLL,
         "frames": frames,
         "timeframe": asked if asked in TIMEFRAMES else _DEFAULT,
     }
