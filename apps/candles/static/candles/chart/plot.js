@@ -81,6 +81,7 @@ export class Plot {
     const named = (name) => style.getPropertyValue(name).trim();
     this.colours = { upVolume: named("--up-volume"), downVolume: named("--down-volume") };
     const line = { color: named("--grid") };
+    const label = { labelBackgroundColor: named("--label") };
     this.chart.applyOptions({
       layout: {
         background: { color: named("--ground") },
@@ -88,6 +89,7 @@ export class Plot {
         fontFamily: style.fontFamily,
       },
       grid: { vertLines: line, horzLines: line },
+      crosshair: { vertLine: label, horzLine: label },
       rightPriceScale: { borderColor: line.color },
       timeScale: { borderColor: line.color },
     });
