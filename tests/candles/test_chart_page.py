@@ -247,6 +247,27 @@ def test_a_failure_is_shown_and_can_be_tried_again(market: Instrument, visit: Vi
     expect(page.locator("#message")).to_be_hidden()
 
 
+def test_candles_stay_when_they_cannot_be_kept_up_to_date(market: Instrument, visit: Visit) -> None:
+    page = opened(visit, "/charts/binance/BTC/USDT")
+    page.route("**/udf/history*", lambda route: route.fulfill(status=503))
+    expect(page.locator("#summary")).to_have_text("Not up to date: the server answered 503.")
+    expect(page.locator("#chart")).to_have_attribute("data-state", "ready")
+    page.unroute("**/udf/history*")
+    expect(page.locator("#summary")).to_contain_text("bars since")
+
+
+def test_older_bars_that_could_not_be_loaded_come_later(market: Instrument, visit: Visit) -> None:
+    page = opened(visit, "/charts/binance/BTC/USDT?timeframe=1m")
+    page.route("**/udf/history*countback=500*", lambda route: route.abort())
+    for _ in range(20):
+        page.mouse.move(600, 300)
+        page.mouse.wheel(-200, 0)
+    expect(page.locator("#summary")).to_contain_text("Older bars could not be loaded")
+    bars(page, 500)
+    page.unroute("**/udf/history*countback=500*")
+    bars(page, re.compile(r"^[1-3]\d{3}$"))
+
+
 def test_another_symbol_is_found_by_keyboard_and_keeps_the_timeframe(
     market: Instrument, swap: Instrument, visit: Visit
 ) -> None:

@@ -136,7 +136,9 @@ class Page {
   }
 
   #summary(words) {
-    document.getElementById("summary").textContent = words;
+    const summary = document.getElementById("summary");
+    // Saying the same again would be read out again.
+    if (summary.textContent !== words) summary.textContent = words;
   }
 }
 
