@@ -25,6 +25,8 @@ urlpatterns = [
     path("api/v1/", include("apps.liveness.urls")),
     path("api/v1/", include("apps.candles.urls")),
     path("api/v1/", include("apps.backtests.urls")),
+    path("udf/", include("apps.candles.udf.urls")),
+    path("charts/", include("apps.candles.chart_urls")),
 ]
 
 handler400 = "apps.core.problems.bad_request"
