@@ -39,4 +39,4 @@ def max_bars() -> int:
 
 def exchange_urls() -> dict[str, str | None]:
     """``EXCHANGE_URLS``: the exchanges there are, each with the address that replaces its own, or None."""
-    return dict(_setting("EXCHANGE_URLS", {"binance": None}))
+    return dict(_setting("EXCHANGE_URLS", {"binance": None, "bybit": None, "kraken": None}))

@@ -246,7 +246,11 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 # Exchanges: a base URL set here replaces every URL of that ccxt client.
-EXCHANGE_URLS = {"binance": env.str("EXCHANGE_BINANCE_URL", default="") or None}
+EXCHANGE_URLS = {
+    "binance": env.str("EXCHANGE_BINANCE_URL", default="") or None,
+    "bybit": env.str("EXCHANGE_BYBIT_URL", default="") or None,
+    "kraken": env.str("EXCHANGE_KRAKEN_URL", default="") or None,
+}
 
 # Where people reach this installation: the links in e-mails begin with it.
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")

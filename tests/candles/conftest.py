@@ -58,12 +58,12 @@ class SimulatedExchange:
 
 @pytest.fixture
 def exchange(settings: Any) -> Iterator[SimulatedExchange]:
-    """A simulated Binance of the test's own, which the product's client is pointed at."""
+    """Simulated exchanges of the test's own, which the product's clients are pointed at."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     server = ExchangeServer(listener, Exchange())
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    settings.EXCHANGE_URLS = {"binance": server.url}
+    settings.EXCHANGE_URLS = dict.fromkeys(("binance", "bybit", "kraken"), server.url)
     yield SimulatedExchange(server.url)
     forget_clients()
     server.stopping.set()

@@ -49,7 +49,7 @@ def venue_client(
     base = (base_urls or {}).get(exchange)
     if base:
         client.urls = _moved(client.urls, _checked(base))
-    return client  # type: ignore[no-any-return]
+    return client
 
 
 def _decoded(text: str) -> Any:

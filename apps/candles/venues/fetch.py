@@ -109,7 +109,9 @@ def _within_history(venue: Venue, symbol: str, start_ms: int, end_ms: int, now_m
     return max(start_ms, first)
 
 
-def _page(client: ccxt.Exchange, venue: Venue, market: dict[str, Any], start_ms: int, end_ms: int) -> list[Row]:
+def _page(
+    client: ccxt.Exchange, venue: Venue, market: dict[str, Any], start_ms: int, end_ms: int
+) -> list[Row]:
     """What the exchange answers when asked for the minutes in [*start_ms*, *end_ms*)."""
     # The last minute that is meant: exchanges include it. Kraken knows no end.
     params = {} if venue.paging is Paging.NEWEST else {"until": end_ms - 1}
