@@ -25,7 +25,7 @@ def shared_candles(committed: None) -> Iterator[None]:
 
 
 class SimulatedExchange:
-    """The simulated exchange of one test, asked and disturbed over HTTP."""
+    """The simulated exchanges of one test, asked and disturbed over HTTP."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -33,6 +33,10 @@ class SimulatedExchange:
     def disturb(self, *rules: dict[str, Any]) -> None:
         """Order faults; see `apps.stack.exchange.faults`."""
         self._ask("/_sim/faults", json.dumps(rules).encode())
+
+    def interrupt(self, *outages: dict[str, Any]) -> None:
+        """Order outages; see `apps.stack.exchange.outages`."""
+        self._ask("/_sim/outages", json.dumps(outages).encode())
 
     def disturbances(self) -> list[dict[str, Any]]:
         """The faults that were ordered and have not happened yet."""

@@ -60,7 +60,7 @@ class Listing(NamedTuple):
 def find_market(client: ccxt.Exchange, symbol: str) -> dict[str, Any]:
     """ccxt's entry for *symbol* (``BTC/USDT``), from the list that the client loads once.
 
-    Raises `VenueRefused` when the venue does not have the symbol or it is of a kind that is not kept,
+    Raises `VenueRefused` when the venue does not have the symbol or it is a market that is not kept,
     `VenueRubbish` when its list of markets is empty or unreadable, `VenueUnavailable` when it could not
     be had.
     """
@@ -72,6 +72,7 @@ def find_market(client: ccxt.Exchange, symbol: str) -> dict[str, Any]:
     if market["type"] not in venue.kinds:
         raise VenueRefused(f"{client.id}: {symbol} is of the kind {market['type']}, which is not kept")
     found: dict[str, Any] = market
+    _check_unit(client, found)
     return found
 
 
@@ -98,6 +99,7 @@ def list_markets(client: ccxt.Exchange) -> Listing:
                 known = client.markets.get(market["symbol"], {})
                 if (known.get("id"), known.get("type")) != (market["id"], market["type"]):
                     raise VenueRubbish(f"{client.id} has another market {market['symbol']}")
+                _check_unit(client, known)
                 listing.instruments.append(_instrument(client, known))
             except VenueError as error:
                 listing.unreadable.append(
@@ -116,9 +118,18 @@ def _load(client: ccxt.Exchange, venue: Venue, *, anew: bool = False) -> None:
         client.load_markets(anew)
         # A missing list makes an empty one, in which every symbol would be unknown.
         if missing := venue.kinds - {market["type"] for market in client.markets.values()}:
+            client.markets = None  # what there is of it would be taken for the whole
             raise VenueRubbish(
                 f"{client.id}: list of markets: there are none of the kind {', '.join(sorted(missing))}"
             )
+
+
+def _check_unit(client: ccxt.Exchange, market: dict[str, Any]) -> None:
+    """Refuse contracts whose volumes would be in something else than units of the base."""
+    if market["contract"] and (market["linear"] is not True or str(market["contractSize"]) != "1"):
+        raise VenueRefused(
+            f"{client.id}: {market['symbol']} counts in contracts of {market['contractSize']}: it is not kept"
+        )
 
 
 def _instrument(client: ccxt.Exchange, market: dict[str, Any]) -> VenueInstrument:
@@ -126,10 +137,6 @@ def _instrument(client: ccxt.Exchange, market: dict[str, Any]) -> VenueInstrumen
         base, quote, settle = market["base"], market["quote"], market["settle"]
         if market["symbol"] != (f"{base}/{quote}:{settle}" if market["contract"] else f"{base}/{quote}"):
             raise VenueRubbish(f"{client.id}: {market['id']} has no symbol of its assets")
-        size = market["contractSize"] if market["contract"] else None
-        if size is not None and Decimal(size) != 1:
-            # Its volumes would be in contracts, not in units of the base.
-            raise VenueRefused(f"{client.id}: {market['symbol']} has contracts of {size} {base}")
         created = market["created"]
         return VenueInstrument(
             symbol=market["symbol"],
@@ -142,7 +149,7 @@ def _instrument(client: ccxt.Exchange, market: dict[str, Any]) -> VenueInstrumen
             active=market["active"] is not False,
             venue_id=market["id"],
             settle=settle if market["contract"] else None,
-            contract_size=size,
+            contract_size=market["contractSize"] if market["contract"] else None,
             listed_at=datetime.fromtimestamp(created / 1000, tz=UTC) if created else None,
         )
 
