@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from apps.stack.exchange.bars import Bars, Source
+from apps.stack.exchange.bars import Bars, Source, no_bars
 from apps.stack.exchange.intervals import MINUTE_MS
 
+# The minute in which an outage without an end ends.
+_NEVER = 2**40
 _FIELDS = {"exchange", "market", "start", "end"}
 
 
@@ -86,19 +88,41 @@ class Interrupted:
         return self.source.last
 
     def step(self, minute: int, count: int) -> int:
-        """As far as the source's own step, and as many minutes further as outages may have taken."""
-        taken = sum(
-            max(0, (max(minute, one.start) if one.end is None else one.end) - one.start)
-            for one in self.outages.of(self.exchange, self.market)
-        )
-        return self.source.step(minute, count + taken if count >= 0 else count - taken)
+        """The source's own step, taken anew beyond each outage in its way."""
+        reached = self.source.step(minute, count)
+        for start, stop in self._spans()[:: 1 if count > 0 else -1]:
+            if count > 0 and minute < stop and start < reached:
+                minute = max(minute, stop)
+            elif count < 0 and start < minute and reached < stop:
+                minute = min(minute, start)
+            else:
+                continue
+            reached = self.source.step(minute, count)
+        return reached
 
     def minutes(self, start: int, stop: int, *, now_ms: int) -> Bars:
+        stop = min(stop, now_ms // MINUTE_MS + 1)
+        # What an outage takes from the ends need not be made at all.
+        for down, up in self._spans():
+            if down <= start:
+                start = max(start, up)
+        for down, up in reversed(self._spans()):
+            if stop <= up:
+                stop = min(stop, down)
+        if start >= stop:
+            return no_bars()
         bars = self.source.minutes(start, stop, now_ms=now_ms)
         there = np.ones(len(bars), dtype=np.bool_)
-        for one in self.outages.of(self.exchange, self.market):
-            there &= (bars.minute < one.start) | (one.end is not None and bars.minute >= (one.end or 0))
+        for down, up in self._spans():
+            there &= (bars.minute < down) | (bars.minute >= up)
         return bars if there.all() else bars.where(there)
+
+    def _spans(self) -> list[tuple[int, int]]:
+        """The outages in order of their start."""
+        return sorted(
+            (one.start, _NEVER if one.end is None else one.end)
+            for one in self.outages.of(self.exchange, self.market)
+        )
 
 
 def parse_outages(body: bytes, markets: Mapping[str, Collection[str]]) -> list[Outage]:
