@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -143,6 +144,18 @@ class VenueContract:
         assert len(listing.instruments) > 3
         with pytest.raises(VenueRubbish, match="smallest step"):
             load_instrument(client, unreadable.symbol)
+
+    def test_ccxt_still_reckons_though_its_numbers_are_text(
+        self, exchange: RunningExchange, client: Any
+    ) -> None:
+        _, _, prices, volumes, *_ = self.instruments[next(iter(self.instruments))]
+        market = next(iter(self.instruments))
+        assert client.price_to_precision(market, "1.00000000999") == (f"{1:.{prices}f}")
+        assert Decimal(client.amount_to_precision(market, "1.999999999")) == 2 - Decimal(10) ** -volumes
+        hours = client.fetch_ohlcv(market, "1h", limit=3)
+        assert [after[0] - before[0] for before, after in itertools.pairwise(hours)] == [60 * MINUTE] * 2
+        assert all(type(value) is str for row in hours for value in row[1:])
+        assert all(type(step) is str for step in client.markets[market]["precision"].values() if step)
 
     def test_a_symbol_that_the_exchange_does_not_have_is_refused(
         self, exchange: RunningExchange, client: Any

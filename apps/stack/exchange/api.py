@@ -44,11 +44,6 @@ class Exchange:
         self.faces: Mapping[str, Face] = {face.name: face for face in faces}
         self._by_path = {path: face for face in faces for path in face.paths}
 
-    @property
-    def sources(self) -> Mapping[str, Source]:
-        """The histories of Binance's markets."""
-        return self.faces["binance"].sources
-
     def face_of(self, path: str) -> Face | None:
         """Who answers requests for *path*."""
         return self._by_path.get(path)
