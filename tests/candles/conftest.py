@@ -12,8 +12,11 @@ import pytest
 from django.db import connection
 
 from apps.candles.clients import forget_clients
+from apps.candles.venues import VENUES
 from apps.stack.exchange.api import Exchange
 from apps.stack.exchange.server import ExchangeServer
+from tests.candles.venuefaces import client_of
+from tests.stack.exchange_process import RunningExchange, running_exchange
 
 
 @pytest.fixture
@@ -58,6 +61,30 @@ class SimulatedExchange:
     def _ask(self, path: str, body: bytes | None = None) -> Any:
         with urlopen(Request(self.url + path, data=body), timeout=10) as answer:
             return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Iterator[RunningExchange]:
+    """Simulated exchanges as a process of its own, for one module."""
+    with running_exchange("--seed", "7") as running:
+        yield running
+
+
+@pytest.fixture
+def simulated(simulation: RunningExchange) -> Iterator[RunningExchange]:
+    """The same, with no faults, no outages and nothing used of any limit, before and after a test."""
+    simulation.calm()
+    yield simulation
+    simulation.calm()
+
+
+@pytest.fixture(scope="module")
+def clients(simulation: RunningExchange) -> dict[str, Any]:
+    """One client of each exchange, with its markets."""
+    made = {name: client_of(name, simulation) for name in VENUES}
+    for client in made.values():
+        client.load_markets()
+    return made
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,34 +16,11 @@ from apps.candles.venues import (
     server_time,
     venue_client,
 )
-from tests.stack.exchange_process import RunningExchange, running_exchange
+from tests.stack.exchange_process import RunningExchange
 
 MINUTE = 60_000
 SYMBOLS = {"kraken": "BTC/USD", "bybit": "BTC/USDT:USDT"}
 CANDLES = {"kraken": "/0/public/OHLC", "bybit": "/v5/market/kline"}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[RunningExchange]:
-    with running_exchange() as exchange:
-        yield exchange
-
-
-@pytest.fixture
-def exchange(running: RunningExchange) -> Iterator[RunningExchange]:
-    running.calm()
-    yield running
-    running.calm()
-
-
-@pytest.fixture(scope="module")
-def clients(running: RunningExchange) -> dict[str, Any]:
-    made = {}
-    for name in SYMBOLS:
-        made[name] = venue_client(name, base_urls={name: running.url})
-        made[name].rateLimit = 1  # the simulation is patient
-        made[name].load_markets()
-    return made
 
 
 def failure(client: Any) -> VenueError:
@@ -78,9 +54,9 @@ def failure(client: Any) -> VenueError:
     ],
 )
 def test_krakens_errors_come_with_a_success_and_are_seen_all_the_same(
-    exchange: RunningExchange, clients: dict[str, Any], error: str, kind: type[VenueError]
+    simulated: RunningExchange, clients: dict[str, Any], error: str, kind: type[VenueError]
 ) -> None:
-    exchange.order(
+    simulated.order(
         {"path": CANDLES["kraken"], "kind": "status", "status": 200, "body": {"error": [error]}},
     )
     raised = failure(clients["kraken"])
@@ -106,10 +82,10 @@ def test_krakens_errors_come_with_a_success_and_are_seen_all_the_same(
 )
 @pytest.mark.parametrize("status", [200, 400])
 def test_bybits_return_codes_decide(
-    exchange: RunningExchange, clients: dict[str, Any], status: int, code: int, kind: type[VenueError]
+    simulated: RunningExchange, clients: dict[str, Any], status: int, code: int, kind: type[VenueError]
 ) -> None:
     body = {"retCode": code, "retMsg": "What it says.", "result": {}, "retExtInfo": {}, "time": 1}
-    exchange.order({"path": CANDLES["bybit"], "kind": "status", "status": status, "body": body})
+    simulated.order({"path": CANDLES["bybit"], "kind": "status", "status": status, "body": body})
     raised = failure(clients["bybit"])
     assert type(raised) is kind, raised
     assert str(code) in str(raised)
@@ -126,18 +102,18 @@ def too_many_visits(**headers: Any) -> dict[str, Any]:
 
 
 def test_bybits_limit_tells_when_it_is_lifted_by_its_own_clock(
-    exchange: RunningExchange, clients: dict[str, Any]
+    simulated: RunningExchange, clients: dict[str, Any]
 ) -> None:
-    exchange.order(
+    simulated.order(
         too_many_visits(**{"X-Bapi-Limit-Reset-Timestamp": 1_672_738_134_824, "Timenow": 1_672_738_132_324})
     )
     assert failure(clients["bybit"]).retry_after == 2.5
 
 
 def test_bybits_limit_is_counted_from_here_where_its_clock_is_not_told(
-    exchange: RunningExchange, clients: dict[str, Any]
+    simulated: RunningExchange, clients: dict[str, Any]
 ) -> None:
-    exchange.order(too_many_visits(**{"X-Bapi-Limit-Reset-Timestamp": int(time.time() * 1000) + 60_000}))
+    simulated.order(too_many_visits(**{"X-Bapi-Limit-Reset-Timestamp": int(time.time() * 1000) + 60_000}))
     wait = failure(clients["bybit"]).retry_after
     assert wait is not None
     assert 0 < wait <= 60
@@ -145,36 +121,36 @@ def test_bybits_limit_is_counted_from_here_where_its_clock_is_not_told(
 
 @pytest.mark.parametrize("moment", ["soon", "1672738134824"])
 def test_a_moment_that_is_none_or_past_asks_for_no_wait(
-    exchange: RunningExchange, clients: dict[str, Any], moment: str
+    simulated: RunningExchange, clients: dict[str, Any], moment: str
 ) -> None:
-    exchange.order(too_many_visits(**{"X-Bapi-Limit-Reset-Timestamp": moment}))
+    simulated.order(too_many_visits(**{"X-Bapi-Limit-Reset-Timestamp": moment}))
     assert not failure(clients["bybit"]).retry_after
 
 
-def test_bybits_ban_of_an_address_is_waited_for(exchange: RunningExchange, clients: dict[str, Any]) -> None:
-    exchange.order({"path": CANDLES["bybit"], "kind": "status", "status": 403})
+def test_bybits_ban_of_an_address_is_waited_for(simulated: RunningExchange, clients: dict[str, Any]) -> None:
+    simulated.order({"path": CANDLES["bybit"], "kind": "status", "status": 403})
     raised = failure(clients["bybit"])
     assert type(raised) is VenueUnavailable, raised
     assert raised.retry_after == 600
 
 
 def test_a_country_that_bybit_does_not_serve_is_refused_for_good(
-    exchange: RunningExchange, clients: dict[str, Any]
+    simulated: RunningExchange, clients: dict[str, Any]
 ) -> None:
     body = (
         "<html><body>The Amazon CloudFront distribution is configured to block access from your country."
         "</body></html>"
     )
-    exchange.order({"path": CANDLES["bybit"], "kind": "status", "status": 403, "body": body})
+    simulated.order({"path": CANDLES["bybit"], "kind": "status", "status": 403, "body": body})
     assert type(failure(clients["bybit"])) is VenueRefused
 
 
 @pytest.mark.parametrize("name", list(SYMBOLS))
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 520])
 def test_a_gateways_page_is_trouble_that_passes(
-    exchange: RunningExchange, clients: dict[str, Any], name: str, status: int
+    simulated: RunningExchange, clients: dict[str, Any], name: str, status: int
 ) -> None:
-    exchange.order(
+    simulated.order(
         {"path": CANDLES[name], "kind": "status", "status": status, "headers": {"Retry-After": "9"}}
     )
     raised = failure(clients[name])
@@ -185,20 +161,20 @@ def test_a_gateways_page_is_trouble_that_passes(
 
 @pytest.mark.parametrize("name", list(SYMBOLS))
 def test_a_refusal_without_a_code_is_rubbish(
-    exchange: RunningExchange, clients: dict[str, Any], name: str
+    simulated: RunningExchange, clients: dict[str, Any], name: str
 ) -> None:
     body = {"error": []} if name == "kraken" else {"message": "no code"}
-    exchange.order({"path": CANDLES[name], "kind": "status", "status": 200, "body": body})
+    simulated.order({"path": CANDLES[name], "kind": "status", "status": 200, "body": body})
     assert type(failure(clients[name])) is VenueRubbish
 
 
 def test_the_limits_of_the_simulated_exchanges_are_met(
-    exchange: RunningExchange, clients: dict[str, Any]
+    simulated: RunningExchange, clients: dict[str, Any]
 ) -> None:
     flood = {"kraken": ("/0/public/Time", 80), "bybit": ("/v5/market/time", 700)}
     for name, (path, requests) in flood.items():
         for _ in range(requests):
-            exchange.request("GET", path)
+            simulated.request("GET", path)
         with pytest.raises(VenueUnavailable) as limited:
             server_time(clients[name])
         assert limited.value.retry_after == (600 if name == "bybit" else None)
