@@ -130,6 +130,25 @@ class TestBybit(MarketsContract):
             with pytest.raises(VenueRefused, match=r"contracts of 0\.001"):
                 ask(other, "BTC/USDT:USDT")
 
+    @pytest.mark.parametrize("page", ["not JSON", "7", ""])
+    def test_a_page_that_cannot_be_read_does_not_shorten_the_list(
+        self, simulated: RunningExchange, page: str
+    ) -> None:
+        client = client_of("bybit", simulated)
+        answers = [
+            simulated.get(self.face.listing, category="spot"),
+            simulated.get(self.face.listing, category="linear", limit=2),
+            simulated.get(self.face.listing, category="linear", status="PreLaunch"),
+        ]
+        assert answers[1]["result"]["nextPageCursor"]
+        rule = {"path": self.face.listing, "kind": "status", "status": 200}
+        simulated.order(*({**rule, "body": body} for body in (*answers, page)))
+        with pytest.raises(VenueRubbish, match="no JSON"):
+            list_markets(client)
+        assert simulated.get("/_sim/faults") == []
+        simulated.order(*({**rule, "body": body} for body in answers))
+        assert len(list_markets(client).instruments) == 8
+
 
 class TestKraken(MarketsContract):
     face = KRAKEN

@@ -45,6 +45,18 @@ class MinutesContract:
         assert [list(row) for row in raw] == self.face.own_rows(simulated, start, end)
         assert {type(value) for row in raw for value in row[1:]} == {str}
 
+    @pytest.mark.parametrize(
+        "number", ["0.1000000000000000055511151", "12345678901234567.89", "1e-7", '"7.10"']
+    )
+    def test_numbers_keep_their_digits_even_where_they_are_no_text(
+        self, simulated: RunningExchange, client: Any, number: str
+    ) -> None:
+        start, _ = recent(client, 30)
+        body = self.face.one_row(start, number)
+        simulated.order({"path": self.face.candles, "kind": "status", "status": 200, "body": body})
+        [row] = fetch_minutes(client, self.face.symbol, start, start + MINUTE)
+        assert list(row) == [start, *[number.strip('"')] * 5]
+
     def test_the_gate_takes_every_minute_at_the_listed_scales(
         self, simulated: RunningExchange, client: Any
     ) -> None:

@@ -21,8 +21,9 @@ class Described:
 
     *symbol* is a market with a bar for every minute, *key* its name in orders to the simulation, *other*
     another such market. *own_rows* asks for that market's minutes in [start, end) without ccxt: open time
-    (ms) and five texts. *spoil* makes one market's entry in the list unreadable and tells its id.
-    *no_rows* are answers without rows that must not pass for an empty range.
+    (ms) and five texts. *one_row* is an answer with one row, of an open time (ms) and a number for each
+    column. *no_rows* are answers without rows that must not pass for an empty range. *spoil* makes one
+    market's entry in the list unreadable and tells its id.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Described:
     own_rows: Callable[[RunningExchange, int, int], list[list[Any]]]
     spoil: Callable[[Any], str]
     empty_listing: Any
+    one_row: Callable[[int, str], str]
     no_rows: tuple[Any, ...]
     listing_parameters: Mapping[str, str] = field(default_factory=dict)
 
@@ -86,6 +88,7 @@ BINANCE = Described(
     empty_listing={"symbols": []},
     no_rows=({"rows": []}, {}, [1, 2], [[]], [["yesterday", "1", "1", "1", "1", "1"]]),
     own_rows=_binance_rows,
+    one_row=lambda ts, number: f"[[{ts},{','.join([number] * 5)}]]",
 )
 
 
@@ -132,6 +135,9 @@ BYBIT = Described(
         {"retCode": 0, "retMsg": "OK", "result": {"list": [["yesterday", "1", "1", "1", "1", "1"]]}},
     ),
     own_rows=_bybit_rows,
+    one_row=lambda ts, number: (
+        f'{{"retCode":0,"retMsg":"OK","result":{{"list":[[{ts},{",".join([number] * 6)}]]}}}}'
+    ),
 )
 
 
@@ -169,4 +175,7 @@ KRAKEN = Described(
         {"error": [], "result": {"XXBTZUSD": [["yesterday", "1", "1", "1", "1", "1", "1", 1]]}},
     ),
     own_rows=_kraken_rows,
+    one_row=lambda ts, number: (
+        f'{{"error":[],"result":{{"XXBTZUSD":[[{ts // 1000},{",".join([number] * 6)},1]],"last":1}}}}'
+    ),
 )
