@@ -266,6 +266,16 @@ class TestKraken(MinutesContract):
         assert times(raw) == list(range(raw.start_ms, raw.end_ms, MINUTE))
         assert 688 <= len(raw) <= 690
 
+    def test_an_old_bar_that_is_always_sent_is_neither_taken_nor_an_error(
+        self, simulated: RunningExchange, client: Any
+    ) -> None:
+        start, end = recent(client, 60)
+        simulated.interrupt({"exchange": "kraken", "start": start - 60 * MINUTE})
+        raw = fetch_minutes(client, self.face.symbol, start, end)
+        assert (len(raw), raw.pages, raw.start_ms, raw.end_ms) == (0, 1, start, end)
+        answer = simulated.get(self.face.candles, pair="XBTUSD", since=start // 1000)
+        assert [row[0] * 1000 for row in answer["result"]["XXBTZUSD"]] == [start - 61 * MINUTE]
+
     def test_a_thin_market_has_no_bar_for_a_quiet_minute_and_costs_one_request(
         self, simulated: RunningExchange, client: Any
     ) -> None:

@@ -58,10 +58,14 @@ def test_the_newest_720_are_all_that_can_be_had_the_forming_one_included(exchang
     assert last == rows[-2][0]
 
 
-def test_since_is_exclusive(exchange: RunningExchange) -> None:
+def test_since_is_exclusive_and_the_newest_bar_always_there(exchange: RunningExchange) -> None:
     _, last = ohlc(exchange)
     rows, _ = ohlc(exchange, since=last - 120)
     assert [row[0] for row in rows][:2] == [last - 60, last]
+    whole, _ = ohlc(exchange)
+    newest, _ = ohlc(exchange, since=whole[-1][0] + 3_600)
+    assert len(newest) == 1
+    assert newest[0][0] in (whole[-1][0], whole[-1][0] + 60)
 
 
 @pytest.mark.parametrize(("interval", "seconds"), [("5", 300), ("60", 3600), ("1440", 86_400)])

@@ -74,7 +74,9 @@ def fetch_minutes(
         stop = min(end, cursor + venue.page * MINUTE_MS) if venue.paging is Paging.WINDOW else end
         with venue_errors(client, f"{client.id}: minutes of {symbol}"):
             page = _page(client, venue, market, cursor, stop)
-            following = _following(page, cursor) if page else cursor
+            latest = _latest(page, cursor)
+            if venue.paging is not Paging.NEWEST and latest < cursor:
+                raise ValueError(f"a page from {cursor} that ends at {latest}")
         pages += 1
         if venue.paging is Paging.NEWEST:
             start_ms = _reached_back(venue, page, start_ms, cursor)
@@ -82,7 +84,7 @@ def fetch_minutes(
         if not page and venue.paging is Paging.FORWARD:
             break
         rows += page
-        cursor = following if venue.paging is Paging.FORWARD else stop
+        cursor = latest // MINUTE_MS * MINUTE_MS + MINUTE_MS if venue.paging is Paging.FORWARD else stop
         if on_page is not None:
             on_page(Page(rows=len(rows), reached_ms=min(cursor, end)))
     return RawMinutes(
@@ -125,14 +127,12 @@ def _page(
     return rows[::-1] if venue.newest_first else rows
 
 
-def _following(page: Sequence[Row], cursor: int) -> int:
-    """The minute after the latest one of a page, which must lead on from *cursor*."""
-    latest = max((time for row in page if (time := open_time(row)) is not None), default=None)
-    if latest is None:
+def _latest(page: Sequence[Row], cursor: int) -> int:
+    """The latest open time on a page; *cursor* where the page is empty."""
+    times = [time for row in page if (time := open_time(row)) is not None]
+    if page and not times:
         raise ValueError(f"rows without an open time: {str(page[0])[:80]!r}")
-    if latest < cursor:
-        raise ValueError(f"a page from {cursor} that ends at {latest}")
-    return latest // MINUTE_MS * MINUTE_MS + MINUTE_MS
+    return max(times, default=cursor)
 
 
 def _opens_in(row: Row, start_ms: int, end_ms: int) -> bool:

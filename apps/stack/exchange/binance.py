@@ -24,7 +24,7 @@ _LARGEST_LIMIT = 1000
 _DAY_MS = 86_400_000
 
 _FAILURES: Mapping[int, Any] = {
-    403: page(403, "Forbidden").replace("403 Forbidden</body>", "Request blocked.</body>"),
+    403: page(403, "Forbidden"),
     418: {"code": -1003, "msg": "Way too much request weight used; IP banned. Please use WebSocket Streams."},
     429: {
         "code": -1003,

@@ -92,7 +92,10 @@ class Kraken(Face):
         return {pair.id: describe_pair(pair) for pair in wanted}
 
     def ohlc(self, parameters: Mapping[str, str]) -> Candles:
-        """The newest bars, the forming one included, of them those after ``since`` (seconds)."""
+        """The newest bars, the forming one included, of them those after ``since`` (seconds).
+
+        The very newest is there whatever ``since`` says.
+        """
         if "pair" not in parameters:
             raise _Refused("EGeneral:Invalid arguments")
         pair = _pair(parameters["pair"])
@@ -104,7 +107,9 @@ class Kraken(Face):
         newest = klines.select(
             self.histories[pair.id], interval, start_ms=None, end_ms=None, limit=_ROWS, now_ms=now_ms
         )
-        bars = newest.where(newest.minute * MINUTE_MS > int(since) * 1000)
+        wanted = newest.minute * MINUTE_MS > int(since) * 1000
+        wanted[-1:] = True
+        bars = newest.where(wanted)
         # The last bar that will not change any more.
         ended = newest.minute[newest.minute < interval.floor(now_ms // MINUTE_MS)]
         last = int(ended[-1]) * MINUTE_MS // 1000 if len(ended) else 0
