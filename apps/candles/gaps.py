@@ -1,4 +1,4 @@
-"""Finding minutes that are missing. Roll-ups say which days and hours are short; only those are looked into."""
+"""Finding minutes that are missing. Roll-ups say which days and hours are short: those are looked into."""
 
 from __future__ import annotations
 
