@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from apps.candles.quality.rows import MINUTE_MS, Row, open_time
 from apps.candles.venues.errors import UnknownVenue, venue_errors
 from apps.candles.venues.instruments import find_market
-from apps.candles.venues.rows import MINUTE_MS, RawMinutes, Row, open_time
+from apps.candles.venues.rows import RawMinutes
 
 if TYPE_CHECKING:
     import ccxt
@@ -54,7 +55,7 @@ def fetch_minutes(
     given) is never asked for. *on_page* is called after every page; what it raises ends the fetch.
 
     Raises `VenueRefused`, `VenueUnavailable`, or `VenueRubbish` for an answer that is not a list of rows
-    or leads no further. Whether the rows make sense is for `check_minutes` to say.
+    or leads no further. Whether the rows make sense is for `sift_minutes` to say.
     """
     fetch_page = _PAGES.get(client.id)
     if fetch_page is None:
