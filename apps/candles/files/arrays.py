@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from apps.candles.files.batches import BATCH_ROWS, MAX_UNPACKED, Batch, Options
 from apps.candles.files.columns import by_name
-from apps.candles.files.errors import UnreadableFile
+from apps.candles.files.errors import AmbiguousFile, UnreadableFile
 from apps.candles.files.times import of_unit, read_times
 
 _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -41,9 +41,10 @@ def read_npz(archive: zipfile.ZipFile, *, name: str, options: Options) -> Iterat
         for first in range(0, total, BATCH_ROWS):
             count = min(BATCH_ROWS, total - first)
             pieces = [_take(stream, dtype, count, name) for stream, dtype, _ in columns]
-            rows: list[Any] = list(
-                zip(moments(pieces[0], options.time_unit), *map(values, pieces[1:]), strict=True)
-            )
+            times = moments(pieces[0], options.time_unit)
+            if not first:
+                check_times(name, times)
+            rows: list[Any] = list(zip(times, *map(values, pieces[1:]), strict=True))
             yield Batch(
                 rows=rows,
                 lines=range(first + 1, first + count + 1),
@@ -74,6 +75,12 @@ def _take(stream: IO[bytes], dtype: np.dtype[Any], count: int, name: str) -> NDA
     if len(data) != count * dtype.itemsize:
         raise UnreadableFile(name, "it ends in the middle of an array")
     return np.frombuffer(data, dtype=dtype)
+
+
+def check_times(name: str, times: Sequence[int | str]) -> None:
+    """Raises `AmbiguousFile` when none of these is a time, as `read_times` gives them."""
+    if times and not any(isinstance(time, int) for time in times):
+        raise AmbiguousFile(name, f"no time can be read; the first is {times[0]}", option="time_unit")
 
 
 def moments(array: NDArray[Any], unit: str | None) -> list[int | str]:

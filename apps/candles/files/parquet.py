@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from apps.candles.files.arrays import values
+from apps.candles.files.arrays import check_times, values
 from apps.candles.files.batches import BATCH_ROWS, MAX_ROW_GROUP, Batch, OneInstrument, Options
 from apps.candles.files.columns import FIELDS, Layout, by_name, is_header
 from apps.candles.files.errors import AmbiguousFile, UnreadableFile
@@ -47,10 +47,8 @@ def _read(file: pq.ParquetFile, name: str, options: Options) -> Iterator[Batch]:
         if layout.label is not None:
             instruments.check(columns[-1].to_pylist(), lines)
         times = _times(columns[0], options)
-        if not done and count and not any(isinstance(time, int) for time in times):
-            raise AmbiguousFile(
-                name, f"no time can be read; the first is {str(times[0])[:60]}", option="time_unit"
-            )
+        if not done:
+            check_times(name, times)
         rows: list[Any] = list(zip(times, *map(_values, columns[1 : len(FIELDS)]), strict=True))
         done += count
         if count:

@@ -20,6 +20,12 @@ _FIRST, _LAST = 10**8, 10**10
 _MILLI = _POWERS["ms"]
 # A number of seconds below this fits into an int64 as milliseconds; no time is later.
 _FITTING = 9 * 10**15
+# Times that are common enough to be read many at a time: so many characters of this shape, then one of these.
+_SHAPE = b"0000-00-00T00:00:00"
+_HEADS = {
+    19: ("", "Z", " UTC", "+00:00", ".000", ".000Z", ".000+00:00"),
+    16: ("", "Z", " UTC", "+00:00"),
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 # More digits than any time has.
@@ -39,6 +45,10 @@ def read_times(column: Sequence[Any], unit: str | None) -> list[int | str]:
         numbers = _whole(column)
         if numbers is not None:
             return _scaled(numbers, unit)
+    if unit in (None, "iso"):
+        times = _alike(column)
+        if times is not None:
+            return times
     return [_read(value, unit) for value in column]
 
 
@@ -60,6 +70,33 @@ def _whole(column: Sequence[Any]) -> NDArray[np.int64] | None:
     except OverflowError:
         pass
     return None
+
+
+def _alike(column: Sequence[Any]) -> list[int | str] | None:
+    """ISO 8601 to the minute or second in UTC, when all of it is spelled alike; None when it is not."""
+    if set(map(type, column)) != {str} or len(set(map(len, column))) != 1:
+        return None
+    joined = "".join(column)
+    first = column[0]
+    heads = (length for length, ends in _HEADS.items() if len(first) >= length and first[length:] in ends)
+    head = next(heads, None)
+    if head is None or not joined.isascii():
+        return None
+    data = np.frombuffer(joined.encode(), dtype=np.uint8).reshape(len(column), len(first))
+    shape = np.frombuffer(_SHAPE, dtype=np.uint8)[:head]
+    digits = shape == ord("0")
+    fixed = np.flatnonzero(~np.pad(digits, (0, len(first) - head)))
+    if first[10] not in "T " or not np.all(data[:, fixed] == data[0, fixed]):
+        return None
+    marks = np.flatnonzero(~digits & (shape != ord("T")))
+    figures = data[:, np.flatnonzero(digits)]
+    if np.any(data[0, marks] != shape[marks]) or np.any((figures < ord("0")) | (figures > ord("9"))):
+        return None
+    try:
+        moments = np.ascontiguousarray(data[:, :head]).view(f"S{head}").ravel().astype("M8[s]")
+    except ValueError:
+        return None
+    return list((moments.astype(np.int64) * 1000).tolist())
 
 
 def _scaled(numbers: NDArray[np.int64], unit: str | None) -> list[int | str]:

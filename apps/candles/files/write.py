@@ -1,6 +1,6 @@
 """Writing candles: to files, and as the bytes of an answer.
 
-Every format keeps every value to the bit. In CSV, times are ISO 8601 in UTC (``2023-03-01T00:00:00Z``:
+Every format keeps every value to the bit. In CSV, times are ISO 8601 in UTC (``2023-03-01 00:00:00Z``:
 ``pandas.read_csv(…, parse_dates=["ts"])`` reads them) and numbers are the shortest decimals that mean
 the float, without exponents.
 """
@@ -12,10 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-
 from apps.candles.atomic import replacing
-from apps.candles.sources.base import VALUES, Candles
+from apps.candles.sources.base import Candles
 from apps.candles.sources.disk import write_npz
 
 #: What `write_candles_file` writes.
@@ -23,16 +21,15 @@ WRITE_FORMATS = ("csv", "npz", "parquet", "arrow")
 #: What `encode` gives.
 ENCODINGS = ("csv", "arrow", "npz")
 
-# Rows that become text at a time.
-_CSV_ROWS = 8192
+# Bytes of an answer in a piece.
 _PIECE = 256 * 2**10
 
 
 def write_candles_file(candles: Candles, target: Path | str | IO[bytes], format: str) -> None:  # noqa: A002
     """Write the bars of one instrument and timeframe as *format*, one of `WRITE_FORMATS`.
 
-    A path is replaced in one step. CSV and ``.npz`` have the columns ``ts`` and `VALUES`, the latter as
-    `DiskSource` reads them. Parquet and ``arrow`` (an IPC stream) have them too, ``ts`` as
+    A path is replaced in one step. CSV and ``.npz`` have the columns ``ts`` and `VALUES`, and `DiskSource`
+    reads the latter. Parquet and ``arrow`` (an IPC stream) have them too, ``ts`` as
     ``timestamp[ms, UTC]``, and say in their metadata which ``instrument``, ``timeframe`` and ``source``
     they are of, and their ``fingerprint``. Raises ValueError for another format.
     """
@@ -60,26 +57,27 @@ def encode(candles: Sequence[Candles], format: str) -> Iterator[bytes]:  # noqa:
         raise ValueError(f"the format is one of {', '.join(ENCODINGS)}, not {format!r}")
     if len({one.timeframe for one in candles}) > 1:
         raise ValueError("the candles are not of one timeframe")
-    if format == "csv":
-        return _csv(candles, labelled=True)
-    if format == "arrow":
-        from apps.candles.files.arrow import stream
+    if format == "npz":
+        if len(candles) != 1:
+            raise ValueError(f"npz holds one instrument, not {len(candles)}")
+        return _npz(candles[0])
+    from apps.candles.files import arrow, csvs  # pyarrow takes a while to import
 
-        return stream(candles)
-    if len(candles) != 1:
-        raise ValueError(f"npz holds one instrument, not {len(candles)}")
-    return _npz(candles[0])
+    return arrow.stream(candles) if format == "arrow" else csvs.text(candles, labelled=True)
 
 
 def _write(candles: Candles, file: IO[bytes], kind: str) -> None:
-    if kind == "csv":
-        file.writelines(_csv([candles], labelled=False))
-    elif kind == "npz":
+    if kind == "npz":
         write_npz(candles, file)
-    else:
-        from apps.candles.files.arrow import write_parquet, write_stream  # pyarrow takes a while to import
+        return
+    from apps.candles.files import arrow, csvs  # pyarrow takes a while to import
 
-        (write_parquet if kind == "parquet" else write_stream)(candles, file)
+    if kind == "csv":
+        file.writelines(csvs.text([candles], labelled=False))
+    elif kind == "parquet":
+        arrow.write_parquet(candles, file)
+    else:
+        arrow.write_stream(candles, file)
 
 
 def _npz(candles: Candles) -> Iterator[bytes]:
@@ -88,36 +86,3 @@ def _npz(candles: Candles) -> Iterator[bytes]:
     data = memory.getbuffer()
     for start in range(0, len(data), _PIECE):
         yield bytes(data[start : start + _PIECE])
-
-
-def _csv(candles: Sequence[Candles], *, labelled: bool) -> Iterator[bytes]:
-    names = (*(("instrument",) if labelled else ()), "ts", *VALUES)
-    yield (",".join(names) + "\n").encode()
-    for one in candles:
-        prefix = _quoted(one.instrument) + "," if labelled else ""
-        for start in range(0, len(one), _CSV_ROWS):
-            piece = slice(start, start + _CSV_ROWS)
-            columns = (
-                _times(one.ts[piece]),
-                *(_plain(getattr(one, name)[piece].tolist()) for name in VALUES),
-            )
-            yield "".join([f"{prefix}{','.join(row)}\n" for row in zip(*columns, strict=True)]).encode()
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in '",') else text
-
-
-def _times(ts: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> list[str]:
-    """To the second where that is all, else to the millisecond."""
-    unit = "ms" if np.any(ts % 1000) else "s"
-    texts: list[str] = np.datetime_as_string(ts.view("M8[ms]"), unit=unit, timezone="UTC").tolist()
-    return texts
-
-
-def _plain(values: list[float]) -> list[str]:
-    """The shortest decimals that mean these floats, without exponents."""
-    return [
-        text if "e" not in text else np.format_float_positional(value, trim="0")
-        for text, value in zip(map(repr, values), values, strict=True)
-    ]
