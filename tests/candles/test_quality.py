@@ -181,6 +181,14 @@ def test_an_empty_row_is_rejected() -> None:
     ]
 
 
+@pytest.mark.parametrize("rubbish", [None, 7, "a row", {"ts": START}])
+def test_what_is_no_row_is_rejected(rubbish: Any) -> None:
+    sifted = sift([row(0), rubbish, row(1)])
+    assert places(sifted) == [(1, Reason.SHORT_ROW)]
+    assert sifted.rejected[0].row == (rubbish,)
+    assert len(sifted.minutes) == 2
+
+
 def test_rows_may_come_in_any_order() -> None:
     minutes = check([row(5), row(0, volume="1"), row(9), row(2)])
     assert minutes.ts.tolist() == [START + minute * MINUTE for minute in (0, 2, 5, 9)]

@@ -47,20 +47,22 @@ class Layout(NamedTuple):
         return max(self.places) + 1
 
 
-#: Lines without a header: time, open, high, low, close, volume, and whatever comes after.
-PLAIN = Layout(tuple(range(len(FIELDS))), None)
-
-
 def is_header(names: Sequence[str]) -> bool:
     """Whether these are names of columns of candles."""
     return len({_clean(name) for name in names} & {one for known in _PRICES.values() for one in known}) >= 3
 
 
-def by_place(columns: Mapping[str, str | int]) -> Layout | None:
-    """The layout when each column is given by its place, counted from 0; None when one is given by name."""
-    places = [columns.get(field, place) for place, field in enumerate(FIELDS)]
-    numbers = tuple(place for place in places if isinstance(place, int))
-    return Layout(numbers, None) if len(numbers) == len(places) else None
+def by_place(file: str, columns: Mapping[str, str | int]) -> Layout:
+    """The layout of lines without a header. A column that is not given is where it usually is."""
+    numbers: list[int] = []
+    for place, field in enumerate(FIELDS):
+        at = columns.get(field, place)
+        if isinstance(at, str):
+            raise UnreadableFile(
+                file, f"no header says which column is {at!r}: columns= can give places only"
+            )
+        numbers.append(at)
+    return _distinct(file, Layout(tuple(numbers), None))
 
 
 def by_name(file: str, names: Sequence[str], options: Options) -> Layout:
@@ -75,7 +77,7 @@ def by_name(file: str, names: Sequence[str], options: Options) -> Layout:
         for field in FIELDS
     )
     label = next((cleaned.index(name) for name in _LABELS if name in cleaned), None)
-    return Layout(places, label)
+    return _distinct(file, Layout(places, label))
 
 
 def check_columns(columns: Mapping[str, str | int]) -> None:
@@ -87,6 +89,15 @@ def check_columns(columns: Mapping[str, str | int]) -> None:
         raise ValueError("columns= gives one column to two fields")
     if any(isinstance(place, int) and place < 0 for place in columns.values()):
         raise ValueError("columns= counts places from 0")
+
+
+def _distinct(file: str, layout: Layout) -> Layout:
+    """Raises unless each field has a column of its own."""
+    for place in layout.places:
+        fields = [field for field, at in zip(FIELDS, layout.places, strict=True) if at == place]
+        if len(fields) > 1:
+            raise AmbiguousFile(file, f"column {place} would be {' and '.join(fields)}", option="columns")
+    return layout
 
 
 def _clean(name: str) -> str:

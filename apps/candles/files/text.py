@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import IO, Any
 
 from apps.candles.files.batches import BATCH_ROWS, MAX_LINE, Batch, OneInstrument, Options, Progress
-from apps.candles.files.columns import FIELDS, PLAIN, Layout, by_name, by_place, is_header
+from apps.candles.files.columns import FIELDS, Layout, by_name, by_place, is_header
 from apps.candles.files.errors import AmbiguousFile, UnreadableFile
 from apps.candles.files.times import read_times
 
@@ -51,12 +52,14 @@ def read_text(
             )
             if not cells:
                 continue
+            rows = _rows(cells, form.layout, options)
             if form.layout.label is not None:
                 at = form.layout.label
-                labelled = [place for place, row in enumerate(cells) if len(row) > at]
-                instruments.check([cells[row][at] for row in labelled], [places[row] for row in labelled])
+                # Only of what has a time: a header that comes again is of no instrument.
+                told = [at < len(cells[place]) and isinstance(row[0], int) for place, row in enumerate(rows)]
+                instruments.check([row[at] for row in compress(cells, told)], list(compress(places, told)))
             yield Batch(
-                rows=_rows(cells, form.layout, options),
+                rows=rows,
                 lines=places,
                 raw=cells,
                 entry=entry,
@@ -156,22 +159,26 @@ def _sniff(name: str, numbers: Sequence[int], lines: list[str], options: Options
     if first > _PREAMBLE:
         raise UnreadableFile(name, f"the first {_PREAMBLE} lines do not have {len(FIELDS)} columns")
     asked = options.columns or {}
-    placed = by_place(asked)
-    named = any(isinstance(column, str) for column in asked.values())
     header = is_header(rows[first]) or bool({*asked.values()} & {*rows[first]})
     if header:
         layout = by_name(name, rows[first], options)
-        start = numbers[first] + 1
-    elif named:
-        raise UnreadableFile(name, f"line {numbers[first]} is no header: columns= can give places only")
     else:
-        layout = PLAIN if placed is None else placed
-        start = numbers[first]
+        layout = by_place(name, asked)
+        # When all columns are given by place, their names may be any.
+        header = bool(asked) and not _is_data(rows[first], layout, options)
     data = [row for row in rows[first + header :] if len(row) >= layout.width]
     if data:
         _check_times(name, [row[layout.places[0]] for row in data], options)
         _check_numbers(name, data, layout, guessed=not header and not asked)
-    return _Form(separator=separator, layout=layout, start=start)
+    return _Form(separator=separator, layout=layout, start=numbers[first] + header)
+
+
+def _is_data(row: list[str], layout: Layout, options: Options) -> bool:
+    """Whether a line has a time or prices."""
+    if len(row) < layout.width:
+        return False
+    [time] = read_times([row[layout.places[0]]], options.time_unit)
+    return isinstance(time, int) or _prices(row, layout, ".") is not None
 
 
 def _check_times(name: str, column: list[str], options: Options) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 # More digits than any time has.
 _LONGEST = 40
+# Enough digits that moving the point rounds nothing away.
+_EXACT = Context(prec=2 * _LONGEST)
 # ``2023-03-01T00:00:00.123456``
 _MICROSECONDS = 26
 
@@ -153,13 +155,13 @@ def _of_number(number: Decimal, unit: str | None, text: str) -> int | str:
             (
                 name
                 for name, power in _POWERS.items()
-                if _FIRST * 10**power <= abs(number) < _LAST * 10**power
+                if _FIRST * 10**power <= number.copy_abs() < _LAST * 10**power
             ),
             None,
         )
     if unit is None:
         return f"not of a known unit: {text}"
-    times = number.scaleb(3 - _POWERS[unit])
+    times = number.scaleb(_MILLI - _POWERS[unit], _EXACT)
     return int(times) if times == times.to_integral_value() else f"not a whole millisecond: {text}"
 
 

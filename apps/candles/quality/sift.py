@@ -80,6 +80,9 @@ def sift_minutes(
     So one row of rubbish never takes the others along.
     """
     batch = rows if isinstance(rows, Sequence) else list(rows)
+    if not set(map(type, batch)) <= {list, tuple}:
+        # What is no row at all is one of a single column.
+        batch = [row if isinstance(row, Sequence) and not isinstance(row, str) else (row,) for row in batch]
     bounds = Bounds(
         start_ms=start_ms,
         end_ms=end_ms,

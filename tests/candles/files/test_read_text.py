@@ -128,7 +128,7 @@ def test_units_of_time_may_change_within_a_file(tmp_path: Path) -> None:
     [
         *("1677628800000001", "2023-03-01 00:00:00.0001", "2023-03-01T00:00:00.0000000001", "20230301"),
         *("2023-02-30 00:00:00", "2023-03-01 24:30:00", "01/03/2023", "\u0661\u0662", "nan", "1e999"),
-        *("soon", "", "9" * 60),
+        *("soon", "", "9" * 60, "1677628800.0000000000000000000000001"),
     ],
 )
 def test_a_time_that_cannot_be_read_is_never_rounded_and_is_no_open_time(
@@ -191,6 +191,7 @@ def test_columns_can_be_given_by_name_and_by_place(tmp_path: Path) -> None:
     names = dict(zip(("ts", "open", "high", "low", "close", "volume"), range(6), strict=True))
     asked: dict[str, Any] = {"ts": "when", "open": "first", "high": "TOP", "low": "bottom", "close": 4}
     assert rows(named, columns={**asked, "volume": "amount"}) == [FIRST]
+    assert rows(named, columns=names) == [FIRST]
     coinbase = write(tmp_path / "b.csv", f"1677628800,1,5,2,4,{VALUES_ROW[-1]}")
     placed = rows(coinbase, columns={**names, "low": 1, "high": 2, "open": 3})
     assert placed == [(MARCH, "2", "5", "1", "4", VALUES_ROW[-1])]
@@ -212,6 +213,7 @@ def test_the_base_tells_which_volume_is_meant(tmp_path: Path) -> None:
         (["ts,o,h,l,c,c,v", f"{MARCH},3,5,1,4,4,7"], "columns", "close may be in 'c', 'c'"),
         (["ts,o,h,l,c,Volume USDT", f"{MARCH},3,5,1,4,7"], "columns", "no column is known to be volume"),
         (["x,o,h,l,c,v", f"{MARCH},3,5,1,4,7"], "columns", "no column is known to be the time"),
+        (["o,h,l,c,v,x,x", "1,2,3,4,5,6,7"], "columns", "no column is known to be the time"),
         ([f"{MARCH},1,5,3,4,7", f"{MARCH + MINUTE},1,5,3,4,7"], "columns", "without a header"),
     ],
 )
@@ -261,6 +263,21 @@ def test_a_file_of_several_instruments_is_refused(tmp_path: Path) -> None:
     assert rows(write(tmp_path / "b.csv", f"symbol,{HEADER}", *lines[:2])) == [FIRST, FIRST]
 
 
+def test_a_header_that_comes_again_is_a_row_without_a_time(tmp_path: Path) -> None:
+    once = [f"symbol,{HEADER}", f"BTC,{MARCH},{VALUES_TEXT}"]
+    found = rows(write(tmp_path / "a.csv", *once, *once))
+    assert found[0] == found[2] == FIRST
+    assert found[1][0] == "not ISO 8601: open_time"
+
+
+def test_two_fields_never_share_a_column(tmp_path: Path) -> None:
+    named = write(tmp_path / "a.csv", HEADER, f"{MARCH},{VALUES_TEXT}")
+    bare = write(tmp_path / "b.csv", f"{MARCH},{VALUES_TEXT}")
+    for path in (named, bare):
+        with pytest.raises(AmbiguousFile, match="column 4 would be close and volume"):
+            rows(path, columns={"volume": 4})
+
+
 def test_a_file_that_is_not_there_is_unreadable(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(UnreadableFile, match="cannot be read"):
@@ -289,5 +306,5 @@ def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match="there is no column 9"):
         rows(path, columns={"volume": 9})
     bare = write(tmp_path / "b.csv", f"{MARCH},{VALUES_TEXT}")
-    with pytest.raises(UnreadableFile, match="is no header"):
+    with pytest.raises(UnreadableFile, match="no header says which column is 'Vol'"):
         rows(bare, columns={"volume": "Vol"})
