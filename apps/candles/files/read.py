@@ -34,6 +34,18 @@ _REFUSED = {
 }
 
 
+# What the readers of packed files raise. Names of entries and columns are the only text that is decoded
+# strictly.
+_DAMAGE = (
+    EOFError,
+    UnicodeDecodeError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+)
+
+
 def read_minutes(
     path: Path | str,
     *,
@@ -74,7 +86,7 @@ def _guarded(path: Path, wanted: str | None, options: Options) -> Iterator[Batch
     """Damage that the readers of packed files find, as `UnreadableFile`."""
     try:
         yield from _read(path, wanted, options)
-    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile) as exc:
+    except _DAMAGE as exc:
         raise UnreadableFile(path.name, f"it is damaged: {exc}") from None
     except NotImplementedError as exc:
         raise UnreadableFile(path.name, f"it is packed in an unknown way: {exc}") from None
@@ -122,7 +134,7 @@ def _read_zip(archive: zipfile.ZipFile, name: str, wanted: str | None, options: 
     members = [
         member
         for member in archive.infolist()
-        if not member.is_dir()
+        if not member.filename.endswith("/")
         and not member.filename.startswith("__MACOSX/")
         and not PurePosixPath(member.filename).name.startswith(".")
     ]

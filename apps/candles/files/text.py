@@ -91,7 +91,7 @@ def _lines(stream: IO[bytes], name: str) -> Iterator[tuple[Sequence[int], list[s
         if len(rest) > MAX_LINE or max(map(len, lines), default=0) > MAX_LINE:
             long = next((at for at, line in zip(numbers, lines, strict=True) if len(line) > MAX_LINE), number)
             raise UnreadableFile(name, f"line {long} is longer than {MAX_LINE:,} bytes")
-        if all(map(str.strip, lines)):
+        if lines and all(map(str.strip, lines)):
             yield numbers, lines
         else:
             kept = [(at, line) for at, line in zip(numbers, lines, strict=True) if line.strip()]
