@@ -1,4 +1,4 @@
-"""``candles verify`` and ``candles refresh``: minutes as exchanges have them, roll-ups as minutes have them."""
+"""``candles verify`` and ``candles refresh``: minutes against an exchange, roll-ups against minutes."""
 
 from __future__ import annotations
 
