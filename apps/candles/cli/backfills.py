@@ -6,21 +6,18 @@ import argparse
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from apps.candles import conf, selectors, services
+from apps.candles import requesting, selectors, services
 from apps.candles.cli import arguments
-from apps.candles.cli.output import Output, count, when
-from apps.candles.instruments import parse_instrument
+from apps.candles.cli.output import Output
 from apps.candles.models import Backfill
 from apps.candles.selectors import BackfillState, BackfillStatus
-from apps.candles.timeframes import D1, minute_of, to_datetime, to_ms
-from apps.candles.venues import VENUES
+from apps.candles.wording import count, when
 from apps.core import context
 from apps.tasks.selectors import processes
 
@@ -80,39 +77,14 @@ def _ask(options: Mapping[str, Any]) -> list[Backfill]:
     start, end = options["start"], options["end"] or timezone.now()
     asked = []
     for text in dict.fromkeys(options["instruments"]):
-        for first, last in pieces(text, start, end):
-            try:
-                asked.append(
-                    services.backfill_request(
-                        instrument_id_text=text, start=first, end=last, actor=context.current().actor
-                    )
-                )
-            except services.InvalidBackfill as exc:
-                name = f"INSTRUMENT: {text!r}" if exc.field == "instrument" else f"--{exc.field}"
-                raise CommandError(f"{name}: {exc}", returncode=arguments.WRONG) from None
+        try:
+            asked += requesting.backfills_request(
+                instrument_id_text=text, start=start, end=end, actor=context.current().actor
+            )
+        except services.InvalidBackfill as exc:
+            name = f"INSTRUMENT: {text!r}" if exc.field == "instrument" else f"--{exc.field}"
+            raise CommandError(f"{name}: {exc}", returncode=arguments.WRONG) from None
     return asked
-
-
-def pieces(text: str, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
-    """A range in parts that are short enough for a backfill each, cut at midnight UTC.
-
-    What makes no sense is left whole: asking for it says what is wrong.
-    """
-    try:
-        exchange, _ = parse_instrument(text)
-    except ValueError:
-        return [(start, end)]
-    venue = VENUES.get(exchange)
-    if venue is None or venue.history is not None or start >= end:
-        return [(start, end)]
-    parts = []
-    start, end = minute_of(start), minute_of(end)
-    border = to_datetime(D1.floor(to_ms(start)))
-    while start < end:
-        border += conf.max_backfill()
-        parts.append((start, min(border, end)))
-        start = border
-    return parts or [(start, end)]
 
 
 def watch(backfills: Sequence[Backfill], output: Output) -> None:

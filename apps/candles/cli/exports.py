@@ -14,12 +14,13 @@ from typing import IO, Any
 from django.core.management.base import CommandError
 
 from apps.candles.cli import arguments
-from apps.candles.cli.output import Output, count
+from apps.candles.cli.output import Output
 from apps.candles.files import WRITE_FORMATS, write_candles_file
 from apps.candles.sources import Candles, SourceError
 from apps.candles.sources.disk import npz_path
 from apps.candles.sources.timescale import TimescaleSource
 from apps.candles.timeframes import TIMEFRAMES
+from apps.candles.wording import count
 
 HELP = "write candles to files, a file for each timeframe, or to stdout"
 

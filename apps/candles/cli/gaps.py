@@ -11,12 +11,13 @@ from django.core.management.base import CommandError
 
 from apps.candles import services
 from apps.candles.cli import arguments
-from apps.candles.cli.output import Output, count, when
+from apps.candles.cli.output import Output
 from apps.candles.gaps import Range
 from apps.candles.models import Gap, Instrument
 from apps.candles.repairing import open_gaps
 from apps.candles.timeframes import MINUTE, to_datetime
 from apps.candles.venues import VenueError
+from apps.candles.wording import count, when
 
 HELP = "list minutes that are missing between the first and the last stored one"
 REPAIR_HELP = "ask exchanges for what is missing, here and now"

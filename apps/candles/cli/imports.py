@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 
 from apps.candles import selectors, services
 from apps.candles.cli import arguments
-from apps.candles.cli.output import Output, count
+from apps.candles.cli.output import Output
 from apps.candles.clients import client_for
 from apps.candles.exchanges import respected
 from apps.candles.files import READ_FORMATS, TIME_UNITS, AmbiguousFile, UnreadableFile
@@ -21,6 +21,7 @@ from apps.candles.importing import FileForm, ImportResult, WrongFile, import_fil
 from apps.candles.instruments import parse_instrument
 from apps.candles.models import Instrument
 from apps.candles.venues import VenueError, load_instrument
+from apps.candles.wording import count
 
 HELP = (
     "store the minutes that files have: CSV (also .gz or .zip, as Binance's archives), .npz, Parquet;"

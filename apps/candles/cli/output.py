@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import IO, Any, cast
 
 from django.core.management.base import OutputWrapper
@@ -133,13 +132,3 @@ class Bars:
     def add(self, label: str, total: int | None = None) -> Bar:
         """A new bar; without a total it only says that something goes on."""
         return Bar(self._output, self._live, label, total)
-
-
-def when(moment: datetime) -> str:
-    """To the minute, in UTC."""
-    return f"{moment:%Y-%m-%d %H:%M}"
-
-
-def count(number: int, thing: str, things: str = "") -> str:
-    """``1 minute``, ``2,000 minutes``."""
-    return f"{number:,} {thing if number == 1 else things or thing + 's'}"

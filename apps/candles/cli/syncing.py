@@ -10,9 +10,10 @@ from django.core.management.base import CommandError
 
 from apps.candles import selectors
 from apps.candles.cli import arguments
-from apps.candles.cli.output import Output, count
+from apps.candles.cli.output import Output
 from apps.candles.models import Instrument
 from apps.candles.syncing import sync_instruments
+from apps.candles.wording import count
 
 HELP = "bring instruments up to the last minute that has ended, here and now"
 

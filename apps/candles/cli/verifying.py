@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import asdict
-from decimal import Decimal
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -13,7 +12,7 @@ from django.utils import timezone
 
 from apps.candles import selectors, services
 from apps.candles.cli import arguments
-from apps.candles.cli.output import Output, count, when
+from apps.candles.cli.output import Output
 from apps.candles.models import Instrument
 from apps.candles.sources import VALUES
 from apps.candles.storage import stores
@@ -21,6 +20,7 @@ from apps.candles.storage.stores import Rollups
 from apps.candles.timeframes import minute_of, to_datetime
 from apps.candles.venues import VenueError
 from apps.candles.verifying import Difference, VerifyResult, verify
+from apps.candles.wording import count, decimal, when
 
 HELP = "compare stored minutes with what the exchange says now; status 1 when they differ"
 REFRESH_HELP = "bring roll-ups up to date after minutes were changed from outside"
@@ -73,7 +73,7 @@ def decimals(one: Difference, which: str) -> dict[str, str] | None:
     if values is None:
         return None
     return {
-        name: f"{Decimal(value).scaleb(-(one.volume_scale if name == 'volume' else one.price_scale)):f}"
+        name: decimal(value, one.volume_scale if name == "volume" else one.price_scale)
         for name, value in zip(VALUES, values, strict=True)
     }
 
