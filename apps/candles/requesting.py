@@ -31,7 +31,7 @@ def backfills_request(
 
 
 def _pieces(text: str, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
-    """A range in parts that are short enough. What makes no sense is left whole, to be refused with reason."""
+    """A range in parts that are short enough. What makes no sense is left whole, to be refused as such."""
     try:
         exchange, _ = parse_instrument(text)
     except ValueError:
@@ -52,7 +52,7 @@ def _pieces(text: str, start: datetime, end: datetime) -> list[tuple[datetime, d
 def repair_request(
     *, instrument: Instrument, start: datetime | None = None, end: datetime | None = None, again: bool = False
 ) -> UUID:
-    """Have what an instrument lacks in [start, end) asked for. Returns the run, which may be under way already.
+    """Have what an instrument lacks in [start, end) asked for. Returns the run, perhaps one under way.
 
     Raises `UnknownVenue` for an instrument of an exchange that there is none of here.
     """

@@ -14,7 +14,7 @@ from apps.candles.models import Candle1m, Gap, Instrument
 from apps.candles.services import delete_candles, write_candles
 from tests.candles.commanding import candles, iso
 from tests.candles.conftest import SimulatedExchange
-from tests.candles.helpers import Arrays, assert_levels_match, instrument, stored, utc, walk
+from tests.candles.helpers import MINUTE, Arrays, assert_levels_match, instrument, stored, utc, walk
 
 pytestmark = pytest.mark.usefixtures("shared_candles")
 
@@ -110,8 +110,15 @@ def test_a_repair_fills_what_the_exchange_has_and_knows_what_it_has_not(
     market: Instrument, exchange: SimulatedExchange
 ) -> None:
     before = stored("candle_1m", market)
-    exchange.interrupt({"symbol": "BTCUSDT", "start": iso(START + timedelta(hours=5)),
-                        "end": iso(START + timedelta(hours=5, minutes=30))})  # fmt: skip
+    outage = START + timedelta(hours=5)
+    exchange.interrupt(
+        {
+            "exchange": "binance",
+            "market": "BTCUSDT",
+            "start": int(outage.timestamp() * 1000),
+            "end": int(outage.timestamp() * 1000) + 30 * MINUTE,
+        }
+    )
     lost, silent = lose(market, 3, 20), lose(market, 5, 30)
     open_minutes = json.loads(candles("gaps", TEXT, "--json").out)[0]["open_minutes"]
     said = candles("repair", TEXT)

@@ -42,7 +42,8 @@ class GapAdmin(DescribedAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Gap]:
         """With the length, to sort by."""
         length = ExpressionWrapper(F("end") - F("start"), output_field=columns.DurationField())
-        return super().get_queryset(request).annotate(span=length)
+        gaps: QuerySet[Gap] = super().get_queryset(request)
+        return gaps.annotate(span=length)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Also those of one instrument, where its page leads."""
@@ -89,8 +90,8 @@ class GapAdmin(DescribedAdmin):
                 ],
                 action="ask_again",
                 title=f"Ask again for {count(len(gaps), 'gap')}",
-                consequence="The exchange is asked for these minutes once more, by a task for each gap. What it"
-                " has by now is stored; for the rest the cause is told anew.",
+                consequence="The exchange is asked for these minutes once more, by a task for each gap. What"
+                " it has by now is stored; for the rest the cause is told anew.",
                 button="Ask again",
             )
         asked, refused = 0, []

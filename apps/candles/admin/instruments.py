@@ -19,7 +19,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.candles import conf, requesting, selectors, services
-from apps.candles.admin.described import DescribedAdmin, Subject, answered, chosen, looking
+from apps.candles.admin.described import MOST, DescribedAdmin, Subject, answered, chosen, looking
 from apps.candles.models import Instrument
 from apps.candles.sources import Span
 from apps.candles.venues import VenueError
@@ -157,7 +157,7 @@ class InstrumentAdmin(DescribedAdmin):
     def follow(self, request: HttpRequest, queryset: QuerySet[Instrument]) -> None:
         unknown = queryset.exclude(exchange__in=conf.exchange_urls())
         self.tell_each(
-            request, [f"{one}: nothing is fetched from {one.exchange} here." for one in unknown[:100]]
+            request, [f"{one}: nothing is fetched from {one.exchange} here." for one in unknown[:MOST]]
         )
         self._switch(request, queryset.filter(exchange__in=conf.exchange_urls()), followed=True)
 
@@ -213,8 +213,8 @@ class InstrumentAdmin(DescribedAdmin):
             _subjects(instruments),
             action="backfill",
             title="Backfill",
-            consequence="Of each of these, the minutes that open in this range are fetched and stored by tasks."
-            " What is stored already is brought in line with the exchange.",
+            consequence="Of each of these, the minutes that open in this range are fetched and stored by"
+            " tasks. What is stored already is brought in line with the exchange.",
             button="Backfill",
             form=form,
         )
