@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -155,7 +156,11 @@ def _store(instrument: Instrument, name: str, sifted: Sifted, result: ImportResu
             if new:
                 instrument.save(force_insert=True)
             written = write_candles(instrument=instrument, minutes=sifted.minutes, refresh=False)
-            quarantine(instrument=instrument, rejected=sifted.rejected, origin=f"import:{name}")
+            quarantine(
+                instrument=instrument,
+                rejected=[replace(one, row=tuple(map(_text, one.row))) for one in sifted.rejected],
+                origin=f"import:{_text(name)}",
+            )
     except BaseException:
         # It is not there: the next file has to bring it.
         if new:
@@ -164,6 +169,13 @@ def _store(instrument: Instrument, name: str, sifted: Sifted, result: ImportResu
     result.inserted += written.inserted
     result.updated += written.updated
     result.unchanged += written.unchanged
+
+
+def _text(value: Any) -> Any:
+    """Text that a database takes: what was no UTF-8 in the file is the mark for that."""
+    return (
+        value.encode(errors="surrogateescape").decode(errors="replace") if isinstance(value, str) else value
+    )
 
 
 def _once(batch: Batch, sifted: Sifted, taken: list[CheckedMinutes]) -> Sifted:

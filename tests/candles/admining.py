@@ -38,7 +38,7 @@ def listed(web: Client, model: str, **query: Any) -> list[Any]:
 def cells(page: str, field: str) -> list[str]:
     """What stands in one column of a list, without tags."""
     found = re.findall(rf'<t[dh] class="field-{field}[^"]*">(.*?)</t[dh]>', page, re.DOTALL)
-    return [unescape(re.sub(r"<[^>]+>", "", cell)).strip() for cell in found]
+    return [" ".join(unescape(re.sub(r"<[^>]+>", " ", cell)).split()) for cell in found]
 
 
 def act(web: Client, model: str, action: str, rows: Any, **more: Any) -> Any:

@@ -87,6 +87,13 @@ def test_some_of_them_are_followed_and_those_that_there_are_not_are_named(
     assert {one.text for one in followed} == {"binance:BTC/USDT", "binance:ETH/USDT"}
 
 
+def test_a_contract_is_followed_by_its_symbol_alone(exchange: SimulatedExchange) -> None:
+    symbol = "BTC/USDT:USDT"
+    assert candles("sync-markets", "bybit", "--follow", symbol).lines[-1] == f"bybit:{symbol}: followed"
+    market = Instrument.objects.get(followed=True)
+    assert (market.kind, market.settle) == ("swap", "USDT")
+
+
 def test_the_trouble_of_one_exchange_is_told_and_the_others_are_read(exchange: SimulatedExchange) -> None:
     exchange.disturb(
         {"path": "/api/v3/exchangeInfo", "kind": "status", "status": 429, "headers": {"Retry-After": "60"}}

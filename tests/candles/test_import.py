@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,23 @@ def test_rejects_of_an_archive_name_the_entry_and_are_gone_when_the_file_is_righ
     pack(rows(walk(2))[1][2])
     assert candles("import", path, "--instrument", TEXT).status == 0
     assert [one.name for one in tmp_path.iterdir()] == ["both.zip"]
+
+
+def test_bytes_that_are_no_text_are_kept_in_the_rejects_and_can_be_quarantined(tmp_path: Path) -> None:
+    market, lines = instrument("BTC/USDT"), rows(walk(3))
+    path = tmp_path / os.fsdecode(b"caf\xe9.csv")
+    body = "\n".join(",".join(map(str, line)) for line in lines).encode()
+    path.write_bytes(body.replace(str(lines[1][2]).encode(), b"\xff\xfe", 1))
+    said = candles("import", path, "--instrument", TEXT, "--allow-rejects")
+    assert said.status == 0
+    assert said.lines[0].encode().startswith("caf\ufffd.csv: 3 rows".encode())
+    assert said.err.encode().startswith("caf\ufffd.csv: ".encode())
+    assert len(stored("candle_1m", market)) == 2
+    kept = path.with_name(f"{path.name}.rejects.csv").read_bytes()
+    assert b"\xff\xfe" in kept
+    held = QuarantinedCandle.objects.get()
+    assert (held.reason, held.origin) == ("not_a_number", "import:caf\ufffd.csv")
+    assert held.row[2] == "\ufffd\ufffd"
 
 
 def test_a_dry_run_judges_and_stores_nothing(tmp_path: Path) -> None:

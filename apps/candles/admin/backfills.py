@@ -42,17 +42,7 @@ def _status(backfill: Backfill) -> BackfillStatus:
 class BackfillAdmin(DescribedAdmin):
     """Backfills and how far they have come."""
 
-    list_display = (
-        "text",
-        "span",
-        "state",
-        "done",
-        "minutes",
-        "quarantined",
-        "eta",
-        "requested_by",
-        "created_at",
-    )
+    list_display = ("text_and_who", "span", "state_and_eta", "share", "stored")
     list_filter = ("exchange",)
     sortable_by = ()
     search_fields = ("id", "symbol", "requested_by")
@@ -65,15 +55,36 @@ class BackfillAdmin(DescribedAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return looking(_describe)
 
-    @admin.display(description="instrument")
-    def text(self, backfill: Backfill) -> str:
-        """What it fetches."""
-        return backfill.text
+    @admin.display(description="instrument, asked for by")
+    def text_and_who(self, backfill: Backfill) -> SafeString:
+        """What it fetches, and under it who asked and when."""
+        return format_html(
+            '{}<div class="candle-under">{} at {}</div>',
+            backfill.text, backfill.requested_by, f"{backfill.created_at:%Y-%m-%d %H:%M:%S}",
+        )  # fmt: skip
 
     @admin.display(description="range (UTC)")
     def span(self, backfill: Backfill) -> SafeString:
         """From when to when."""
-        return format_html('{}<div class="candle-under">{}</div>', when(backfill.start), when(backfill.end))
+        return format_html("{}<br>{}", when(backfill.start), when(backfill.end))
+
+    @admin.display(description="state, done at about (UTC)")
+    def state_and_eta(self, backfill: Backfill) -> SafeString:
+        """The state, and under it when it will be done if it goes on as it has."""
+        return format_html('{}<div class="candle-under">{}</div>', self.state(backfill), self.eta(backfill))
+
+    @admin.display(description="done")
+    def share(self, backfill: Backfill) -> SafeString:
+        """The share, and under it the chunks."""
+        share, chunks = self.done(backfill).split(", ")
+        return format_html('{}<div class="candle-under">{}</div>', share, chunks)
+
+    @admin.display(description="minutes, in quarantine")
+    def stored(self, backfill: Backfill) -> SafeString:
+        """What is stored, and under it what is not."""
+        return format_html(
+            '{}<div class="candle-under">{}</div>', self.minutes(backfill), self.quarantined(backfill)
+        )
 
     @admin.display(description="state")
     def state(self, backfill: Backfill) -> SafeString:

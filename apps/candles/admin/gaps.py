@@ -27,14 +27,14 @@ _FIELDS = ("instrument", "start", "end", "length", "cause", "asked_at")
 class GapAdmin(DescribedAdmin):
     """Gaps that were asked for again, with nothing there."""
 
-    list_display = ("instrument_text", "start_at", "end_at", "length", "why", "asked_at")
-    list_display_links = ("start_at",)
+    list_display = ("instrument_text", "range", "length", "why")
+    list_display_links = ("range",)
     list_filter = ("cause", ExchangeFilter)
     list_select_related = ("instrument",)
     search_fields = ("instrument__symbol", "=instrument__exchange")
     search_help_text = "Part of a symbol, or an exchange"
     ordering = ("-start", "instrument")
-    sortable_by = ("start_at", "length", "asked_at")
+    sortable_by = ("range", "length")
     paginator = BoundedPaginator
     fields = readonly_fields = _FIELDS
     actions = ("ask_again",)
@@ -54,28 +54,23 @@ class GapAdmin(DescribedAdmin):
         """Whose minutes are missing."""
         return gap.instrument.text
 
-    @admin.display(description="from (UTC)", ordering="start")
-    def start_at(self, gap: Gap) -> str:
-        """The first minute that is missing."""
-        return when(gap.start)
-
-    @admin.display(description="to (UTC)")
-    def end_at(self, gap: Gap) -> str:
-        """The first minute that is there again."""
-        return when(gap.end)
+    @admin.display(description="from, to (UTC)", ordering="start")
+    def range(self, gap: Gap) -> SafeString:
+        """The first minute that is missing, and under it the first that is there again."""
+        return format_html("{}<br>{}", when(gap.start), when(gap.end))
 
     @admin.display(description="length", ordering="span")
     def length(self, gap: Gap) -> str:
         """In minutes."""
         return count((gap.end - gap.start) // timedelta(minutes=1), "minute")
 
-    @admin.display(description="cause", ordering="cause")
+    @admin.display(description="cause, asked last (UTC)")
     def why(self, gap: Gap) -> SafeString:
-        """Its name, with the meaning in the tooltip."""
+        """The cause with its meaning in the tooltip, and under it when the exchange was asked for it last."""
         cause = Gap.Cause(gap.cause)
         return format_html(
-            '<span class="candle-badge candle-{}" title="{}">{}</span>',
-            cause.value, cause.label, cause.value.replace("_", " "),
+            '<span class="candle-badge candle-{}" title="{}">{}</span><div class="candle-under">{}</div>',
+            cause.value, cause.label, cause.value.replace("_", " "), when(gap.asked_at),
         )  # fmt: skip
 
     @admin.action(description="Ask the exchange again …", permissions=["operate"])
@@ -103,7 +98,7 @@ class GapAdmin(DescribedAdmin):
                     )
                     asked += 1
                 except VenueError as exc:
-                    refused.append(f"{one}: {exc}.")
+                    refused.append(f"Not asked for: {one}: {exc}.")
         self.message_user(request, f"{count(asked, 'gap')} being asked for again by tasks.")
         self.tell_each(request, refused)
         return None

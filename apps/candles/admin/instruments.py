@@ -89,10 +89,10 @@ class InstrumentAdmin(DescribedAdmin):
     """Instruments come from exchanges; whether to follow one is decided here."""
 
     form = InstrumentForm
-    list_display = ("exchange", "symbol", "kind", "followed", "active", "first_stored", "last_stored", "lag")
+    list_display = ("exchange", "symbol", "what", "followed", "active", "span", "lag")
     list_display_links = ("symbol",)
     list_filter = ("followed", "active", "exchange", "kind")
-    sortable_by = ("exchange", "symbol")
+    sortable_by = ()
     search_fields = ("symbol", "venue_id", "base")
     search_help_text = "Part of a symbol, of the exchange's own name for it, or of a base currency"
     fields = _FIELDS
@@ -111,17 +111,16 @@ class InstrumentAdmin(DescribedAdmin):
 
     # What is shown --------------------------------------------------------------------------------
 
-    @admin.display(description="first stored (UTC)")
-    def first_stored(self, instrument: Instrument) -> str:
-        """Its first minute."""
-        span = _span(instrument)
-        return when(span.first) if span else ""
+    @admin.display(description="kind", ordering="kind")
+    def what(self, instrument: Instrument) -> str:
+        """In one word."""
+        return instrument.kind
 
-    @admin.display(description="last stored (UTC)")
-    def last_stored(self, instrument: Instrument) -> str:
-        """Its newest minute."""
+    @admin.display(description="first, last stored (UTC)")
+    def span(self, instrument: Instrument) -> SafeString | str:
+        """Its first minute, and under it its newest."""
         span = _span(instrument)
-        return when(span.last) if span else ""
+        return format_html("{}<br>{}", when(span.first), when(span.last)) if span else ""
 
     @admin.display(description="lag")
     def lag(self, instrument: Instrument) -> SafeString | str:
@@ -157,7 +156,8 @@ class InstrumentAdmin(DescribedAdmin):
     def follow(self, request: HttpRequest, queryset: QuerySet[Instrument]) -> None:
         unknown = queryset.exclude(exchange__in=conf.exchange_urls())
         self.tell_each(
-            request, [f"{one}: nothing is fetched from {one.exchange} here." for one in unknown[:MOST]]
+            request,
+            [f"Not followed: {one}: nothing is fetched from {one.exchange} here." for one in unknown[:MOST]],
         )
         self._switch(request, queryset.filter(exchange__in=conf.exchange_urls()), followed=True)
 
@@ -187,7 +187,7 @@ class InstrumentAdmin(DescribedAdmin):
                         requesting.repair_request(instrument=one, again=form.cleaned_data["again"])
                         asked += 1
                     except VenueError as exc:
-                        refused.append(f"{one}: {exc}.")
+                        refused.append(f"Not repaired: {one}: {exc}.")
             self.message_user(request, f"Gaps of {count(asked, 'instrument')} are being repaired by tasks.")
             self.tell_each(request, refused)
             return None

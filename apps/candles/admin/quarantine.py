@@ -38,9 +38,7 @@ _REFUSALS = (
 class CandleForm(forms.Form):
     """The values of a candle, as text: what is typed is judged by the gate, digit by digit."""
 
-    ts = forms.CharField(
-        label="Open time (UTC)", max_length=40, help_text="ISO 8601, or a number as files have it"
-    )
+    ts = forms.CharField(label="Open time: ISO 8601, or a number", max_length=40)
     open = forms.CharField(max_length=100)
     high = forms.CharField(max_length=100)
     low = forms.CharField(max_length=100)
@@ -71,7 +69,7 @@ def _initial(candle: QuarantinedCandle) -> dict[str, str]:
 class QuarantinedCandleAdmin(DescribedAdmin):
     """Candles that were given to be stored and were not."""
 
-    list_display = ("at", "instrument_text", "why", "origin", "times_seen", "seen_last", "state_badge")
+    list_display = ("at", "why", "came", "state_badge")
     list_filter = ("state", ReasonFilter, OriginFilter, ExchangeFilter)
     list_select_related = ("instrument",)
     search_fields = ("instrument__symbol", "origin", "message")
@@ -87,15 +85,11 @@ class QuarantinedCandleAdmin(DescribedAdmin):
 
     # The list -------------------------------------------------------------------------------------
 
-    @admin.display(description="open time (UTC)")
-    def at(self, candle: QuarantinedCandle) -> str:
-        """Where the row has one."""
-        return f"{candle.ts:%Y-%m-%d %H:%M:%S}" if candle.ts else "none"
-
-    @admin.display(description="instrument")
-    def instrument_text(self, candle: QuarantinedCandle) -> str:
-        """What it is a candle of."""
-        return candle.instrument.text
+    @admin.display(description="open time (UTC), instrument")
+    def at(self, candle: QuarantinedCandle) -> SafeString:
+        """The time, where the row has one, and under it what it is a candle of."""
+        time = f"{candle.ts:%Y-%m-%d %H:%M:%S}" if candle.ts else "none"
+        return format_html('{}<div class="candle-under">{}</div>', time, candle.instrument.text)
 
     @admin.display(description="reason")
     def why(self, candle: QuarantinedCandle) -> SafeString:
@@ -104,15 +98,13 @@ class QuarantinedCandleAdmin(DescribedAdmin):
             '{}<div class="candle-under">{}</div>', candle.reason.replace("_", " "), candle.message[:200]
         )
 
-    @admin.display(description="seen")
-    def times_seen(self, candle: QuarantinedCandle) -> str:
-        """How often it came."""
-        return f"{candle.seen:,}"
-
-    @admin.display(description="last (UTC)")
-    def seen_last(self, candle: QuarantinedCandle) -> str:
-        """When it came last."""
-        return when(candle.last_seen)
+    @admin.display(description="origin, seen (UTC)")
+    def came(self, candle: QuarantinedCandle) -> SafeString:
+        """Where it came from, and under that how often and when last."""
+        return format_html(
+            '{}<div class="candle-under">{}, last at {}</div>',
+            candle.origin, count(candle.seen, "time"), when(candle.last_seen),
+        )  # fmt: skip
 
     @admin.display(description="state")
     def state_badge(self, candle: QuarantinedCandle) -> SafeString:
@@ -182,8 +174,9 @@ class QuarantinedCandleAdmin(DescribedAdmin):
             try:
                 deed(candle, actor)
             except _REFUSALS as exc:
-                refused.append(f"{_label(candle)}: not {done}: {exc}")
-        self.message_user(request, f"{count(len(candles) - len(refused), 'candle')} {done}.")
+                refused.append(f"Not {done}: {_label(candle)}: {exc}")
+        if len(refused) < len(candles):
+            self.message_user(request, f"{count(len(candles) - len(refused), 'candle')} {done}.")
         self.tell_each(request, refused)
         return None
 
@@ -217,6 +210,7 @@ class QuarantinedCandleAdmin(DescribedAdmin):
             request,
             "quarantinedcandle/candle.html",
             title=f"Candle of {_label(candle)}",
+            reason=candle.reason.replace("_", " ").capitalize(),
             candle=candle,
             state=State(candle.state).label,
             columns=list(zip((*("open time", *VALUES), *["more"] * 12), candle.row, strict=False)),

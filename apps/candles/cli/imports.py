@@ -87,7 +87,7 @@ def handle(options: Mapping[str, Any], output: Output) -> None:
             raise CommandError(f"FILE: there is no file {path}", returncode=arguments.WRONG)
     instrument = _instrument(options)
     dry_run = options["dry_run"]
-    failed = rejected = stored = 0
+    failed = rejected = 0
     with output.bars() as bars:
         for path in options["files"]:
             bar = bars.add(path.name)
@@ -109,7 +109,6 @@ def handle(options: Mapping[str, Any], output: Output) -> None:
                 continue
             bar.end()
             rejected += result.rejected.total()
-            stored += result.inserted + result.updated
             _print(path, result, output, dry_run=dry_run)
         if not dry_run and not instrument._state.adding:
             bar = bars.add("roll-ups")

@@ -24,7 +24,7 @@ class Bar:
     def __init__(self, output: Output, live: Progress | None, label: str, total: int | None) -> None:
         self._output = output
         self._live = live
-        self._label = label
+        self._label = label = _printable(label)
         self._total = total
         self._done = 0
         self._note = ""
@@ -78,7 +78,7 @@ class Output:
 
     def line(self, text: str) -> None:
         """A line of the result."""
-        self.stdout.write(text)
+        self.stdout.write(_printable(text))
 
     def json(self, value: Any) -> None:
         """The result for a script."""
@@ -94,6 +94,7 @@ class Output:
         self._say(text)
 
     def _say(self, text: str) -> None:
+        text = _printable(text)
         if self._console is not None:
             # Above the bars.
             self._console.print(Text(text), soft_wrap=True)
@@ -120,6 +121,11 @@ class Output:
                 yield Bars(self, live)
         finally:
             self._console = None
+
+
+def _printable(text: str) -> str:
+    """Names of files need not be UTF-8, and what is written must."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 class Bars:
