@@ -51,6 +51,15 @@ def test_a_terminal_is_shown_bars_and_the_result_is_beside_them(
     assert out.getvalue().startswith("minutes.csv: 30 rows: 29 new")
 
 
+def test_results_come_after_the_bars_where_both_are_shown(file: Path) -> None:
+    screen = Terminal()
+    arguments = ("import", str(file), str(file), "--instrument", TEXT, "--allow-rejects")
+    call_command("candles", *arguments, stdout=screen, stderr=screen)
+    shown = screen.getvalue()
+    assert shown.count("minutes.csv: 30 rows") == 2
+    assert shown.index("minutes.csv: 30 rows") > shown.rindex("━")
+
+
 def test_elsewhere_it_is_lines_without_marks(file: Path) -> None:
     said = candles("import", file, "--instrument", TEXT)
     size = file.stat().st_size

@@ -401,3 +401,18 @@ def test_reasons_are_counted_by_name(tmp_path: Path) -> None:
     result = import_file(instrument=market, path=write_csv(tmp_path / "x.csv", lines))
     assert result.rejected == {Reason.NOT_A_NUMBER: 2}
     assert decimal(12345, 2) == "123.45"
+
+
+def test_volumes_that_no_bucket_can_hold_together_are_not_stored(tmp_path: Path) -> None:
+    market = instrument("BTC/USDT", volume_scale=0)
+    lines = [[MONDAY + n * MINUTE, "1", "1", "1", "1", str(2**52)] for n in range(2)]
+    said = candles("import", write_csv(tmp_path / "x.csv", lines), "--instrument", TEXT)
+    assert said.status == 1
+    assert "a volume in candle_5m does not fit" in said.err
+    assert stored("candle_1m", market) == {}
+    one = write_csv(tmp_path / "y.csv", lines[:1])
+    assert candles("import", one, "--instrument", TEXT).status == 0
+    # Each is small, and together with what is stored they are too much.
+    more = [[MONDAY + (2 + n) * MINUTE, "1", "1", "1", "1", str(2**39)] for n in range(9000)]
+    many = candles("import", write_csv(tmp_path / "z.csv", more), "--instrument", TEXT)
+    assert (many.status, many.error.split(":")[0]) == (1, "binance")

@@ -112,7 +112,10 @@ def handle(options: Mapping[str, Any], output: Output) -> None:
             _print(path, result, output, dry_run=dry_run)
         if not dry_run and not instrument._state.adding:
             bar = bars.add("roll-ups")
-            services.refresh_rollups(instrument=instrument)
+            try:
+                services.refresh_rollups(instrument=instrument)
+            except services.ScaleOverflow as exc:
+                raise CommandError(f"{instrument.text}: {exc}", returncode=arguments.NOT_WELL) from None
             bar.end("refreshed")
     if failed:
         raise CommandError(f"FILE: {count(failed, 'file')} not taken whole", returncode=arguments.NOT_WELL)

@@ -75,10 +75,14 @@ class Output:
         self.stderr = stderr
         self.quiet = quiet
         self._console: Console | None = None
+        self._held: list[str] = []
 
     def line(self, text: str) -> None:
-        """A line of the result."""
-        self.stdout.write(_printable(text))
+        """A line of the result. Where bars are shown it waits for their end, lest they overwrite it."""
+        if self._console is not None:
+            self._held.append(_printable(text))
+        else:
+            self.stdout.write(_printable(text))
 
     def json(self, value: Any) -> None:
         """The result for a script."""
@@ -121,6 +125,9 @@ class Output:
                 yield Bars(self, live)
         finally:
             self._console = None
+            for line in self._held:
+                self.stdout.write(line)
+            self._held.clear()
 
 
 def _printable(text: str) -> str:
