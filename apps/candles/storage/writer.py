@@ -123,10 +123,10 @@ def write_batch(*, batch: Sequence[tuple[Instrument, Minutes]], refresh: bool = 
     if days:
         _log(days)
         merge_revisions(ids, since=int(columns["ts"].min()))
-    if store.rollups == Rollups.AGGREGATES:
-        _check_weeks(given)
-    elif refresh:
+    if refresh and store.rollups == Rollups.INCREMENTAL:
         refresh_locked(ids)
+    else:
+        _check_weeks(given)
     for place, (instrument, minutes) in zip(places, given, strict=True):
         pk, rows = instrument.pk, len(minutes.ts)
         changed = sum(day.rows for day in days if day.instrument_id == pk)
@@ -305,7 +305,7 @@ def _copy(table: str, columns: Columns) -> None:
 
 
 def _check_weeks(batch: Sequence[tuple[Instrument, Minutes]]) -> None:
-    """Raise `ScaleOverflow` when a week's volume is more than a float64 holds: views have no constraints."""
+    """Raise `ScaleOverflow` when a week's volume is more than a float64 holds, which no table tells now."""
     for instrument, minutes in batch:
         factor = 10 ** (instrument.volume_scale - minutes.volume_scale)
         if int(minutes.volume.max()) * factor < LIMIT // (W1.width // MINUTE):
