@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 from django.db import connections
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 _HEADER = _SIGNATURE + b"\0" * 8  # no flags, no header extension
