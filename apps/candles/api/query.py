@@ -113,7 +113,7 @@ class CandleQuerySerializer(StrictSerializer):
 
 def _too_many(each: int, names: int, ranged: bool, form: Form, timeframe: str) -> dict[str, str]:
     """The error of an answer that would be too long."""
-    bars = f"{each} bars of {timeframe}" + (f" of {names} instruments" if names > 1 else "")
+    bars = f"{each} bars of {timeframe}" + (f" of each of {names} instruments" if names > 1 else "")
     limit = f"{form.most} is the limit in {form.value}"
     if ranged:
         return {"start": f"The range spans {bars}; {limit}. With limit= it comes in pages."}

@@ -176,11 +176,9 @@ def _marked(loaded: Sequence[Candles], states: dict[str, State], asked: Question
 def _before(series: Series, cut: int) -> Series:
     """The bars that open before *cut*."""
     count = int(np.searchsorted(series.candles.ts, cut))
-    return (
-        series
-        if count == len(series.candles)
-        else Series(candles=_part(series.candles, slice(0, count)), forming=False)
-    )
+    if count == len(series.candles):
+        return series
+    return Series(candles=_part(series.candles, slice(0, count)), forming=False)
 
 
 def _last(series: Series, count: int) -> Series:

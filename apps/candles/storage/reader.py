@@ -68,6 +68,7 @@ def read_states(
         return {
             (exchange, symbol): (_state(*found), version or 0)
             for exchange, symbol, *found, version in cursor.fetchall()
+            if (exchange, symbol) in names
         }
 
 
@@ -101,16 +102,19 @@ def read_last(*, timeframe: Timeframe, state: State, end: int, count: int, using
     Raises `ScalesChanged`.
     """
     end = timeframe.ceil(end)
-    start = end - count * timeframe.width
+    # One more, because the bucket that now lies in often has no bar yet.
+    start = end - (count + 1) * timeframe.width
     rows = count
     while True:
         ticks = read_bars(timeframe=timeframe, state=state, start=start, end=end, using=using)
         if len(ticks["ts"]) >= count:
             return {name: column[-count:] for name, column in ticks.items()}
-        earlier = _earlier(timeframe, state.id, end, rows, using)
+        earlier, newest = _earlier(timeframe, state.id, end, rows, using)
         if earlier is None or earlier >= start:
             # Roll-ups that are not refreshed yet do not show what is older.
             earlier = min((timeframe.floor(lo) for lo, _ in state.changed), default=start)
+        elif newest is not None and not state.changed:
+            end = newest + timeframe.width
         if earlier >= start:
             return ticks
         start, rows = earlier, 2 * rows
@@ -144,15 +148,17 @@ def through_arrow(bars: int, *, in_transaction: bool) -> bool:
     return bars >= _MANY and not in_transaction
 
 
-def _earlier(frame: Timeframe, instrument_id: int, end: int, rows: int, using: str) -> int | None:
-    """The open time of the oldest of the last *rows* stored bars before *end*; None when there are none."""
+def _earlier(
+    frame: Timeframe, instrument_id: int, end: int, rows: int, using: str
+) -> tuple[int | None, int | None]:
+    """The open times of the oldest and the newest of the last *rows* stored bars before *end*, if any."""
     with connections[using].cursor() as cursor:
         cursor.execute(
             sql(__package__, "earlier.sql").format(table=frame.table),
             {"instrument_id": instrument_id, "end": to_datetime(end), "rows": rows},
         )
-        (ts,) = cursor.fetchone()
-    return None if ts is None else to_ms(ts)
+        oldest, newest = cursor.fetchone()
+    return (None, None) if oldest is None else (to_ms(oldest), to_ms(newest))
 
 
 def _later(frame: Timeframe, instrument_id: int, start: int, end: int, rows: int, using: str) -> int | None:

@@ -1,5 +1,6 @@
--- Instruments by exchange and symbol: which of their minutes changed since their roll-ups were made, and the version
--- of their minutes in a range of months. Of one moment: bars that are read afterwards are of this version or a later one.
+-- Instruments of these exchanges with these symbols: which of their minutes changed since their roll-ups were made,
+-- and the version of their minutes in a range of months. Of one moment: bars that are read afterwards are of this
+-- version or of a later one.
 SELECT exchange, symbol, id, price_scale, volume_scale, dirty.lo, dirty.hi,
        (SELECT bit_xor(token) FROM candles_revision
         WHERE instrument_id = candles_instrument.id AND month >= %(first)s AND month < %(last)s)
@@ -7,4 +8,4 @@ FROM candles_instrument
 CROSS JOIN LATERAL (
     SELECT array_agg(lo) AS lo, array_agg(hi) AS hi FROM candle_dirty WHERE instrument_id = candles_instrument.id
 ) AS dirty
-WHERE (exchange, symbol) IN (SELECT * FROM unnest(%(exchanges)s::text[], %(symbols)s::text[]))
+WHERE exchange = ANY (%(exchanges)s) AND symbol = ANY (%(symbols)s)
