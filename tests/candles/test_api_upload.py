@@ -286,6 +286,17 @@ def test_bodies_have_limits(staff: Client, market: Instrument, candles: Candles,
     assert stored("candle_1m", market) == {}
 
 
+def test_a_body_of_several_megabytes_is_judged_as_a_whole(staff: Client, market: Instrument) -> None:
+    """Also by what rows far apart say of each other, and beyond what Django keeps in memory."""
+    lines = [f"{MONDAY + i * MINUTE},1.25,2.5,1,2,5.12345,{'9' * 30}" for i in range(50_010)]
+    lines.append(lines[3])
+    data = "\n".join(["ts,open,high,low,close,volume,other", *lines]).encode()
+    assert len(data) > 2_621_440
+    found = report(send(staff, data, CSV, dry_run="true"))
+    assert (found["rows"], found["inserted"], found["rejected"]) == (50_011, 50_010, 1)
+    assert (found["rejects"][0]["place"], found["rejects"][0]["reason"]) == (50_010, "duplicate")
+
+
 @pytest.mark.parametrize("kind", ["application/xml", "multipart/form-data; boundary=x", "nonsense"])
 def test_other_bodies_are_not_taken(staff: Client, market: Instrument, kind: str) -> None:
     assert "text/csv" in problem_of(send(staff, b"x", kind), 415)["detail"]

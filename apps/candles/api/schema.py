@@ -29,7 +29,9 @@ _NEXT: dict[str, Any] = {
 }
 
 
-class _Columns(serializers.Serializer[Any]):
+class CandleColumnsSerializer(serializers.Serializer[Any]):
+    """Bars as columns of equal length."""
+
     ts = serializers.ListField(child=serializers.IntegerField(), help_text="Open times in milliseconds.")
     open = serializers.ListField(child=serializers.FloatField())
     high = serializers.ListField(child=serializers.FloatField())
@@ -59,7 +61,7 @@ class _One(serializers.Serializer[Any]):
     instrument = serializers.CharField()
 
 
-class CandlesSerializer(_Columns, _Range, _One):
+class CandlesSerializer(CandleColumnsSerializer, _Range, _One):
     """Bars of one instrument as columns of equal length, in order of time."""
 
     forming = serializers.BooleanField(**_FORMING)
@@ -78,7 +80,7 @@ class _Series(_One):
     forming = serializers.BooleanField(**_FORMING)
 
 
-class CandleSeriesColumnsSerializer(_Columns, _Series):
+class CandleSeriesColumnsSerializer(CandleColumnsSerializer, _Series):
     """One of several instruments, as columns."""
 
 
@@ -154,7 +156,8 @@ UPLOAD: dict[str, Any] = {
     "operation_id": "candles_upload",
     "parameters": [UploadQuerySerializer],
     "request": {
-        name: _Columns if name == "application/json" else OpenApiTypes.BINARY for name in UPLOAD_TYPES
+        name: CandleColumnsSerializer if name == "application/json" else OpenApiTypes.BINARY
+        for name in UPLOAD_TYPES
     },
     "responses": {
         200: inline_serializer(
