@@ -10,14 +10,13 @@ import numpy as np
 import psycopg
 from django.db import connections
 
-from apps.candles.storage import arrow
 from apps.candles.storage.dirty import Range, Ticks, bucket, replaced, touched
 from apps.candles.storage.wire import PG_EPOCH
 from apps.candles.timeframes import M1, MINUTE, Timeframe, to_datetime, to_ms
 from apps.core.resources import sql
 
-#: From so many bars on it pays to read through `arrow`.
-_MANY = 20_000
+#: Buckets in one value, at most.
+_PIECE = 50_000
 
 _COLUMNS = ("ts", "open", "high", "low", "close", "volume")
 
@@ -143,11 +142,6 @@ def read_first(
         stop, rows = min(end, later + timeframe.width), 2 * rows
 
 
-def through_arrow(bars: int, *, in_transaction: bool) -> bool:
-    """Whether to read up to so many bars on a connection that does not see what the transaction changed."""
-    return bars >= _MANY and not in_transaction
-
-
 def _earlier(
     frame: Timeframe, instrument_id: int, end: int, rows: int, using: str
 ) -> tuple[int | None, int | None]:
@@ -179,28 +173,24 @@ def _later(frame: Timeframe, instrument_id: int, start: int, end: int, rows: int
 
 def _read(timeframe: Timeframe, state: State, start: int, end: int, using: str) -> Ticks:
     """Bars as the relation has them, in units of the scales of *state*. Raises `ScalesChanged`."""
+    if start >= end:
+        return {name: np.empty(0, np.int64) for name in _COLUMNS}
     scope = {
         "table": timeframe.table,
         "instrument_id": state.id,
         "start": to_datetime(start),
         "end": to_datetime(end),
     }
+    name = "packed.sql" if timeframe.count(start, end) <= _PIECE else "packed_pieces.sql"
+    query = sql(__package__, name).format(step=_PIECE * timeframe.width // 1000, **scope)
     connection = connections[using]
-    if through_arrow(timeframe.count(start, end), in_transaction=connection.in_atomic_block):
-        query = sql(__package__, "read.sql").format(columns=", ".join(_COLUMNS), **scope)
-        ticks = dict(zip(_COLUMNS, arrow.read_columns(query, using), strict=True))
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT price_scale, volume_scale FROM candles_instrument WHERE id = %s", [state.id]
-            )
-            _check_scales(state, cursor.fetchone())
-        return ticks
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(sql(__package__, "packed.sql").format(**scope).encode(), binary=True, prepare=False)
-        *scales, packed = cursor.fetchone() or (None, None)
-    _check_scales(state, tuple(scales))
-    rows = np.frombuffer(packed or b"", ">i8").reshape(-1, len(_COLUMNS)).T.astype(np.int64, order="C")
+        cursor.execute(query.encode(), binary=True)
+        found = cursor.fetchall()
+    _check_scales(state, found[0][:2] if found else None)
+    packed = b"".join(piece for _, _, piece in found if piece is not None)
+    rows = np.frombuffer(packed, ">i8").reshape(-1, len(_COLUMNS)).T.astype(np.int64, order="C")
     rows[0] = rows[0] // 1000 + PG_EPOCH
     return dict(zip(_COLUMNS, rows, strict=True))
 
