@@ -117,6 +117,16 @@ def test_changes_in_other_months_and_instruments_do_not_matter(
     assert tag(**PAST) == before
 
 
+def test_a_bar_that_reaches_into_the_next_month_changes_with_it(
+    market: Instrument, tag: Callable[..., str]
+) -> None:
+    # Monday, 2024-01-29, opens a week that ends in February.
+    query = {"timeframe": "1w", "start": "2024-01-29T00:00Z", "end": "2024-01-30T00:00Z"}
+    before = tag(**query)
+    write_candles(instrument=market, minutes=walk(10, start=MONDAY + 33 * 1440 * MINUTE))
+    assert tag(**query) != before
+
+
 def test_every_parameter_matters_and_ranges_are_the_same_within_buckets(tag: Callable[..., str]) -> None:
     with time_machine.travel(utc(2024, 1, 2, 9, 20), tick=False):
         queries: list[dict[str, str]] = [

@@ -68,7 +68,9 @@ class Reading:
     def __init__(self, question: Question) -> None:
         self.question = question
         names = {text: _parsed(text) for text in question.instruments}
-        found = read_states(list(names.values()), start=question.start or 0, end=question.end)
+        # The last bar holds minutes up to its own end.
+        end = question.frame.ceil(question.end)
+        found = read_states(list(names.values()), start=question.start or 0, end=end)
         self._states: dict[str, State] = {}
         self._versions = []
         for text, name in names.items():
