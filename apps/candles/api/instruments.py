@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.candles import selectors
+from apps.candles.api import catalogue
 from apps.candles.api.schema import PROBLEM
 from apps.candles.instruments import parse_instrument
 from apps.candles.models import Instrument
@@ -118,7 +119,7 @@ class InstrumentList(ApiView):
         query = InstrumentQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         asked = dict(query.validated_data)
-        page = selectors.instrument_page(
+        page = catalogue.page(
             after=asked.pop("cursor", None), limit=asked.pop("limit"), stored=asked.pop("stored"), **asked
         )
         following = page.instruments[-1].text if page.more else None

@@ -13,7 +13,8 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.candles import conf, selectors
+from apps.candles import conf
+from apps.candles.api import catalogue
 from apps.candles.api.query import InstrumentsField
 from apps.candles.api.schema import PROBLEM
 from apps.candles.instruments import instrument_text
@@ -81,10 +82,10 @@ class LatestPrices(ApiView):
         query.is_valid(raise_exception=True)
         named = query.validated_data.get("instrument")
         if named is None:
-            found = selectors.instruments(followed=True, active=True)
+            found = catalogue.find(followed=True, active=True)
             prices = list(_prices(list(found.values_list("pk", flat=True))).values())
         else:
-            known = selectors.instruments_named(named)
+            known = catalogue.named(named)
             for text in named:
                 if text not in known:
                     raise ValidationError({"instrument": [str(UnknownInstrument(text))]})
