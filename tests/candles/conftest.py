@@ -9,7 +9,9 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection
+from django.test import Client
 
 from apps.candles.clients import forget_clients
 from apps.candles.venues import VENUES
@@ -25,6 +27,13 @@ def shared_candles(committed: None) -> Iterator[None]:
     yield
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE candle_1m")
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    """A client that is signed in as an operator."""
+    client.force_login(get_user_model().objects.create_user("operator", is_staff=True))
+    return client
 
 
 class SimulatedExchange:
