@@ -40,6 +40,8 @@ class BackfillSerializer(serializers.ModelSerializer[Backfill]):
     chunks_total = serializers.SerializerMethodField(help_text="Null until the chunks are planned.")
     chunks_done = serializers.SerializerMethodField()
     rows = serializers.SerializerMethodField(help_text="Minutes stored by the chunks that are done.")
+    quarantined = serializers.SerializerMethodField(help_text="Rows of the exchange that are in quarantine.")
+    eta = serializers.SerializerMethodField(help_text="When it is done at this pace; null: unknown.")
     errors = serializers.SerializerMethodField()  # type: ignore[assignment]
     url = serializers.SerializerMethodField(help_text="Ask here again to see how it goes on.")
 
@@ -47,7 +49,7 @@ class BackfillSerializer(serializers.ModelSerializer[Backfill]):
         model = Backfill
         fields = [
             "id", "instrument", "start", "end", "requested_by", "created_at", "state", "progress",
-            "chunks_total", "chunks_done", "rows", "errors", "url",
+            "chunks_total", "chunks_done", "rows", "quarantined", "eta", "errors", "url",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -71,6 +73,14 @@ class BackfillSerializer(serializers.ModelSerializer[Backfill]):
 
     def get_rows(self, backfill: Backfill) -> int:
         return self._status.rows
+
+    def get_quarantined(self, backfill: Backfill) -> int:
+        return self._status.quarantined
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_eta(self, backfill: Backfill) -> str | None:
+        eta = self._status.eta
+        return eta.isoformat() if eta else None
 
     @extend_schema_field(BackfillErrorSerializer(many=True))
     def get_errors(self, backfill: Backfill) -> Any:

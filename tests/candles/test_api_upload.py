@@ -18,7 +18,7 @@ from django.utils.http import urlencode
 
 from apps.candles.files import encode
 from apps.candles.files.arrow import write_parquet
-from apps.candles.models import Instrument
+from apps.candles.models import Instrument, QuarantinedCandle
 from apps.candles.services import write_candles
 from apps.candles.sources.base import VALUES, Candles
 from apps.candles.sources.timescale import TimescaleSource
@@ -155,6 +155,25 @@ def test_unsound_rows_are_told_and_the_others_stored(staff: Client, market: Inst
 def test_a_hundred_rejected_rows_are_shown(staff: Client, market: Instrument) -> None:
     found = report(send(staff, {"rows": [[MONDAY + i, 1, 1, 1, 1, 1] for i in range(1, 151)]}))
     assert (found["rejected"], len(found["rejects"]), found["inserted"]) == (150, 100, 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b'{"rows": [["\\u0000", "\\ud800", {"a": [1]}, null, 1e400, true]]}', JSON),
+        (b"ts,open,high,low,close,volume\n1704067200000,1,1,1,1,1\n1704067260000,\xff\xfe,1,1,1,1\n", CSV),
+    ],
+)
+def test_rejected_rows_are_quarantined_whatever_they_hold(
+    staff: Client, market: Instrument, body: bytes, kind: str
+) -> None:
+    assert report(send(staff, body, kind, dry_run="true"))["rejected"] == 1
+    assert QuarantinedCandle.objects.count() == 0
+    for _ in range(2):
+        found = report(send(staff, body, kind))
+    held = QuarantinedCandle.objects.get()
+    assert (held.instrument, held.origin, held.seen, held.run) == (market, "upload", 2, None)
+    assert (held.reason, held.message) == (found["rejects"][0]["reason"], found["rejects"][0]["message"])
 
 
 def test_a_dry_run_counts_and_stores_nothing(staff: Client, market: Instrument) -> None:

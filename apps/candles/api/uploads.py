@@ -68,6 +68,7 @@ def upload(request: HttpRequest, *, instrument: str, dry_run: bool) -> dict[str,
     try:
         with transaction.atomic():
             written = services.write_candles(instrument=market, minutes=sifted.minutes)
+            services.quarantine(instrument=market, rejected=sifted.rejected, origin="upload", run=None)
             if dry_run:
                 transaction.set_rollback(True)
     except ValueError as exc:
