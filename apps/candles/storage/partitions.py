@@ -42,12 +42,21 @@ def ensure_partitions(ts: NDArray[np.int64], *, suffix: str = "") -> list[str]:
 
 @transaction.atomic
 def drop_partitions(before: int) -> list[str]:
-    """Remove the partitions whose months ended before a moment (ms). Roll-ups stay. Returns their names."""
+    """Remove the partitions whose months ended before a moment (ms). Roll-ups stay. Returns their names.
+
+    One with changes that the roll-ups still wait for is left for the next time.
+    """
     last = np.datetime64(before, "ms").astype("datetime64[M]")
     locks.lock_partitions()
     with connection.cursor() as cursor:
         cursor.execute(sql(__package__, "old_partitions.sql"), [f"candle_1m_{last}".replace("-", "_")])
         names = [name for (name,) in cursor.fetchall()]
+        if names:
+            # Whoever still writes to one is waited for, and what was written then seen.
+            cursor.execute(f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE")
+            cursor.execute("SELECT DISTINCT to_char(lo AT TIME ZONE 'UTC', 'YYYY_MM') FROM candle_dirty")
+            changed = {f"candle_1m_{month}" for (month,) in cursor.fetchall()}
+            names = [name for name in names if name not in changed]
         for name in names:
             cursor.execute(f"DROP TABLE {name}")
     return names

@@ -50,6 +50,8 @@ def refresh_rollups(*, instrument: Instrument | None = None) -> int:
     Some instruments at a time are a transaction of their own, unless the caller is in one. Where
     TimescaleDB keeps the roll-ups, all that is logged is refreshed, whichever instrument is named, since it
     knows times only; that cannot be done within a transaction.
+
+    Raises `ScaleOverflow` when a bucket's volume does not fit, after all other instruments were refreshed.
     """
     if stores.in_force().rollups == Rollups.AGGREGATES:
         return aggregates.refresh()
@@ -58,7 +60,21 @@ def refresh_rollups(*, instrument: Instrument | None = None) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT DISTINCT instrument_id FROM candle_dirty ORDER BY instrument_id")
         ids = [row[0] for row in cursor.fetchall()]
-    return sum(_refresh(ids[at : at + _TOGETHER]) for at in range(0, len(ids), _TOGETHER))
+    done = 0
+    failed: ScaleOverflow | None = None
+    for at in range(0, len(ids), _TOGETHER):
+        together = ids[at : at + _TOGETHER]
+        try:
+            done += _refresh(together)
+        except ScaleOverflow:
+            for one in together:
+                try:
+                    done += _refresh([one])
+                except ScaleOverflow as exc:
+                    failed = exc
+    if failed is not None:
+        raise failed
+    return done
 
 
 @transaction.atomic
