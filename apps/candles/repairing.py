@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -25,6 +25,8 @@ from apps.core.resources import sql
 _PAGE = 1000 * MINUTE
 #: Longer gaps (ms) are asked for in parts.
 _LONGEST = 5 * _PAGE
+#: Longer ones are not repaired unasked: between two backfills there may be years that nobody wanted.
+ROUTINE = timedelta(days=7)
 #: Of so many other instruments it is asked what they have where one has nothing.
 _WITNESSES = 50
 
@@ -47,13 +49,23 @@ OnProgress = Callable[[int, int], None]
 
 
 def open_gaps(
-    *, instrument: Instrument, start: datetime | None = None, end: datetime | None = None
+    *,
+    instrument: Instrument,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    longest: timedelta | None = None,
 ) -> list[Range]:
     """The gaps (ms, half-open) of which the exchange has not said that it has nothing there.
 
-    What would not be kept for long is none.
+    What would not be kept for long is none. With *longest* those that are longer are left out.
     """
-    return without(_gaps(instrument, start, end), _known(instrument))
+    return without(_gaps(instrument, start, end, longest), _known(instrument))
+
+
+def requests_for(*, exchange: str, gaps: Iterable[Range]) -> int:
+    """How many requests a repair of these gaps makes."""
+    page = find_venue(exchange).page * MINUTE
+    return 1 + sum(-(-(together[-1][1] - together[0][0]) // page) for together in _pages(gaps))
 
 
 def repair(
@@ -62,15 +74,18 @@ def repair(
     start: datetime | None = None,
     end: datetime | None = None,
     again: bool = False,
+    longest: timedelta | None = None,
     run: uuid.UUID | None = None,
     on_progress: OnProgress | None = None,
 ) -> RepairResult:
     """Ask the exchange for what is missing in [start, end), store it, and note what it does not have.
 
-    Not asked for again is what the exchange did not have before, unless *again* is set. Every answer is
-    stored in a transaction of its own, so a repair that is broken off has lost nothing. Raises `VenueError`.
+    Not asked for again is what the exchange did not have before, unless *again* is set. With *longest* gaps
+    that are longer are left out. Every answer is stored in a transaction of its own, so a repair that is
+    broken off has lost nothing. Raises `VenueError`.
     """
-    gaps = _gaps(instrument, start, end) if again else open_gaps(instrument=instrument, start=start, end=end)
+    found = _gaps(instrument, start, end, longest)
+    gaps = found if again else without(found, _known(instrument))
     total = sum(hi - lo for lo, hi in gaps) // MINUTE
     filled = quarantined = absent = done = 0
     clock = exchange_time(instrument.exchange) if gaps else 0
@@ -96,11 +111,17 @@ def repair(
     return RepairResult(missing=total, filled=filled, quarantined=quarantined, absent=absent)
 
 
-def _gaps(instrument: Instrument, start: datetime | None, end: datetime | None) -> list[Range]:
+def _gaps(
+    instrument: Instrument, start: datetime | None, end: datetime | None, longest: timedelta | None
+) -> list[Range]:
     kept = kept_from()
     if kept is not None:
         start = kept if start is None else max(start, kept)
-    return find_gaps(instrument_id=instrument.pk, start=start, end=end)
+    found = find_gaps(instrument_id=instrument.pk, start=start, end=end)
+    if longest is None:
+        return found
+    most = int(longest.total_seconds() * 1000)
+    return [(lo, hi) for lo, hi in found if hi - lo <= most]
 
 
 def _known(instrument: Instrument) -> list[Range]:

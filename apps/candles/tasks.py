@@ -19,7 +19,7 @@ from apps.candles.clients import client_for
 from apps.candles.exchanges import limits, respected
 from apps.candles.ingestion import fetch_sifted
 from apps.candles.models import Backfill, BackfillChunk, Instrument
-from apps.candles.repairing import open_gaps
+from apps.candles.repairing import ROUTINE, open_gaps, requests_for
 from apps.candles.storage import policies
 from apps.candles.syncing import SyncFailed, sync_instruments
 from apps.candles.timeframes import MINUTE, to_ms
@@ -150,9 +150,17 @@ def sync_catalogues() -> dict[str, Any]:
 
 @shared_task(base=DurableTask, name="candles.repair", **_INGESTION)
 def repair(
-    *, instrument_id: int, start: str | None = None, end: str | None = None, again: bool = False
+    *,
+    instrument_id: int,
+    start: str | None = None,
+    end: str | None = None,
+    again: bool = False,
+    routine: bool = False,
 ) -> dict[str, Any]:
-    """Ask the exchange for an instrument's missing minutes in [start, end) and store what it has."""
+    """Ask the exchange for an instrument's missing minutes in [start, end) and store what it has.
+
+    In *routine*, long gaps are left out: they are for a backfill, or for somebody who asks for a repair.
+    """
     run = current_run()
     with _final_refusals():
         result = services.repair(
@@ -160,6 +168,7 @@ def repair(
             start=datetime.fromisoformat(start) if start else None,
             end=datetime.fromisoformat(end) if end else None,
             again=again,
+            longest=ROUTINE if routine else None,
             run=run.id,
             on_progress=lambda done, total: run.progress(done, total, "missing minutes"),
         )
@@ -169,18 +178,18 @@ def repair(
 @shared_task(base=DurableTask, name="candles.repair_gaps", **_REPEATED)
 def repair_gaps() -> dict[str, Any]:
     """Have the gaps of every followed instrument repaired. Run by beat every hour."""
-    found = {
-        one.text: one
-        for one in selectors.instruments(active=True, followed=True)
-        if one.exchange in VENUES and open_gaps(instrument=one)
-    }
-    for one in found.values():
+    found: list[str] = []
+    for one in selectors.instruments(active=True, followed=True):
+        gaps = open_gaps(instrument=one, longest=ROUTINE) if one.exchange in VENUES else []
+        if not gaps:
+            continue
+        found.append(one.text)
         repair.apply_async(
-            kwargs={"instrument_id": one.pk},
+            kwargs={"instrument_id": one.pk, "routine": True},
             unique_key=f"candles.repair:{one.pk}",
-            **limits(one.exchange, requests=2),
+            **limits(one.exchange, requests=requests_for(exchange=one.exchange, gaps=gaps)),
         )
-    return {"instruments": sorted(found)}
+    return {"instruments": found}
 
 
 @shared_task(base=DurableTask, name="candles.refresh_rollups", **_REPEATED)

@@ -53,9 +53,9 @@ def recent(minutes: int, *, before: int = 5) -> datetime:
     return minute_of(timezone.now()) - timedelta(minutes=minutes + before)
 
 
-def run_of(task: DurableTask, **kwargs: Any) -> TaskRun:
+def run_of(task: DurableTask, **options: Any) -> TaskRun:
     """A run of a task, after it and all that it requested was executed as far as it is due."""
-    result = task.delay(**kwargs)
+    result = task.apply_async(**options)
     run_pending()
     return TaskRun.objects.get(pk=result.id)
 

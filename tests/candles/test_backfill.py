@@ -317,7 +317,8 @@ def test_when_it_will_be_done_is_told_while_it_runs(exchange: SimulatedExchange)
     before = timezone.now()
     status = status_of(backfill)
     assert (status.state, status.chunks_done) == (BackfillState.RUNNING, 1)
-    assert status.eta is not None and first.started_at is not None
+    assert status.eta is not None
+    assert first.started_at is not None
     so_far = before - first.started_at
     assert timedelta(0) <= status.eta - before - 2 * so_far < timedelta(seconds=10)
     run_until_ended()
@@ -364,7 +365,8 @@ def test_a_volume_that_no_roll_up_holds_is_refused_when_it_is_written(exchange: 
     run_until_ended()
     status = status_of(backfill)
     assert status.state is BackfillState.FAILED
-    assert all("ScaleOverflow" in error.message for error in status.errors) and status.errors
+    assert status.errors
+    assert all("ScaleOverflow" in error.message for error in status.errors)
     assert stored("candle_1m", market) == {}
     assert not dirty()
     assert_levels_match(other)

@@ -75,7 +75,8 @@ def test_a_rejected_row_is_kept_and_its_chunk_succeeds_with_the_others(
     assert one.ts == START + timedelta(minutes=180)
     assert one.row[0] == ms(one.ts)
     assert len(one.row) == (3 if rubbish == "short_row" else 6)
-    assert any(text in str(value) for value in one.row[1:]) and one.message
+    assert any(text in str(value) for value in one.row[1:])
+    assert one.message
     expected = sent(exchange, backfill.start, backfill.end)
     del expected[ms(one.ts)]
     assert stored("candle_1m", one.instrument) == expected
@@ -103,7 +104,8 @@ def test_a_row_that_is_met_again_is_counted_and_not_doubled(exchange: SimulatedE
     filled()
     again = QuarantinedCandle.objects.get()
     assert (first.pk, first.seen, again.seen) == (again.pk, 1, 2)
-    assert again.run != first.run and again.last_seen > first.last_seen
+    assert again.run != first.run
+    assert again.last_seen > first.last_seen
     assert again.first_seen == first.first_seen
     # Twice in one answer, and for another reason.
     quarantine(instrument=market, rejected=rejected(ROW, ROW, ROW), origin="upload")

@@ -145,7 +145,7 @@ def test_a_bad_row_is_quarantined_and_the_others_are_stored(exchange: SimulatedE
 
 def test_the_trouble_of_one_exchange_is_not_the_trouble_of_another(exchange: SimulatedExchange) -> None:
     markets = {name: followed(symbol, exchange=name) for name, symbol in MARKET.items()}
-    exchange.disturb({"path": KLINES, "kind": "status", "status": 503, "times": None})
+    exchange.disturb({"path": KLINES, "kind": "status", "status": 503, "headers": {"Retry-After": "500"}})
     runs = sync()
     assert {name: run.state for name, run in runs.items()} == {
         "binance": TaskRun.State.SCHEDULED,
@@ -196,7 +196,7 @@ def test_many_instruments_are_stored_together_and_one_that_does_not_fit_fails_al
 ) -> None:
     markets = [followed(symbol) for symbol in many_markets]
     full = markets[17]
-    brim = replace(walk(2), volume=np.full(2, 2**52))
+    brim = replace(walk(2), volume=np.full(2, 2**51))
     services.write_candles(instrument=full, minutes=brim)
     before = stored("candle_1m", full)
     # Its volumes need four decimals more, for which there is no room in what is stored.
