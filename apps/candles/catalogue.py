@@ -89,11 +89,8 @@ def catalogue_update(*, exchange: str, listing: Listing) -> CatalogueResult:
         described = _describe(instrument, found)
         changed += described or grown
     listed = {found.symbol for found in named} | {one.symbol for one in unreadable}
-    delisted = (
-        Instrument.objects.filter(exchange=exchange, active=True)
-        .exclude(symbol__in=listed)
-        .update(active=False)
-    )
+    gone = [one.pk for one in known.values() if one.active and one.symbol not in listed]
+    delisted = Instrument.objects.filter(pk__in=gone).update(active=False) if gone else 0
     Exchange.objects.update_or_create(
         name=exchange,
         defaults={
