@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from django.utils import timezone
 
 from apps.candles import services
 from apps.candles.models import BackfillChunk, Candle1m, Instrument
+from apps.candles.sources.cached import CachedSource
+from apps.candles.sources.timescale import TimescaleSource
 from apps.candles.storage.partitions import drop_partitions, ensure_partitions
 from apps.candles.tasks import maintain, refresh_rollups
 from apps.candles.timeframes import ROLLUPS
@@ -148,6 +151,19 @@ def test_months_that_are_not_kept_are_dropped_and_their_roll_ups_stay(
     assert services.write_candles(instrument=market, minutes=late).updated == 1
     minutes |= late.bars()
     assert rollups(market) == {level.name: rolled(minutes, level.width) for level in ROLLUPS}
+
+
+def test_a_copy_of_a_month_that_is_dropped_is_not_read_any_more(
+    border: datetime, settings: Any, tmp_path: Path
+) -> None:
+    market = with_old_minutes(border, settings)
+    cached = CachedSource(TimescaleSource(), tmp_path, limit=10**9)
+    week = border - timedelta(days=3), border + timedelta(days=3)
+    assert len(cached.load(market.text, "1m", *week).ts) == 6 * MINUTES_A_DAY
+    assert len(cached.load(market.text, "1h", *week).ts) == 6 * 24
+    run_of(maintain)
+    assert len(cached.load(market.text, "1m", *week).ts) == 3 * MINUTES_A_DAY
+    assert len(cached.load(market.text, "1h", *week).ts) == 6 * 24
 
 
 def test_a_late_minute_that_is_not_kept_is_refused_and_no_roll_up_is_emptied(

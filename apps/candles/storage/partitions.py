@@ -59,6 +59,7 @@ def drop_partitions(before: int) -> list[str]:
             names = [name for name in names if name not in changed]
         for name in names:
             cursor.execute(f"DROP TABLE {name}")
+        cursor.execute(sql(__package__, "dropped_months.sql"), [names])
     return names
 
 
