@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.utils import timezone
 
 from apps.candles import services
@@ -197,3 +197,20 @@ def test_what_waits_for_its_refresh_is_not_dropped_before(border: datetime, sett
     run_of(maintain)
     assert month(border - timedelta(days=1)) not in partitions()
     assert rollups(market) == {level.name: rolled(minutes, level.width) for level in ROLLUPS}
+
+
+def test_nobody_has_to_wait_behind_a_long_reader(border: datetime, settings: Any) -> None:
+    market = with_old_minutes(border, settings)
+    before = stored("candle_1m", market)
+    reader = connections.create_connection("default")
+    try:
+        reader.set_autocommit(False)
+        with reader.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM candle_1m")
+            assert run_of(maintain).state == TaskRun.State.SUCCEEDED
+            assert stored("candle_1m", market) == before
+        reader.rollback()
+    finally:
+        reader.close()
+    run_of(maintain)
+    assert min(stored("candle_1m", market)) == ms(border)
