@@ -10,7 +10,7 @@ import pytest
 from apps.candles import services
 from apps.candles.models import Candle1m, QuarantinedCandle
 from apps.candles.venues import VenueRefused, VenueUnavailable
-from apps.candles.verifying import Difference, verify
+from apps.candles.verifying import verify
 from tests.candles.conftest import SimulatedExchange
 from tests.candles.helpers import MINUTE, assert_levels_match, instrument, stored, walk
 from tests.candles.ingesting import KLINES, START, filled, ms, recent, sent
@@ -52,11 +52,11 @@ def test_every_kind_of_difference_is_counted_and_told_and_mended(exchange: Simul
     assert not result.agrees
     assert (result.same, result.different, result.missing, result.extra) == (295, 2, 3, 1)
     missing = [ms(START) + n * MINUTE for n in (30, 31, 32)]
-    assert result.differences == [
-        Difference(ts=ms(first), stored=odd[ms(first)], given=given[ms(first)]),
-        Difference(ts=ms(second), stored=odd[ms(second)], given=given[ms(second)]),
-        *(Difference(ts=ts, stored=None, given=given[ts]) for ts in missing),
-        Difference(ts=ms(extra), stored=odd[ms(extra)], given=None),
+    assert [(one.ts, one.stored, one.given) for one in result.differences] == [
+        (ms(first), odd[ms(first)], given[ms(first)]),
+        (ms(second), odd[ms(second)], given[ms(second)]),
+        *((ts, None, given[ts]) for ts in missing),
+        (ms(extra), odd[ms(extra)], None),
     ]
     assert stored("candle_1m", market) == odd
     mended = verify(instrument=market, start=START, end=END, mend=True)
