@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 
 def _setting(name: str, default: Any) -> Any:
@@ -95,7 +96,21 @@ def cache_limit() -> int:
 
 def exchange_limits() -> dict[str, dict[str, int]]:
     """``CANDLES_EXCHANGE_LIMITS``: tasks at a time and requests a minute, by exchange (what suits each)."""
-    return dict(_setting("CANDLES_EXCHANGE_LIMITS", {}))
+    limits: dict[str, dict[str, int]] = _setting("CANDLES_EXCHANGE_LIMITS", {})
+    if not isinstance(limits, dict) or not all(map(_is_limit, limits.values())):
+        raise ImproperlyConfigured(
+            'CANDLES_EXCHANGE_LIMITS must be like {"binance": {"concurrency": 8, "rate": 2400}},'
+            f" with whole numbers from 1 on, not {limits!r}"
+        )
+    return limits
+
+
+def _is_limit(given: Any) -> bool:
+    return (
+        isinstance(given, dict)
+        and given.keys() <= {"concurrency", "rate"}
+        and all(type(number) is int and number > 0 for number in given.values())
+    )
 
 
 def refresh_after() -> timedelta:

@@ -50,6 +50,10 @@ class SimulatedExchange:
         """Order outages; see `apps.stack.exchange.outages`."""
         self._ask("/_sim/outages", json.dumps(outages).encode())
 
+    def recover(self) -> None:
+        """End all outages, and have what was missing because of them."""
+        self._ask("/_sim/outages", method="DELETE")
+
     def disturbances(self) -> list[dict[str, Any]]:
         """The faults that were ordered and have not happened yet."""
         rules: list[dict[str, Any]] = self._ask("/_sim/faults")
@@ -67,8 +71,12 @@ class SimulatedExchange:
         count: int = self._ask("/_sim/stats")["paths"].get(path, {"requests": 0})["requests"]
         return count
 
-    def _ask(self, path: str, body: bytes | None = None) -> Any:
-        with urlopen(Request(self.url + path, data=body), timeout=10) as answer:
+    def answer(self, path: str) -> Any:
+        """What it answers to a request."""
+        return self._ask(path)
+
+    def _ask(self, path: str, body: bytes | None = None, method: str | None = None) -> Any:
+        with urlopen(Request(self.url + path, data=body, method=method), timeout=10) as answer:
             return json.load(answer)
 
 

@@ -18,11 +18,7 @@ from tests.candles.helpers import instrument, walk
 README = (Path(settings.BASE_DIR) / "README.md").read_text()
 #: As the README has it: three lines.
 [EXAMPLE] = [
-    block
-    for block in re.findall(
-        r"```python\n(.*?)```", (Path(settings.BASE_DIR) / "README.md").read_text(), re.DOTALL
-    )
-    if "read_pandas" in block
+    block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "read_pandas" in block
 ]
 
 
