@@ -289,7 +289,8 @@ class QuarantinedCandle(models.Model):
     instrument = models.ForeignKey(Instrument, models.CASCADE, related_name="quarantined")
     #: The open time, where the row has one that can be read.
     ts = models.DateTimeField(null=True)
-    #: The row as it came: open time, open, high, low, close, volume, as far as it goes.
+    #: The row as it came: open time, open, high, low, close, volume, as far as it goes. Of a candle that was
+    #: corrected, the row that was stored; the message then tells how it came.
     row = models.JSONField()
     #: One of `apps.candles.quality.Reason`.
     reason = models.CharField(max_length=32)

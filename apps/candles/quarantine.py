@@ -79,8 +79,9 @@ def quarantined_readmit(
     """Store a quarantined candle after all: as it came, or with the values of *row* in its place.
 
     A row holds open time (ms), open, high, low, close and volume. What is stored of that minute is
-    replaced; the quarantined row stays as it came. Raises `NotHeld` when it was readmitted before,
-    `NotSound` when the gate still rejects it, and what `write_candles` raises; nothing is changed then.
+    replaced. The quarantined candle then has the values that were stored, and its message tells those that
+    came. Raises `NotHeld` when it was readmitted before, `NotSound` when the gate still rejects it, and what
+    `write_candles` raises; nothing is changed then.
     """
     # As ingestion does it: the instrument first, then what it has in quarantine.
     locks.lock_instruments([candle.instrument_id])
@@ -100,6 +101,9 @@ def quarantined_readmit(
     if sifted.rejected:
         raise NotSound(sifted.rejected[0].message)
     write_candles(instrument=instrument, minutes=sifted.minutes)
+    if row is not None:
+        candle.message += f"; it came as {json.dumps(candle.row)}"
+        candle.row, candle.ts = _row(row), to_datetime(int(sifted.minutes.ts[0]))
     return _decided(candle, QuarantinedCandle.State.READMITTED, actor)
 
 
@@ -114,7 +118,7 @@ def quarantined_discard(*, candle: QuarantinedCandle, actor: str) -> Quarantined
 
 def _decided(candle: QuarantinedCandle, state: str, actor: str) -> QuarantinedCandle:
     candle.state, candle.decided_by, candle.decided_at = state, actor, timezone.now()
-    candle.save(update_fields=["state", "decided_by", "decided_at"])
+    candle.save(update_fields=["state", "decided_by", "decided_at", "row", "ts", "message"])
     return candle
 
 

@@ -111,7 +111,8 @@ def backfill_request(*, instrument_id_text: str, start: datetime, end: datetime,
         raise InvalidBackfill("start", f"minutes are kept for {kept.days} days only")
     if oldest is not None and to_ms(start) < oldest:
         raise InvalidBackfill(
-            "start", f"{exchange} serves minutes from {to_datetime(oldest):%Y-%m-%d %H:%M} UTC on only"
+            "start" if to_ms(end) > oldest else "end",
+            f"{exchange} serves minutes from {to_datetime(oldest):%Y-%m-%d %H:%M} UTC on only",
         )
     backfill = Backfill(exchange=exchange, symbol=symbol, start=start, end=end, requested_by=actor)
     result = prepare_backfill.apply_async(

@@ -373,9 +373,9 @@ def test_a_volume_that_no_roll_up_holds_is_refused_when_it_is_written(exchange: 
 
 
 def test_minutes_that_an_exchange_does_not_serve_any_more_are_refused_at_the_request() -> None:
-    for start, end in (
-        (recent(60 * 24), recent(60 * 20)),
-        (recent(60 * 24), recent(60)),
+    for start, end, field in (
+        (recent(60 * 24), recent(60 * 20), "end"),
+        (recent(60 * 24), recent(60), "start"),
     ):
         with pytest.raises(
             services.InvalidBackfill, match=r"kraken serves minutes from 20.* UTC on"
@@ -383,7 +383,7 @@ def test_minutes_that_an_exchange_does_not_serve_any_more_are_refused_at_the_req
             services.backfill_request(
                 instrument_id_text="kraken:BTC/USD", start=start, end=end, actor="user:7"
             )
-        assert caught.value.field == "start"
+        assert caught.value.field == field
     assert Backfill.objects.count() == 0
 
 

@@ -146,7 +146,7 @@ def test_what_became_sound_is_readmitted_as_it_came() -> None:
     assert one.decided_at is not None
 
 
-def test_a_correction_is_stored_and_the_row_stays_as_it_came() -> None:
+def test_a_correction_is_stored_and_what_came_is_still_told() -> None:
     market = instrument()
     one = held(market, (*ROW[:4], "NaN", ROW[5]))
     quarantined_readmit(candle=one, actor="user:3", row=(*ROW[:5], "1.500001"))
@@ -155,7 +155,10 @@ def test_a_correction_is_stored_and_the_row_stays_as_it_came() -> None:
     assert stored("candle_1m", market) == {MONDAY: (*STORED[:4], 1_500_001)}
     assert_levels_match(market)
     one.refresh_from_db()
-    assert (one.state, one.row[4]) == ("readmitted", "NaN")
+    assert (one.state, one.row) == ("readmitted", [*ROW[:5], "1.500001"])
+    assert f'came as [{MONDAY}, "20000.00", "20010.00", "19990.00", "NaN", "1.50000"]' in one.message
+    # Met again as it came, it is known.
+    assert held(market, (*ROW[:4], "NaN", ROW[5])).seen == 2
 
 
 @pytest.mark.parametrize(
