@@ -39,7 +39,7 @@ def max_bars() -> int:
 
 def exchange_urls() -> dict[str, str | None]:
     """``EXCHANGE_URLS``: the exchanges there are, each with the address that replaces its own, or None."""
-    return dict(_setting("EXCHANGE_URLS", {"binance": None}))
+    return dict(_setting("EXCHANGE_URLS", {"binance": None, "bybit": None, "kraken": None}))
 
 
 def rollups() -> str:
@@ -48,6 +48,6 @@ def rollups() -> str:
 
 
 def retention() -> timedelta | None:
-    """``CANDLES_RETENTION_DAYS``: for how long minutes are kept (None: for good). Roll-ups stay.."""
+    """``CANDLES_RETENTION_DAYS``: for how long minutes are kept (None: for good). Roll-ups stay."""
     days = _setting("CANDLES_RETENTION_DAYS", None)
     return None if days is None else timedelta(days=days)

@@ -285,7 +285,7 @@ class SmtpSink(Listening):
 
 
 class SimulatedExchange(Listening):
-    """A private simulated Binance, replaying *candles* (a csv.gz of minutes) when that is given."""
+    """Private simulated exchanges; Binance replays *candles* (a csv.gz of minutes) when that is given."""
 
     name = "exchange"
 
@@ -293,7 +293,7 @@ class SimulatedExchange(Listening):
         super().__init__(folder)
         self._candles = candles
         self.url = self._server().url()
-        """Its base URL."""
+        """The base URL of each of them."""
         self.environ = self._server().environ()
 
     def _server(self) -> Exchange:

@@ -1,4 +1,4 @@
-"""The simulated exchange as a process; what it runs is `apps.stack.exchange`."""
+"""The simulated exchanges as a process; what it runs is `apps.stack.exchange`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ from apps.stack.folders import CHECKOUT
 from apps.stack.probes import answers_http
 from apps.stack.sockets import HOST, port_of
 
+#: What names the address of each exchange.
+VARIABLES = ("EXCHANGE_BINANCE_URL", "EXCHANGE_BYBIT_URL", "EXCHANGE_KRAKEN_URL")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """One simulated Binance on an inherited *listener*, replaying *candles* when that is given."""
+    """Binance, Bybit and Kraken, simulated on an inherited *listener*.
+
+    Binance replays *candles* when that is given.
+    """
 
     listener: socket.socket
     candles: Path | None = None
@@ -27,7 +33,7 @@ class Exchange:
 
     def environ(self) -> dict[str, str]:
         """What the product needs to reach it."""
-        return {"EXCHANGE_BINANCE_URL": self.url()}
+        return dict.fromkeys(VARIABLES, self.url())
 
     def service(self) -> Service:
         """The exchange as a process."""

@@ -250,7 +250,11 @@ CANDLES_ROLLUPS = env.str("CANDLES_ROLLUPS", default="continuous_aggregates")
 CANDLES_RETENTION_DAYS = env.int("CANDLES_RETENTION_DAYS", default=0) or None
 
 # Exchanges: a base URL set here replaces every URL of that ccxt client.
-EXCHANGE_URLS = {"binance": env.str("EXCHANGE_BINANCE_URL", default="") or None}
+EXCHANGE_URLS = {
+    "binance": env.str("EXCHANGE_BINANCE_URL", default="") or None,
+    "bybit": env.str("EXCHANGE_BYBIT_URL", default="") or None,
+    "kraken": env.str("EXCHANGE_KRAKEN_URL", default="") or None,
+}
 
 # Where people reach this installation: the links in e-mails begin with it.
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")

@@ -12,8 +12,11 @@ import pytest
 from django.db import connection
 
 from apps.candles.clients import forget_clients
+from apps.candles.venues import VENUES
 from apps.stack.exchange.api import Exchange
 from apps.stack.exchange.server import ExchangeServer
+from tests.candles.venuefaces import client_of
+from tests.stack.exchange_process import RunningExchange, running_exchange
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def shared_candles(committed: None) -> Iterator[None]:
 
 
 class SimulatedExchange:
-    """The simulated exchange of one test, asked and disturbed over HTTP."""
+    """The simulated exchanges of one test, asked and disturbed over HTTP."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -33,6 +36,10 @@ class SimulatedExchange:
     def disturb(self, *rules: dict[str, Any]) -> None:
         """Order faults; see `apps.stack.exchange.faults`."""
         self._ask("/_sim/faults", json.dumps(rules).encode())
+
+    def interrupt(self, *outages: dict[str, Any]) -> None:
+        """Order outages; see `apps.stack.exchange.outages`."""
+        self._ask("/_sim/outages", json.dumps(outages).encode())
 
     def disturbances(self) -> list[dict[str, Any]]:
         """The faults that were ordered and have not happened yet."""
@@ -56,14 +63,38 @@ class SimulatedExchange:
             return json.load(answer)
 
 
+@pytest.fixture(scope="module")
+def simulation() -> Iterator[RunningExchange]:
+    """Simulated exchanges as a process of its own, for one module."""
+    with running_exchange("--seed", "7") as running:
+        yield running
+
+
+@pytest.fixture
+def simulated(simulation: RunningExchange) -> Iterator[RunningExchange]:
+    """The same, with no faults, no outages and nothing used of any limit, before and after a test."""
+    simulation.calm()
+    yield simulation
+    simulation.calm()
+
+
+@pytest.fixture(scope="module")
+def clients(simulation: RunningExchange) -> dict[str, Any]:
+    """One client of each exchange, with its markets."""
+    made = {name: client_of(name, simulation) for name in VENUES}
+    for client in made.values():
+        client.load_markets()
+    return made
+
+
 @pytest.fixture
 def exchange(settings: Any) -> Iterator[SimulatedExchange]:
-    """A simulated Binance of the test's own, which the product's client is pointed at."""
+    """Simulated exchanges of the test's own, which the product's clients are pointed at."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     server = ExchangeServer(listener, Exchange())
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    settings.EXCHANGE_URLS = {"binance": server.url}
+    settings.EXCHANGE_URLS = dict.fromkeys(("binance", "bybit", "kraken"), server.url)
     yield SimulatedExchange(server.url)
     forget_clients()
     server.stopping.set()

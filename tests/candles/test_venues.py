@@ -268,7 +268,7 @@ def test_an_address_that_is_none_is_refused(base: str) -> None:
         venue_client("binance", base_urls={"binance": base})
 
 
-@pytest.mark.parametrize("exchange_name", ["nowhere", "Exchange", "", "kraken"])
+@pytest.mark.parametrize("exchange_name", ["nowhere", "Exchange", "", "kraken2", "coinbase"])
 def test_an_unknown_exchange_is_refused_for_good(exchange_name: str) -> None:
     with pytest.raises(UnknownVenue, match="binance") as refusal:
         venue_client(exchange_name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,6 +14,7 @@ from django.db.utils import IntegrityError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apps.candles.gaps import find_gaps
 from apps.candles.models import Instrument, Revision
 from apps.candles.selectors import coverage
 from apps.candles.services import (
@@ -292,3 +294,26 @@ def test_the_store_is_what_it_says(store: Store, market: Instrument) -> None:
     assert len(kinds) == len(TABLES)
     views = {name for name, kind in kinds.items() if kind == "v"}
     assert views == (set(TABLES[1:]) if store.rollups == Rollups.AGGREGATES else set())
+
+
+@pytest.mark.parametrize("refresh", [True, False])
+def test_gaps_are_the_minutes_that_are_not_there(market: Instrument, refresh: bool) -> None:
+    minutes = walk(20 * 1440, start=MONDAY + 333 * MINUTE)
+    kept = np.ones(len(minutes.ts), bool)
+    for start, length in ((1, 1), (700, 60), (1440 * 3 - 333, 1440), (1440 * 6 + 13, 5000), (1440 * 12, 2)):
+        kept[start : start + length] = False
+    write_candles(instrument=market, minutes=minutes[kept], refresh=refresh)
+    if refresh:
+        settle()
+    write_candles(instrument=market, minutes=minutes[1440 * 12 : 1440 * 12 + 1], refresh=refresh)
+    kept[1440 * 12] = True
+    absent = minutes.ts[~kept]
+    for start, end in ((None, None), (utc(2024, 1, 1, 12), utc(2024, 1, 9, 7, 31)), (utc(2024, 3, 1), None)):
+        gaps = find_gaps(instrument_id=market.pk, start=start, end=end)
+        found = [ts for lo, hi in gaps for ts in range(lo, hi, MINUTE)]
+        inside = [
+            ts for ts in absent
+            if (start or EVER[0]) <= to_datetime(int(ts)) < (end or EVER[1])
+        ]  # fmt: skip
+        assert found == inside
+        assert all(one[1] < other[0] for one, other in itertools.pairwise(gaps))

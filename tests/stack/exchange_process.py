@@ -62,8 +62,15 @@ class RunningExchange:
         reply = self.request("POST", "/_sim/faults", body=list(rules))
         assert reply.status == 200, reply.body
 
+    def interrupt(self, *outages: Mapping[str, Any]) -> None:
+        """Order outages."""
+        reply = self.request("POST", "/_sim/outages", body=list(outages))
+        assert reply.status == 200, reply.body
+
     def calm(self) -> None:
-        self.request("DELETE", "/_sim/faults")
+        """No faults, no outages, and nothing used of any limit."""
+        for what in ("faults", "outages", "limits"):
+            assert self.request("DELETE", f"/_sim/{what}").status == 200
 
     def count(self, path: str) -> int:
         """The requests that *path* has had."""

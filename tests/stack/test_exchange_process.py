@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from apps.stack.simulated import Exchange
 from tests.stack.exchange_process import HEADER, ROOT, command, running_exchange, spawn, write_minutes
 
 GOOD = "2023-03-01 00:00:00+00:00,10.5,11,10,10.75,3.25"
@@ -75,6 +76,16 @@ def test_it_serves_on_an_inherited_listening_socket() -> None:
             said, _ = process.communicate(timeout=10)
     assert f"http://127.0.0.1:{port}" in said
     assert process.returncode == 0
+
+
+def test_the_product_is_pointed_at_it_for_every_exchange() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert Exchange(listener=listener).environ() == {
+            "EXCHANGE_BINANCE_URL": url,
+            "EXCHANGE_BYBIT_URL": url,
+            "EXCHANGE_KRAKEN_URL": url,
+        }
 
 
 def test_a_taken_port_ends_it_with_one_line() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from apps.candles.instruments import parse_instrument
 from apps.candles.selectors import coverage
 from apps.candles.sources.base import VALUES, Candles, Span, UnknownInstrument, check_request
 from apps.candles.storage.dirty import Ticks
-from apps.candles.storage.reader import State, read_bars, read_state
+from apps.candles.storage.reader import State, read_bars, read_last, read_state
 from apps.candles.timeframes import TIMEFRAMES, Timeframe, to_datetime, to_ms
 
 
@@ -21,7 +22,27 @@ class TimescaleSource:
     def load(self, instrument: str, timeframe: str, start: datetime, end: datetime) -> Candles:
         """See `DataSource.load`."""
         frame, first, last = check_request(timeframe, start, end)
-        state, ticks = self._read(instrument, frame, first, last)
+        return self._candles(
+            instrument,
+            frame,
+            lambda state: read_bars(timeframe=frame, state=state, start=first, end=last, using=self.using),
+        )
+
+    def load_last(self, instrument: str, timeframe: str, end: datetime, count: int) -> Candles:
+        """The last *count* bars that open before *end*, over any gaps; fewer when there are no more.
+
+        Raises as `load` does.
+        """
+        frame, _, last = check_request(timeframe, end, end)
+        return self._candles(
+            instrument,
+            frame,
+            lambda state: read_last(timeframe=frame, state=state, end=last, count=count, using=self.using),
+        )
+
+    def _candles(self, instrument: str, frame: Timeframe, read: Callable[[State], Ticks]) -> Candles:
+        """The bars that *read* gives, as floats."""
+        state, ticks = self._read(instrument, read)
         price, volume = 10.0**state.price_scale, 10.0**state.volume_scale
         # Division by a power of ten is correctly rounded, so this is the float nearest to the decimal.
         values = {name: ticks[name] / (volume if name == "volume" else price) for name in VALUES}
@@ -41,11 +62,11 @@ class TimescaleSource:
             for name, frame in TIMEFRAMES.items()
         }
 
-    def _read(self, instrument: str, frame: Timeframe, first: int, last: int) -> tuple[State, Ticks]:
+    def _read(self, instrument: str, read: Callable[[State], Ticks]) -> tuple[State, Ticks]:
         """The bars as integers, and the state that they belong to."""
         state = self._state(instrument)
         while True:
-            ticks = read_bars(timeframe=frame, state=state, start=first, end=last, using=self.using)
+            ticks = read(state)
             now = self._state(instrument)
             # Scales only grow: the same before and after means the same during the reading.
             if (state.price_scale, state.volume_scale) == (now.price_scale, now.volume_scale):

@@ -1,6 +1,7 @@
 """Exchanges seen from here: building a ccxt client, fetching minutes, judging them. No Django in it.
 
     client = venue_client("binance", base_urls=settings.EXCHANGE_URLS)
+    instruments, unreadable = list_markets(client)
     instrument = load_instrument(client, "BTC/USDT")
     raw = fetch_minutes(client, "BTC/USDT", start_ms, end_ms)
     minutes = check_minutes(
@@ -18,6 +19,7 @@ or a `RejectedCandles` (it answered with candles that must not be stored).
 
 from __future__ import annotations
 
+from apps.candles.venues.catalogue import VENUES, Paging, Venue, find_venue
 from apps.candles.venues.client import venue_client
 from apps.candles.venues.errors import (
     UnknownVenue,
@@ -28,17 +30,28 @@ from apps.candles.venues.errors import (
     venue_errors,
 )
 from apps.candles.venues.fetch import Page, fetch_minutes, server_time
-from apps.candles.venues.instruments import VenueInstrument, load_instrument
+from apps.candles.venues.instruments import (
+    Listing,
+    UnreadableMarket,
+    VenueInstrument,
+    list_markets,
+    load_instrument,
+)
 from apps.candles.venues.quality import CheckedMinutes, RejectedCandles, ScaleTooCoarse, check_minutes
 from apps.candles.venues.rows import RawMinutes
 
 __all__ = [
+    "VENUES",
     "CheckedMinutes",
+    "Listing",
     "Page",
+    "Paging",
     "RawMinutes",
     "RejectedCandles",
     "ScaleTooCoarse",
     "UnknownVenue",
+    "UnreadableMarket",
+    "Venue",
     "VenueError",
     "VenueInstrument",
     "VenueRefused",
@@ -46,6 +59,8 @@ __all__ = [
     "VenueUnavailable",
     "check_minutes",
     "fetch_minutes",
+    "find_venue",
+    "list_markets",
     "load_instrument",
     "server_time",
     "venue_client",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+
+from apps.candles.venues.codes import CODES, Codes
 
 if TYPE_CHECKING:
     import ccxt
@@ -15,33 +16,15 @@ if TYPE_CHECKING:
 # How much of a venue's own words goes into a message: a gateway's error page may be long.
 _LONGEST_DETAIL = 300
 
-_CODE = re.compile(r'"code"\s*:\s*"?(-?\d+)')
-
-# Binance's codes for trouble on its own side. ccxt knows what most of them mean only while the client
-# has the exchange's own address, and makes others plain errors: so the code itself decides.
-_PASSING = frozenset(
-    {
-        -1000,  # unknown error
-        -1001,  # internal error, disconnected
-        -1003,  # too many requests
-        -1004,  # server busy
-        -1006,  # unexpected response
-        -1007,  # timeout behind the gateway
-        -1008,  # overloaded
-        -1015,  # too many orders
-        -1021,  # timestamp outside of the window
-        -1034,  # too many connections
-        -3000,  # internal server error
-        -3044,  # system busy
-    }
-)
-
 # HTTP statuses that ccxt takes for an outage, and that say no for good.
 _FINAL_STATUSES = frozenset(
     {
         451,  # not served at this location
     }
 )
+
+# What a gateway writes that does not serve a country: no limit that is lifted again.
+_NOT_SERVED = "block access from your country"
 
 # What parsing code raises when an answer has another shape than it expects.
 _UNREADABLE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
@@ -96,14 +79,16 @@ def classify(error: ccxt.BaseError, *, client: ccxt.Exchange, action: str) -> Ve
     """
     import ccxt
 
+    codes = CODES[client.id]
     message = f"{action}: {_brief(error)}"
-    code, (status, headers) = _code(error), _response(error)
-    wait = _retry_after(headers)
-    if wait is None and isinstance(error, ccxt.DDoSProtection | ccxt.RateLimitExceeded):
-        wait = _retry_after(client.last_response_headers)
-    if code in _PASSING:
+    code, (status, headers) = codes.found(str(error)), _response(error)
+    limited = isinstance(error, ccxt.DDoSProtection | ccxt.RateLimitExceeded)
+    wait = _wait(codes, status, headers)
+    if wait is None and limited:
+        wait = _wait(codes, None, client.last_response_headers or {})
+    if code is not None and codes.passes(code):
         return VenueUnavailable(message, retry_after=wait)
-    if status in _FINAL_STATUSES:
+    if status in _FINAL_STATUSES or _NOT_SERVED in str(error):
         return VenueRefused(message)
     if isinstance(error, ccxt.BadResponse):
         return VenueRubbish(message)
@@ -126,12 +111,6 @@ def _brief(error: BaseException) -> str:
     return f"{type(error).__name__}: {shown}"
 
 
-def _code(error: BaseException) -> int | None:
-    """The exchange's error code, from the body that ccxt puts into its message."""
-    match = _CODE.search(str(error))
-    return int(match.group(1)) if match else None
-
-
 def _response(error: BaseException) -> tuple[int | None, Mapping[str, Any]]:
     """Status and headers of the response behind an error, where there was one.
 
@@ -141,10 +120,28 @@ def _response(error: BaseException) -> tuple[int | None, Mapping[str, Any]]:
     return (None, {}) if response is None else (response.status_code, response.headers)
 
 
-def _retry_after(headers: Mapping[str, Any] | None) -> float | None:
-    """The seconds that ``Retry-After`` asks for: a number of them, or a date."""
-    if not headers:
+def _wait(codes: Codes, status: int | None, headers: Mapping[str, Any]) -> float | None:
+    """The seconds that a refusal asks to wait for, as far as it tells."""
+    wait = _retry_after(headers)
+    if wait is None and codes.header is not None:
+        wait = _until(headers.get(codes.header), headers.get("Timenow"))
+    if wait is None and codes.bans is not None and status is not None:
+        wait = codes.bans.get(status)
+    return wait
+
+
+def _until(moment_ms: Any, now_ms: Any) -> float | None:
+    """The seconds to a moment, from the exchange's own time where it tells that."""
+    try:
+        moment = int(moment_ms)
+        now = int(now_ms) if now_ms is not None else int(datetime.now(tz=UTC).timestamp() * 1000)
+    except (TypeError, ValueError):
         return None
+    return max(0.0, (moment - now) / 1000)
+
+
+def _retry_after(headers: Mapping[str, Any]) -> float | None:
+    """The seconds that ``Retry-After`` asks for: a number of them, or a date."""
     value = str(headers.get("Retry-After", "")).strip()
     if value.isascii() and value.isdigit():
         return float(value)

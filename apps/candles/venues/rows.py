@@ -14,10 +14,11 @@ Row = Sequence[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class RawMinutes:
-    """The rows of a range as an exchange sent them: nothing sorted, dropped, converted or believed.
+    """The rows of a range as an exchange sent them, oldest first: nothing sorted, dropped or believed.
 
     They answer the request for [*start_ms*, *end_ms*), whose end is not after the last minute that had
-    ended at *now_ms*, the exchange's time.
+    ended at *now_ms*, the exchange's time. The start is later than what was asked for where the exchange
+    does not have older minutes any more. Values are the exchange's own decimal text.
     """
 
     symbol: str

@@ -49,12 +49,12 @@ def _day(minute: int) -> str:
 
 
 def _summary(server: ExchangeServer, replay: Replay | None) -> str:
-    symbols = [symbol for symbol, source in server.exchange.sources.items() if source.kind == "synthetic"]
-    text = f"exchange on {server.url}: {', '.join(symbols)} synthetic with seed {server.exchange.seed}"
+    exchanges = ", ".join(server.exchange.faces)
+    text = f"exchange on {server.url}: {exchanges}, synthetic with seed {server.exchange.seed}"
     if replay is not None:
         bars = replay.bars
         text += (
-            f"; {replay.market.symbol} replays {len(bars)} minutes of {replay.path.name}"
+            f"; {replay.market.symbol} of binance replays {len(bars)} minutes of {replay.path.name}"
             f" from {_day(int(bars.minute[0]))} to {_day(int(bars.minute[-1]))}"
         )
     return text

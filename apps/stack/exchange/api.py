@@ -1,45 +1,24 @@
-"""The exchange's endpoints: from parameters to what is sent as JSON. Knows nothing of HTTP's wire."""
+"""All of the simulated exchanges: one clock, one seed, the same kind of prices."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from apps.stack.exchange import errors, klines, markets
-from apps.stack.exchange.bars import Bars, Source
-from apps.stack.exchange.faults import KLINES
-from apps.stack.exchange.intervals import INTERVALS, MINUTE_MS
-from apps.stack.exchange.limits import WEIGHT_PER_MINUTE
-from apps.stack.exchange.markets import MARKETS, Market, plain
-from apps.stack.exchange.parameters import Parameters
+from apps.stack.exchange.bars import Source
+from apps.stack.exchange.binance import Binance
+from apps.stack.exchange.bybit import Bybit
+from apps.stack.exchange.face import Face
+from apps.stack.exchange.kraken import Kraken
+from apps.stack.exchange.markets import MARKETS
+from apps.stack.exchange.outages import Outages
 from apps.stack.exchange.replay import Replay
 from apps.stack.exchange.synthetic import Synthetic
 
-_DEFAULT_LIMIT = 500
-_LARGEST_LIMIT = 1000
-_DAY_MS = 86_400_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Route:
-    """One endpoint: the method of `Exchange` that answers and what a request weighs.
-
-    *weight* applies to a request for one symbol, *weight_of_all* to one that names none.
-    """
-
-    answer: Callable[[Exchange, Parameters], Any]
-    weight: int
-    weight_of_all: int | None = None
-
-    def weigh(self, one_symbol: bool) -> int:
-        return self.weight if one_symbol or self.weight_of_all is None else self.weight_of_all
-
 
 class Exchange:
-    """The markets and their histories. Holds nothing that a request changes."""
+    """Binance, Bybit and Kraken. A replayed file takes the place of a market of Binance."""
 
     def __init__(
         self,
@@ -49,160 +28,37 @@ class Exchange:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.seed = seed
-        self._clock = clock
-        self.markets: dict[str, Market] = dict(MARKETS)
-        self.sources: dict[str, Source] = {
+        self.outages = Outages()
+        markets = dict(MARKETS)
+        sources: dict[str, Source] = {
             symbol: Synthetic(market=market, seed=seed) for symbol, market in MARKETS.items()
         }
         if replay is not None:
-            self.markets[replay.market.symbol] = replay.market
-            self.sources[replay.market.symbol] = replay
+            markets[replay.market.symbol] = replay.market
+            sources[replay.market.symbol] = replay
+        faces: tuple[Face, ...] = (
+            Binance(markets, sources, clock=clock, outages=self.outages),
+            Bybit(seed=seed, clock=clock, outages=self.outages),
+            Kraken(seed=seed, clock=clock, outages=self.outages),
+        )
+        self.faces: Mapping[str, Face] = {face.name: face for face in faces}
+        self._by_path = {path: face for face in faces for path in face.paths}
 
-    def now_ms(self) -> int:
-        return int(self._clock() * 1000)
+    def face_of(self, path: str) -> Face | None:
+        """Who answers requests for *path*."""
+        return self._by_path.get(path)
+
+    def neighbour_of(self, path: str) -> Face:
+        """Who says that there is no such path: the one whose paths begin like it."""
+        return self.faces["kraken" if path.startswith("/0/") else "binance"]
+
+    def markets(self) -> dict[str, list[str]]:
+        """The keys of the markets of each exchange."""
+        return {name: list(face.sources) for name, face in self.faces.items()}
 
     def info(self) -> dict[str, Any]:
-        """Each symbol's kind of source and the opening times (ms) of its first and last minute."""
+        """Where the minutes of each market come from and how far they reach, Binance's as ``symbols``."""
         return {
-            "symbols": {
-                symbol: {
-                    "source": source.kind,
-                    "first": source.first * MINUTE_MS,
-                    "last": None if source.last is None else source.last * MINUTE_MS,
-                }
-                for symbol, source in self.sources.items()
-            }
+            "symbols": self.faces["binance"].info(),
+            "exchanges": {name: face.info() for name, face in self.faces.items()},
         }
-
-    def ping(self, parameters: Parameters) -> dict[str, Any]:
-        parameters.finish()
-        return {}
-
-    def time(self, parameters: Parameters) -> dict[str, Any]:
-        parameters.finish()
-        return {"serverTime": self.now_ms()}
-
-    def exchange_info(self, parameters: Parameters) -> dict[str, Any]:
-        wanted = self._wanted(parameters)
-        parameters.finish()
-        return {
-            "timezone": "UTC",
-            "serverTime": self.now_ms(),
-            "rateLimits": [
-                {
-                    "rateLimitType": "REQUEST_WEIGHT",
-                    "interval": "MINUTE",
-                    "intervalNum": 1,
-                    "limit": WEIGHT_PER_MINUTE,
-                }
-            ],
-            "exchangeFilters": [],
-            "symbols": [markets.describe(self.markets[symbol]) for symbol in wanted or self.markets],
-        }
-
-    def klines(self, parameters: Parameters) -> list[list[Any]]:
-        symbol = parameters.symbol()
-        name = parameters.text("interval")
-        start_ms, end_ms = parameters.moment("startTime"), parameters.moment("endTime")
-        limit = parameters.number("limit")
-        parameters.finish()
-        if symbol is None:
-            raise errors.mandatory("symbol")
-        if name is None:
-            raise errors.mandatory("interval")
-        if symbol not in self.markets:
-            raise errors.invalid_symbol()
-        interval = INTERVALS.get(name)
-        if interval is None:
-            raise errors.invalid_interval()
-        if limit == 0:
-            raise errors.invalid_value("limit")
-        bars = klines.select(
-            self.sources[symbol],
-            interval,
-            start_ms=start_ms,
-            end_ms=end_ms,
-            limit=min(limit or _DEFAULT_LIMIT, _LARGEST_LIMIT),
-            now_ms=self.now_ms(),
-        )
-        return klines.rows(bars, self.markets[symbol], interval)
-
-    def ticker_price(self, parameters: Parameters) -> dict[str, Any] | list[dict[str, Any]]:
-        return self._for_each(parameters, self._price)
-
-    def ticker_day(self, parameters: Parameters) -> dict[str, Any] | list[dict[str, Any]]:
-        return self._for_each(parameters, self._day)
-
-    def _wanted(self, parameters: Parameters) -> list[str] | None:
-        """The symbols a request names by ``symbol`` or ``symbols``; None when it names none."""
-        one, several = parameters.symbol(), parameters.symbols()
-        if one is not None and several is not None:
-            raise errors.bad_combination()
-        wanted = [one] if one is not None else several
-        if wanted is not None and not set(wanted) <= set(self.markets):
-            raise errors.invalid_symbol()
-        return wanted
-
-    def _for_each(
-        self, parameters: Parameters, answer: Callable[[str], dict[str, Any]]
-    ) -> dict[str, Any] | list[dict[str, Any]]:
-        """One answer where the request says ``symbol``, else a list of them."""
-        single = parameters.symbol() is not None
-        wanted = self._wanted(parameters)
-        parameters.finish()
-        answers = [answer(symbol) for symbol in wanted or self.markets]
-        return answers[0] if single else answers
-
-    def _last_minutes(self, symbol: str, count: int) -> Bars:
-        """The latest *count* minutes that exist, fewer at the start of history, at least one."""
-        source = self.sources[symbol]
-        now_ms = self.now_ms()
-        last = now_ms // MINUTE_MS if source.last is None else source.last
-        return source.minutes(last + 1 - count, last + 1, now_ms=now_ms)
-
-    def _price(self, symbol: str) -> dict[str, Any]:
-        latest = self._last_minutes(symbol, 1)
-        return {"symbol": symbol, "price": plain(int(latest.close[-1]), self.markets[symbol].price_scale)}
-
-    def _day(self, symbol: str) -> dict[str, Any]:
-        """The statistics of the latest 24 hours of minutes."""
-        market = self.markets[symbol]
-        minutes = self._last_minutes(symbol, 1440)
-        prices, lots = market.price_scale, market.lot_scale
-        opening, last = int(minutes.open[0]), int(minutes.close[-1])
-        volume, quote = int(minutes.volume.sum()), int(minutes.quote.sum())
-        change = last - opening
-        closing_ms = int(minutes.minute[-1]) * MINUTE_MS + MINUTE_MS - 1
-        return {
-            "symbol": symbol,
-            "priceChange": f"{'-' if change < 0 else ''}{plain(abs(change), prices)}",
-            "priceChangePercent": f"{Decimal(change) * 100 / opening:.3f}",
-            "weightedAvgPrice": plain(quote // volume if volume else last, prices),
-            "prevClosePrice": plain(opening, prices),
-            "lastPrice": plain(last, prices),
-            "lastQty": plain(1, lots),
-            "bidPrice": plain(max(last - 1, 1), prices),
-            "bidQty": plain(10**lots, lots),
-            "askPrice": plain(last + 1, prices),
-            "askQty": plain(10**lots, lots),
-            "openPrice": plain(opening, prices),
-            "highPrice": plain(int(minutes.high.max()), prices),
-            "lowPrice": plain(int(minutes.low.min()), prices),
-            "volume": plain(volume, lots),
-            "quoteVolume": plain(quote, prices + lots),
-            "openTime": closing_ms + 1 - _DAY_MS,
-            "closeTime": closing_ms,
-            "firstId": 0,
-            "lastId": int(minutes.trades.sum()) - 1,
-            "count": int(minutes.trades.sum()),
-        }
-
-
-ROUTES: Mapping[tuple[str, str], Route] = {
-    ("GET", "/api/v3/ping"): Route(answer=Exchange.ping, weight=1),
-    ("GET", "/api/v3/time"): Route(answer=Exchange.time, weight=1),
-    ("GET", "/api/v3/exchangeInfo"): Route(answer=Exchange.exchange_info, weight=20),
-    ("GET", KLINES): Route(answer=Exchange.klines, weight=2),
-    ("GET", "/api/v3/ticker/price"): Route(answer=Exchange.ticker_price, weight=2, weight_of_all=4),
-    ("GET", "/api/v3/ticker/24hr"): Route(answer=Exchange.ticker_day, weight=2, weight_of_all=80),
-}

@@ -45,6 +45,12 @@ class Bars:
         text = None if self.text is None else tuple(column[start:stop] for column in self.text)
         return Bars(**{name: getattr(self, name)[start:stop] for name in COLUMNS}, text=text)
 
+    def where(self, there: NDArray[np.bool_]) -> Bars:
+        """The bars at the places where *there* is true."""
+        places = np.flatnonzero(there).tolist()
+        text = None if self.text is None else tuple([column[at] for at in places] for column in self.text)
+        return Bars(**{name: getattr(self, name)[there] for name in COLUMNS}, text=text)
+
 
 COLUMNS = tuple(field.name for field in fields(Bars) if field.name != "text")
 

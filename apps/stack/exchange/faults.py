@@ -9,32 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-Row = list[Any]
+from apps.stack.exchange.answers import Row
 
-KLINES = "/api/v3/klines"
-
-WAF_PAGE = "<html><head><title>403 Forbidden</title></head><body>Request blocked.</body></html>"
-BAD_GATEWAY_PAGE = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
-
-_BODIES: Mapping[int, Any] = {
-    403: WAF_PAGE,
-    418: {"code": -1003, "msg": "Way too much request weight used; IP banned. Please use WebSocket Streams."},
-    429: {
-        "code": -1003,
-        "msg": "Too much request weight used; current limit is 6000 request weight per 1 MINUTE.",
-    },
-    500: {"code": -1000, "msg": "An unknown error occurred while processing the request."},
-    502: BAD_GATEWAY_PAGE,
-    503: {
-        "code": -1008,
-        "msg": "Server is currently overloaded with other requests. Please try again in a few minutes.",
-    },
-    504: {
-        "code": -1007,
-        "msg": "Timeout waiting for response from backend server. "
-        "Send status unknown; execution status unknown.",
-    },
+#: The paths that answer candles, by exchange.
+CANDLES: Mapping[str, str] = {
+    "binance": "/api/v3/klines",
+    "bybit": "/v5/market/kline",
+    "kraken": "/0/public/OHLC",
 }
+
+# 2001-09-09: what is no time but a number of trades stays below.
+_EARLIEST_MS = 10**12
 
 
 class BadRule(ValueError):
@@ -47,8 +32,9 @@ class Rule:
 
     Kinds: ``status`` answers *status* with *body* and *headers*; ``reset`` cuts the connection without an
     answer; ``garbage`` answers 200 without JSON; ``html`` answers 502 with a page; ``delay`` waits for
-    *seconds* and then answers; ``rows`` spoils the candles of a klines answer in the way *rows* names.
-    *symbol* narrows the rule to requests for that symbol.
+    *seconds* and then answers; ``rows`` spoils the candles of an answer in the way *rows* names.
+    *symbol* narrows the rule to requests that name that symbol or pair. A ``status`` without a *body* says
+    what the exchange says with that status.
     """
 
     path: str
@@ -60,11 +46,6 @@ class Rule:
     headers: Mapping[str, str] | None = None
     seconds: float = 0.0
     rows: str = ""
-
-    def response_body(self) -> bytes:
-        """What a ``status`` rule sends: its own body, else the one that belongs to its status."""
-        body = _BODIES.get(self.status, {"code": -1000, "msg": "Error."}) if self.body is None else self.body
-        return body.encode() if isinstance(body, str) else json.dumps(body).encode()
 
     def as_json(self) -> dict[str, Any]:
         """The rule as it was ordered, with the times that are left."""
@@ -117,8 +98,13 @@ def _gap(rows: list[Row]) -> list[Row]:
 
 
 def _future(rows: list[Row]) -> list[Row]:
-    minute = int(time.time()) // 60 * 60_000 + 3_600_000
-    return [*rows, [minute, *rows[-1][1:6], minute + rows[-1][6] - rows[-1][0], *rows[-1][7:]]]
+    ahead = int(time.time()) // 60 * 60_000 + 3_600_000 - rows[-1][0]
+    # The close time goes with the open time, where there is one.
+    return [*rows, [value + ahead if _is_moment(value) else value for value in rows[-1]]]
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, int) and value > _EARLIEST_MS
 
 
 def _finer(rows: list[Row]) -> list[Row]:
@@ -179,7 +165,8 @@ def _parse_rule(entry: object) -> Rule:
     seconds = entry.get("seconds", 0)
     _check(entry, "seconds", (_integer(seconds) or isinstance(seconds, float)) and seconds >= 0, "seconds")
     if entry["kind"] == "rows":
-        _check(entry, "path", entry["path"] == KLINES, f"{KLINES} for rows")
+        paths = CANDLES.values()
+        _check(entry, "path", entry["path"] in paths, f"one of {', '.join(paths)} for rows")
         _check(entry, "rows", entry.get("rows") in SPOILERS, f"one of {', '.join(SPOILERS)}")
     texts = {name: str(value) for name, value in headers.items()}
     return Rule(**{**entry, "headers": texts, "times": times})

@@ -64,6 +64,19 @@ def _printed(values: Column | Amounts, scale: int) -> list[str]:
     return [f"{text[:-8]}.{text[-8:]}" if len(text) > 8 else f"0.{text:0>8}" for text in digits]
 
 
+def texts(values: Column | Amounts, scale: int) -> list[str]:
+    """*values* in units of ``10**-scale`` with just as many decimals."""
+    if not scale:
+        return [str(value) for value in values.tolist()]
+    unit = 10**scale
+    return [f"{value // unit}.{value % unit:0>{scale}}" for value in values.tolist()]
+
+
+def trimmed(values: Column | Amounts, scale: int) -> list[str]:
+    """*values* in units of ``10**-scale`` without trailing zeros: ``17071``, ``17071.5``."""
+    return [text.rstrip("0").rstrip(".") if "." in text else text for text in texts(values, scale)]
+
+
 def rows(bars: Bars, market: Market, interval: Interval) -> list[list[Any]]:
     """One list of twelve columns for each bar, in the exchange's order; values of a file as it has them."""
     prices, lots = market.price_scale, market.lot_scale

@@ -1,4 +1,4 @@
-"""The spot markets on offer, their filters and how each is described by ``exchangeInfo``."""
+"""Markets, and those of Binance: their filters and how each is described by ``exchangeInfo``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _ORDER_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT", "TAKE_PROFI
 
 @dataclass(frozen=True, kw_only=True)
 class Market:
-    """One spot market. Its smallest price step is ``10**-price_scale``, of quantity ``10**-lot_scale``.
+    """One market. Its smallest price step is ``10**-price_scale``, of quantity ``10**-lot_scale``.
 
     ``price`` (quote units), ``volatility`` (standard deviation of one minute's relative change, about),
     ``volume`` (base units in an ordinary minute) and ``quiet`` (share of minutes without a trade) shape
-    its synthetic prices.
+    its synthetic prices. A quiet minute has a bar of volume 0, or with ``bars_when_quiet`` off none.
     """
 
     base: str
@@ -32,6 +32,7 @@ class Market:
     volume: float
     quiet: float
     listed_ms: int
+    bars_when_quiet: bool = True
 
     @property
     def symbol(self) -> str:

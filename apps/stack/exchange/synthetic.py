@@ -108,7 +108,9 @@ class Synthetic:
         return np.maximum(np.floor(price + 0.5), 1.0).astype(np.int64)
 
     def _quiet(self, minutes: Column) -> NDArray[np.bool_]:
-        """Which of *minutes* pass without a trade: never two in a row."""
+        """Which of *minutes* pass without a trade: never two in a row, where they have bars."""
+        if not self.market.bars_when_quiet:
+            return _unit(self._keyed("quiet"), minutes) < self.market.quiet
         around = np.arange(int(minutes[0]) - 1, int(minutes[-1]) + 1, dtype=np.int64)
         silent = _unit(self._keyed("quiet"), around) < self.market.quiet
         result: NDArray[np.bool_] = silent[1:] & ~silent[:-1]
@@ -158,7 +160,14 @@ class Synthetic:
         )
 
     def step(self, minute: int, count: int) -> int:
-        return minute + count
+        if self.market.bars_when_quiet:
+            return minute + count
+        while count:  # each round leaves the share that was quiet
+            reached = minute + count
+            passed = np.arange(min(minute, reached), max(minute, reached), dtype=np.int64)
+            quiet = int(self._quiet(passed).sum())
+            minute, count = reached, quiet if count > 0 else -quiet
+        return minute
 
     def minutes(self, start: int, stop: int, *, now_ms: int) -> Bars:
         """The minutes from *start* to before *stop*; the present minute shows what it has had so far."""
@@ -167,7 +176,9 @@ class Synthetic:
         if start >= stop:
             return no_bars()
         bars = self._complete(start, stop)
-        return _forming(bars, elapsed / MINUTE_MS) if stop > current else bars
+        if stop > current:
+            bars = _forming(bars, elapsed / MINUTE_MS)
+        return bars if self.market.bars_when_quiet else bars.where(bars.volume > 0)
 
 
 def _forming(bars: Bars, share: float) -> Bars:

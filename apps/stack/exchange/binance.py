@@ -1,0 +1,244 @@
+"""Binance's spot market: its endpoints, from parameters to JSON, its weights and its refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from apps.stack.exchange import errors, klines, markets
+from apps.stack.exchange.answers import Answer, Candles, json_answer, page
+from apps.stack.exchange.bars import Bars, Source
+from apps.stack.exchange.errors import ApiError
+from apps.stack.exchange.face import Face, Spoiler
+from apps.stack.exchange.faults import CANDLES
+from apps.stack.exchange.intervals import INTERVALS, MINUTE_MS
+from apps.stack.exchange.limits import WEIGHT_PER_MINUTE, WeightLimiter
+from apps.stack.exchange.markets import Market, plain
+from apps.stack.exchange.outages import Outages
+from apps.stack.exchange.parameters import Parameters
+
+_DEFAULT_LIMIT = 500
+_LARGEST_LIMIT = 1000
+_DAY_MS = 86_400_000
+
+_FAILURES: Mapping[int, Any] = {
+    403: page(403, "Forbidden"),
+    418: {"code": -1003, "msg": "Way too much request weight used; IP banned. Please use WebSocket Streams."},
+    429: {
+        "code": -1003,
+        "msg": "Too much request weight used; current limit is 6000 request weight per 1 MINUTE.",
+    },
+    500: {"code": -1000, "msg": "An unknown error occurred while processing the request."},
+    502: page(502, "Bad Gateway"),
+    503: {
+        "code": -1008,
+        "msg": "Server is currently overloaded with other requests. Please try again in a few minutes.",
+    },
+    504: {
+        "code": -1007,
+        "msg": "Timeout waiting for response from backend server. "
+        "Send status unknown; execution status unknown.",
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One endpoint: the method of `Binance` that answers and what a request weighs.
+
+    *weight* applies to a request for one symbol, *weight_of_all* to one that names none.
+    """
+
+    answer: Callable[[Binance, Parameters], Any]
+    weight: int
+    weight_of_all: int | None = None
+
+    def weigh(self, one_symbol: bool) -> int:
+        return self.weight if one_symbol or self.weight_of_all is None else self.weight_of_all
+
+
+class Binance(Face):
+    """The spot markets of *listed*, by symbol."""
+
+    name = "binance"
+    candles = CANDLES["binance"]
+    paths: ClassVar[frozenset[str]]
+
+    def __init__(
+        self,
+        listed: Mapping[str, Market],
+        sources: Mapping[str, Source],
+        *,
+        clock: Callable[[], float],
+        outages: Outages,
+    ) -> None:
+        super().__init__(sources, clock=clock, outages=outages)
+        self.markets = listed
+        self._limiter = WeightLimiter()
+
+    def forgive(self) -> None:
+        self._limiter.forgive()
+
+    def failure(self, status: int) -> Any:
+        return _FAILURES.get(status, {"code": -1000, "msg": "Error."})
+
+    def answer(self, path: str, query: str, address: str, spoil: Spoiler) -> Answer:
+        route = ROUTES[path]
+        try:
+            used = self._limiter.charge(
+                address, route.weigh(self.market_of(query) is not None), now_ms=self.now_ms()
+            )
+        except ApiError as error:
+            return _refusal(error, self._limiter.used(address, now_ms=self.now_ms()))
+        try:
+            result = route.answer(self, Parameters(query))
+        except ApiError as error:
+            return _refusal(error, used)
+        return json_answer(self.dressed(result, spoil), headers=_weights(used))
+
+    def ping(self, parameters: Parameters) -> dict[str, Any]:
+        parameters.finish()
+        return {}
+
+    def time(self, parameters: Parameters) -> dict[str, Any]:
+        parameters.finish()
+        return {"serverTime": self.now_ms()}
+
+    def exchange_info(self, parameters: Parameters) -> dict[str, Any]:
+        wanted = self._wanted(parameters)
+        parameters.finish()
+        return {
+            "timezone": "UTC",
+            "serverTime": self.now_ms(),
+            "rateLimits": [
+                {
+                    "rateLimitType": "REQUEST_WEIGHT",
+                    "interval": "MINUTE",
+                    "intervalNum": 1,
+                    "limit": WEIGHT_PER_MINUTE,
+                }
+            ],
+            "exchangeFilters": [],
+            "symbols": [markets.describe(self.markets[symbol]) for symbol in wanted or self.markets],
+        }
+
+    def klines(self, parameters: Parameters) -> Candles:
+        symbol = parameters.symbol()
+        name = parameters.text("interval")
+        start_ms, end_ms = parameters.moment("startTime"), parameters.moment("endTime")
+        limit = parameters.number("limit")
+        parameters.finish()
+        if symbol is None:
+            raise errors.mandatory("symbol")
+        if name is None:
+            raise errors.mandatory("interval")
+        if symbol not in self.markets:
+            raise errors.invalid_symbol()
+        interval = INTERVALS.get(name)
+        if interval is None:
+            raise errors.invalid_interval()
+        if limit == 0:
+            raise errors.invalid_value("limit")
+        bars = klines.select(
+            self.histories[symbol],
+            interval,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            limit=min(limit or _DEFAULT_LIMIT, _LARGEST_LIMIT),
+            now_ms=self.now_ms(),
+        )
+        return Candles(rows=klines.rows(bars, self.markets[symbol], interval), dress=lambda rows: rows)
+
+    def ticker_price(self, parameters: Parameters) -> dict[str, Any] | list[dict[str, Any]]:
+        return self._for_each(parameters, self._price)
+
+    def ticker_day(self, parameters: Parameters) -> dict[str, Any] | list[dict[str, Any]]:
+        return self._for_each(parameters, self._day)
+
+    def _wanted(self, parameters: Parameters) -> list[str] | None:
+        """The symbols a request names by ``symbol`` or ``symbols``; None when it names none."""
+        one, several = parameters.symbol(), parameters.symbols()
+        if one is not None and several is not None:
+            raise errors.bad_combination()
+        wanted = [one] if one is not None else several
+        if wanted is not None and not set(wanted) <= set(self.markets):
+            raise errors.invalid_symbol()
+        return wanted
+
+    def _for_each(
+        self, parameters: Parameters, answer: Callable[[str], dict[str, Any]]
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """One answer where the request says ``symbol``, else a list of them."""
+        single = parameters.symbol() is not None
+        wanted = self._wanted(parameters)
+        parameters.finish()
+        answers = [answer(symbol) for symbol in wanted or self.markets]
+        return answers[0] if single else answers
+
+    def _last_minutes(self, symbol: str, count: int) -> Bars:
+        """The latest *count* minutes that exist, fewer at the start of history, at least one."""
+        source = self.sources[symbol]
+        now_ms = self.now_ms()
+        last = now_ms // MINUTE_MS if source.last is None else source.last
+        return source.minutes(last + 1 - count, last + 1, now_ms=now_ms)
+
+    def _price(self, symbol: str) -> dict[str, Any]:
+        latest = self._last_minutes(symbol, 1)
+        return {"symbol": symbol, "price": plain(int(latest.close[-1]), self.markets[symbol].price_scale)}
+
+    def _day(self, symbol: str) -> dict[str, Any]:
+        """The statistics of the latest 24 hours of minutes."""
+        market = self.markets[symbol]
+        minutes = self._last_minutes(symbol, 1440)
+        prices, lots = market.price_scale, market.lot_scale
+        opening, last = int(minutes.open[0]), int(minutes.close[-1])
+        volume, quote = int(minutes.volume.sum()), int(minutes.quote.sum())
+        change = last - opening
+        closing_ms = int(minutes.minute[-1]) * MINUTE_MS + MINUTE_MS - 1
+        return {
+            "symbol": symbol,
+            "priceChange": f"{'-' if change < 0 else ''}{plain(abs(change), prices)}",
+            "priceChangePercent": f"{Decimal(change) * 100 / opening:.3f}",
+            "weightedAvgPrice": plain(quote // volume if volume else last, prices),
+            "prevClosePrice": plain(opening, prices),
+            "lastPrice": plain(last, prices),
+            "lastQty": plain(1, lots),
+            "bidPrice": plain(max(last - 1, 1), prices),
+            "bidQty": plain(10**lots, lots),
+            "askPrice": plain(last + 1, prices),
+            "askQty": plain(10**lots, lots),
+            "openPrice": plain(opening, prices),
+            "highPrice": plain(int(minutes.high.max()), prices),
+            "lowPrice": plain(int(minutes.low.min()), prices),
+            "volume": plain(volume, lots),
+            "quoteVolume": plain(quote, prices + lots),
+            "openTime": closing_ms + 1 - _DAY_MS,
+            "closeTime": closing_ms,
+            "firstId": 0,
+            "lastId": int(minutes.trades.sum()) - 1,
+            "count": int(minutes.trades.sum()),
+        }
+
+
+ROUTES: Mapping[str, Route] = {
+    "/api/v3/ping": Route(answer=Binance.ping, weight=1),
+    "/api/v3/time": Route(answer=Binance.time, weight=1),
+    "/api/v3/exchangeInfo": Route(answer=Binance.exchange_info, weight=20),
+    Binance.candles: Route(answer=Binance.klines, weight=2),
+    "/api/v3/ticker/price": Route(answer=Binance.ticker_price, weight=2, weight_of_all=4),
+    "/api/v3/ticker/24hr": Route(answer=Binance.ticker_day, weight=2, weight_of_all=80),
+}
+Binance.paths = frozenset(ROUTES)
+
+
+def _refusal(error: ApiError, used: int) -> Answer:
+    headers = _weights(used)
+    if error.retry_after is not None:
+        headers += (("Retry-After", str(error.retry_after)),)
+    return json_answer(error.body(), error.status, headers)
+
+
+def _weights(used: int) -> tuple[tuple[str, str], ...]:
+    return (("X-MBX-USED-WEIGHT", str(used)), ("X-MBX-USED-WEIGHT-1M", str(used)))
