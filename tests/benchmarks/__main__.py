@@ -77,9 +77,7 @@ def chosen(area: str, only: Sequence[str]) -> list[tuple[type[Experiment], list[
     return found
 
 
-def measure(
-    bench: Bench, area: str, only: Sequence[str], repeat: int
-) -> tuple[list[Row], dict[str, str]]:
+def measure(bench: Bench, area: str, only: Sequence[str], repeat: int) -> tuple[list[Row], dict[str, str]]:
     """Run the experiments one after another. Raises `Failed`.
 
     The second part says of the figures that cannot be measured here why.

@@ -2,6 +2,31 @@
 
 from __future__ import annotations
 
+from tests.benchmarks.candles.compressing import Compressing, CompressingIncremental, Materialising
+from tests.benchmarks.candles.gaps import Gaps, GapsTimescale
+from tests.benchmarks.candles.late import Late, LateTimescale
+from tests.benchmarks.candles.reading import Reading, ReadingTimescale
+from tests.benchmarks.candles.refreshing import Live, LiveAggregates, LiveIncremental, Refreshing
+from tests.benchmarks.candles.rolled import Rolled, RolledTimescale
 from tests.benchmarks.candles.writing import Hypertable, Writing, WritingTimescale
 
-EXPERIMENTS = [Writing, WritingTimescale, Hypertable]
+EXPERIMENTS = [
+    Writing,
+    WritingTimescale,
+    Hypertable,
+    Reading,
+    ReadingTimescale,
+    Rolled,
+    RolledTimescale,
+    Refreshing,
+    Late,
+    LateTimescale,
+    Live,
+    LiveIncremental,
+    LiveAggregates,
+    Gaps,
+    GapsTimescale,
+    Compressing,
+    CompressingIncremental,
+    Materialising,
+]

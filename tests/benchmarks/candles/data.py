@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from apps.candles.models import Instrument
 from apps.candles.timeframes import DAY, MINUTE, to_ms
 
-_RECORDED = Path(__file__).parents[4] / "shared" / "data" / "binanceus_btcusdt_1m_2023-03-01_2023-03-21.csv.gz"
+_RECORDED = (
+    Path(__file__).parents[4] / "shared" / "data" / "binanceus_btcusdt_1m_2023-03-01_2023-03-21.csv.gz"
+)
 _VALUES = ("open", "high", "low", "close", "volume")
 _A_DAY = DAY // MINUTE
 
@@ -87,6 +89,14 @@ class Minutes:
         }
         return Minutes(**arrays, price_scale=self.price_scale, volume_scale=self.volume_scale)
 
+    def at(self, ts: int) -> Minutes:
+        """The one minute at another time."""
+        return replace(self, ts=np.array([ts], np.int64))
+
+    def louder(self, by: int) -> Minutes:
+        """With so many steps more volume in each."""
+        return replace(self, volume=self.volume + by)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Days:
@@ -116,6 +126,20 @@ def instrument(market: Market) -> Instrument:
         price_scale=market.price_scale,
         volume_scale=market.volume_scale,
     )
+
+
+def find(market: Market) -> Instrument:
+    """The market's instrument that was made before."""
+    return Instrument.objects.get(exchange="binance", symbol=f"{market.base}/USDT")
+
+
+def many(count: int) -> list[Market]:
+    """So many markets: the ones in `MARKETS` again and again under other names."""
+    return [
+        replace(market, base=f"{market.base}{number // len(MARKETS)}")
+        for number in range(count)
+        for market in (MARKETS[number % len(MARKETS)],)
+    ]
 
 
 @cache

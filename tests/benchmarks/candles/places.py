@@ -5,20 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import timedelta
+from typing import Self
 
 from django.db import connection
 
 from apps.candles.models import Instrument
-from apps.candles.storage import aggregates, moving, stores
+from apps.candles.storage import aggregates, arrow, moving, stores
 from apps.candles.storage.capabilities import detect
 from apps.candles.storage.rollups import refresh_rollups
-from apps.candles.storage.stores import PORTABLE, Base, Rollups, Store
+from apps.candles.storage.stores import AGGREGATES, PORTABLE, Rollups, Store
 from apps.candles.storage.writer import write_candles
 from apps.candles.timeframes import MINUTE, ROLLUPS
 from tests.benchmarks import database
 from tests.benchmarks.candles import data
-from tests.benchmarks.candles.data import Market, Minutes
+from tests.benchmarks.candles.data import MARKETS, Market, Minutes
+from tests.benchmarks.experiment import Bench
 
 
 def obstacle() -> str | None:
@@ -40,13 +42,58 @@ class Place:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Work here for the duration of a block, on a connection that is open already."""
-        with database.using(self.name):
-            database.value("SELECT 1")
-            yield
+        arrow.forget()
+        try:
+            with database.using(self.name):
+                database.value("SELECT 1")
+                yield
+        finally:
+            arrow.forget()
 
     def drop(self) -> None:
         """Remove it."""
         database.drop(self.name)
+
+
+class _Year:
+    """A year of three markets with all roll-ups in one store, made once for all that read it."""
+
+    store: Store
+
+    def __init__(self, bench: Bench) -> None:
+        self.days = bench.size(data.YEAR, 20)
+        self.place = Place(f"year_{self.store.base.value}", self.store)
+        with self.place.entered():
+            self.instruments = fill(MARKETS[:3], self.days)
+            if self.store == AGGREGATES:
+                compress()
+        #: The market that is read: the one with the most digits.
+        self.market = data.WORST
+        self.instrument = self.instruments[self.market]
+        self.start, self.end = data.START, data.START + timedelta(days=self.days)
+
+    @property
+    def minutes(self) -> Minutes:
+        """What is stored of it."""
+        return data.minutes(self.market, self.days)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """The server goes with all that is on it."""
+
+
+class PortableYear(_Year):
+    """In partitions."""
+
+    store = PORTABLE
+
+
+class CompressedYear(_Year):
+    """In TimescaleDB's columnstore."""
+
+    store = AGGREGATES
 
 
 def settle() -> None:
@@ -106,11 +153,25 @@ def compress() -> None:
     database.execute("VACUUM (ANALYZE)")
 
 
+def materialised(relation: str) -> str:
+    """The hypertable that holds a relation: the one below a continuous aggregate, or itself."""
+    found: str = database.value(
+        "SELECT coalesce((SELECT format('%%I.%%I', materialization_hypertable_schema,"
+        " materialization_hypertable_name) FROM timescaledb_information.continuous_aggregates"
+        " WHERE view_name = %s), %s)",
+        [relation, relation],
+    )
+    return found
+
+
+def size(relation: str) -> int:
+    """The bytes of a hypertable or of a continuous aggregate on the disk, with indexes and TOAST."""
+    return int(database.value("SELECT hypertable_size(%s)", [materialised(relation)]))
+
+
 def reserve(minutes: Minutes, keeper: Instrument) -> None:
     """Empty the store, but for one early row in every month, so that partitions and chunks exist already."""
     database.execute("TRUNCATE candle_1m")
     months = minutes.ts.astype("datetime64[ms]").astype("datetime64[D]")
     places = [place for place in range(0, len(minutes), 1440) if str(months[place]).endswith(("01", "15"))]
     write_candles(instrument=keeper, minutes=minutes.chosen(places or [0]))  # type: ignore[arg-type]
-
-

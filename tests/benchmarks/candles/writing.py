@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -38,26 +38,21 @@ def raw_copy(instrument: Instrument, minutes: Minutes) -> None:
             copy.write(piece)
 
 
-def bulk_create(instrument: Instrument, minutes: Minutes) -> None:
-    """The same rows as Django stores them."""
+def candles(instrument: Instrument, minutes: Minutes) -> Iterator[Candle1m]:
+    """The same rows as Django has them."""
     columns = [getattr(minutes, name).tolist() for name in _COLUMNS[1:]]
-    rows = (
-        Candle1m(
-            instrument_id=instrument.pk,
-            ts=to_datetime(ts),
-            open=first,
-            high=high,
-            low=low,
-            close=last,
-            volume=volume,
-        )
-        for ts, first, high, low, last, volume in zip(*columns, strict=True)
-    )
+    for ts, *values in zip(*columns, strict=True):
+        named = dict(zip(_COLUMNS[2:], values, strict=True))
+        yield Candle1m(instrument_id=instrument.pk, ts=to_datetime(ts), **named)
+
+
+def upsert(rows: Iterable[Candle1m]) -> None:
+    """Store rows as Django does it."""
     Candle1m.objects.bulk_create(
         rows,
         update_conflicts=True,
         unique_fields=["instrument", "ts"],
-        update_fields=["open", "high", "low", "close", "volume"],
+        update_fields=list(_COLUMNS[2:]),
         batch_size=1000,
     )
 
@@ -137,9 +132,7 @@ class _Writing(Experiment):
         def both(ours: Callable[[], float], peer: Callable[[], float]) -> tuple[float, float]:
             return self.by_turns(turn, ours, peer, self.bench.size(_TIMES, 1))
 
-        found = {
-            "write-new": both(lambda: rate(lambda: store(minutes)), lambda: rate(copied(minutes)))
-        }
+        found = {"write-new": both(lambda: rate(lambda: store(minutes)), lambda: rate(copied(minutes)))}
         written.check()
         ends = copied(self._ends)
         found["write-upsert"] = both(
@@ -158,7 +151,7 @@ class _Writing(Experiment):
         few = self._few
         found["write-bulk"] = (
             found["write-new"][0],
-            rate(lambda: bulk_create(instrument, few), minutes=few),
+            rate(lambda: upsert(candles(instrument, few)), minutes=few),
         )
         return found
 

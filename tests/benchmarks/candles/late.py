@@ -1,0 +1,124 @@
+"""One late candle: how long it takes until every level is right, however many instruments there are."""
+
+from __future__ import annotations
+
+from statistics import median
+
+import numpy as np
+
+from apps.candles.models import Candle1m
+from apps.candles.storage.stores import INCREMENTAL, PORTABLE, Store
+from apps.candles.storage.writer import write_candles
+from apps.candles.timeframes import TIMEFRAMES
+from tests.benchmarks import database
+from tests.benchmarks.candles import data, places
+from tests.benchmarks.candles.places import Place, seconds
+from tests.benchmarks.candles.writing import upsert
+from tests.benchmarks.experiment import Experiment, Failed, Samples
+from tests.benchmarks.figures import Figure, Goal, Kind
+
+_COUNTS = (1, 50, 500)
+
+
+class _Late(Experiment):
+    """One minute long after its time, committed, with every level corrected."""
+
+    store: Store
+    suffix = ""
+    #: Days that are stored of each instrument.
+    days = 3
+
+    def prepare(self) -> None:
+        self._places: dict[int, Place] = {}
+        for count in _COUNTS:
+            some = self.bench.size(count, min(count, 5))
+            place = Place(f"late_{self.store.base.value}_{count}", self.store)
+            with place.entered():
+                places.fill(data.many(some), self.days)
+                self._finish()
+            self._places[count] = place
+        self.remarks = {
+            figure.name: f"{self.days} days of each instrument; {data.origin()}" for figure in self.figures
+        }
+
+    def _finish(self) -> None:
+        """What else is done to a store once it is filled."""
+
+    def _late(self, turn: int, count: int) -> float:
+        """Median milliseconds of one late candle."""
+        some = data.many(self.bench.size(count, min(count, 5)))
+        chance = np.random.default_rng(turn)
+        taken = []
+        for _ in range(self.bench.size(15, 2)):
+            market = some[int(chance.integers(len(some)))]
+            instrument = data.find(market)
+            minutes = data.minutes(market, self.days)
+            at = int(chance.integers(len(minutes)))
+            late = minutes.chosen(slice(at, at + 1)).louder(int(chance.integers(1, 1000)))
+            taken.append(1000 * seconds(lambda: write_candles(instrument=instrument, minutes=late)))
+            self._check(instrument.pk)
+        return median(taken)
+
+    def _check(self, pk: int) -> None:
+        sums = {
+            level: database.value(f"SELECT sum(volume) FROM candle_{level} WHERE instrument_id = %s", [pk])
+            for level in TIMEFRAMES
+        }
+        if len(set(sums.values())) != 1:
+            raise Failed(f"the levels differ after a late candle: {sums}")
+
+    def measure(self, turn: int) -> Samples:
+        found = {}
+        for count, place in self._places.items():
+            with place.entered():
+                self._late(-1 - turn, count)  # so that plans and partitions are known to the session
+                ours = self._late(turn, count)
+                peer = self._peer(turn, count)
+            found[f"late-{count}{self.suffix}"] = ours, peer
+        return found
+
+    def _peer(self, turn: int, count: int) -> float:
+        """The minute alone, by bulk_create."""
+        some = data.many(self.bench.size(count, min(count, 5)))
+        chance = np.random.default_rng(turn)
+        taken = []
+        for _ in range(self.bench.size(15, 2)):
+            market = some[int(chance.integers(len(some)))]
+            row = Candle1m.objects.filter(instrument_id=data.find(market).pk).order_by("ts").first()
+            assert row is not None
+            taken.append(1000 * seconds(lambda row=row: upsert([row])))
+        return median(taken)
+
+
+def _late_figures(suffix: str, where: str) -> list[Figure]:
+    return [
+        Figure(
+            name=f"late-{count}{suffix}",
+            what=f"one late candle corrected on every level and committed, {count} instruments stored, {where}",
+            unit="ms",
+            peer="the minute alone by bulk_create(update_conflicts), no level corrected",
+            goal=Goal(kind=Kind.OURS_AT_MOST, value=15),
+        )
+        for count in _COUNTS
+    ]
+
+
+class Late(_Late):
+    """Portable."""
+
+    store = PORTABLE
+    figures = _late_figures("", "portable")
+
+
+class LateTimescale(_Late):
+    """Our own roll-ups in hypertables, all of it in the columnstore."""
+
+    store = INCREMENTAL
+    suffix = "-timescale"
+    figures = _late_figures("-timescale", "own roll-ups in the columnstore")
+
+    def obstacle(self) -> str | None:
+        return places.obstacle()
+
+    def _finish(self) -> None:
+        places.compress()
