@@ -86,7 +86,7 @@ class Experiment(ABC):
     def by_turns(
         self, turn: int, ours: Callable[[], float], peer: Callable[[], float], times: int
     ) -> tuple[float, float]:
-        """The medians of both, so many times each and one after the other: what disturbs one disturbs both."""
+        """The medians of both, so many times each and by turns: what disturbs one disturbs both."""
         pairs = [self.in_turns(turn + time, ours, peer) for time in range(times)]
         return median(pair[0] for pair in pairs), median(pair[1] for pair in pairs)
 

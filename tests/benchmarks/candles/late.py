@@ -29,6 +29,7 @@ class _Late(Experiment):
     days = 3
 
     def prepare(self) -> None:
+        self._chance = np.random.default_rng(1)
         self._places: dict[int, Place] = {}
         for count in _COUNTS:
             some = self.bench.size(count, min(count, 5))
@@ -44,10 +45,10 @@ class _Late(Experiment):
     def _finish(self) -> None:
         """What else is done to a store once it is filled."""
 
-    def _late(self, turn: int, count: int) -> float:
+    def _late(self, count: int) -> float:
         """Median milliseconds of one late candle."""
         some = data.many(self.bench.size(count, min(count, 5)))
-        chance = np.random.default_rng(turn)
+        chance = self._chance
         taken = []
         for _ in range(self.bench.size(15, 2)):
             market = some[int(chance.integers(len(some)))]
@@ -71,16 +72,16 @@ class _Late(Experiment):
         found = {}
         for count, place in self._places.items():
             with place.entered():
-                self._late(-1 - turn, count)  # so that plans and partitions are known to the session
-                ours = self._late(turn, count)
-                peer = self._peer(turn, count)
+                self._late(count)  # so that plans and partitions are known to the session
+                ours = self._late(count)
+                peer = self._peer(count)
             found[f"late-{count}{self.suffix}"] = ours, peer
         return found
 
-    def _peer(self, turn: int, count: int) -> float:
+    def _peer(self, count: int) -> float:
         """The minute alone, by bulk_create."""
         some = data.many(self.bench.size(count, min(count, 5)))
-        chance = np.random.default_rng(turn)
+        chance = self._chance
         taken = []
         for _ in range(self.bench.size(15, 2)):
             market = some[int(chance.integers(len(some)))]

@@ -58,7 +58,7 @@ def upsert(rows: Iterable[Candle1m]) -> None:
 
 
 class Written:
-    """An instrument of which minutes are stored again and again, and one whose rows keep the table's parts."""
+    """An instrument whose minutes are stored again and again, and one whose rows keep the table's parts."""
 
     def __init__(self, place: Place, minutes: Minutes) -> None:
         self.place, self.minutes = place, minutes
