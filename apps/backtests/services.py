@@ -15,7 +15,7 @@ from apps.backtests.models import Backtest, BacktestResult
 from apps.candles.models import Instrument
 from apps.candles.selectors import instrument_get
 from apps.candles.sources import DataSource, SourceError
-from apps.candles.sources.timescale import TimescaleSource
+from apps.candles.sources.stored import stored_source
 from apps.candles.timeframes import TIMEFRAMES, to_ms
 from apps.core.ids import uuid7
 from apps.notifications.services import email_request
@@ -98,7 +98,7 @@ def backtest_run(*, backtest: Backtest, source: DataSource | None = None) -> Non
     """
     this = current_run()
     try:
-        candles = (source or TimescaleSource()).load(
+        candles = (source or stored_source()).load(
             backtest.instrument, backtest.timeframe, backtest.start, backtest.end
         )
         bars = Bars(

@@ -51,3 +51,13 @@ def retention() -> timedelta | None:
     """``CANDLES_RETENTION_DAYS``: for how long minutes are kept (None: for good). Roll-ups stay."""
     days = _setting("CANDLES_RETENTION_DAYS", None)
     return None if days is None else timedelta(days=days)
+
+
+def cache_dir() -> str | None:
+    """``CANDLES_CACHE_DIR``: the folder for workers' copies of months they have read (None: no copies)."""
+    return _setting("CANDLES_CACHE_DIR", None) or None
+
+
+def cache_limit() -> int:
+    """``CANDLES_CACHE_MB``: how much these copies may take, in bytes (2,048 MB)."""
+    return int(_setting("CANDLES_CACHE_MB", 2048)) * 1_000_000

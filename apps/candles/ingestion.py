@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from apps.candles.clients import client_for
 from apps.candles.models import Instrument
+from apps.candles.quality import CheckedMinutes, Rejected, sift_minutes
 from apps.candles.timeframes import to_ms
 from apps.candles.venues.fetch import Page, fetch_minutes
-from apps.candles.venues.quality import CheckedMinutes, ScaleTooCoarse, check_minutes
+
+
+class RejectedCandles(Exception):
+    """A batch with rows that must not be stored. *ts* is the open time (ms) of the first, if it has one."""
+
+    def __init__(self, rejected: Sequence[Rejected]) -> None:
+        first = rejected[0]
+        super().__init__(first.message if first.ts is None else f"{first.message} (minute {first.ts})")
+        self.rejected = rejected
+        self.ts = first.ts
+        self.retry_after: float | None = None
 
 
 def fetch_checked(
@@ -29,19 +40,14 @@ def fetch_checked(
     """
     client = client_for(instrument.exchange, instrument.symbol)
     raw = fetch_minutes(client, instrument.symbol, to_ms(start), to_ms(end), now_ms=now_ms, on_page=on_page)
-    price_scale, volume_scale = instrument.price_scale, instrument.volume_scale
-    while True:
-        try:
-            return check_minutes(
-                raw.rows,
-                start_ms=raw.start_ms,
-                end_ms=raw.end_ms,
-                now_ms=raw.now_ms,
-                price_scale=price_scale,
-                volume_scale=volume_scale,
-            )
-        except ScaleTooCoarse as exc:
-            finer = max(price_scale, exc.price_scale), max(volume_scale, exc.volume_scale)
-            if finer == (price_scale, volume_scale):
-                raise
-            price_scale, volume_scale = finer
+    sifted = sift_minutes(
+        raw.rows,
+        start_ms=raw.start_ms,
+        end_ms=raw.end_ms,
+        now_ms=raw.now_ms,
+        price_scale=instrument.price_scale,
+        volume_scale=instrument.volume_scale,
+    )
+    if sifted.rejected:
+        raise RejectedCandles(sifted.rejected)
+    return sifted.minutes

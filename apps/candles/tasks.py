@@ -13,13 +13,12 @@ from django.utils import timezone
 
 from apps.candles import conf, selectors, services
 from apps.candles.clients import client_for
-from apps.candles.ingestion import fetch_checked
+from apps.candles.ingestion import RejectedCandles, fetch_checked
 from apps.candles.models import Backfill, BackfillChunk, Instrument
 from apps.candles.timeframes import MINUTE, to_ms
 from apps.candles.venues.errors import VenueError, VenueRefused, VenueUnavailable
 from apps.candles.venues.fetch import Page, server_time
 from apps.candles.venues.instruments import load_instrument
-from apps.candles.venues.quality import RejectedCandles
 from apps.tasks import Backoff, DurableTask, PermanentError, current_run
 from apps.tasks.models import TaskRun
 

@@ -248,6 +248,9 @@ CELERY_BEAT_SCHEDULE = {
 # Candles: who keeps the roll-ups where the server has TimescaleDB, and for how many days minutes are kept.
 CANDLES_ROLLUPS = env.str("CANDLES_ROLLUPS", default="continuous_aggregates")
 CANDLES_RETENTION_DAYS = env.int("CANDLES_RETENTION_DAYS", default=0) or None
+# Where workers keep copies of the months that they read, and how much of them.
+CANDLES_CACHE_DIR = env.str("CANDLES_CACHE_DIR", default="")
+CANDLES_CACHE_MB = env.int("CANDLES_CACHE_MB", default=2048)
 
 # Exchanges: a base URL set here replaces every URL of that ccxt client.
 EXCHANGE_URLS = {

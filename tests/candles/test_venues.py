@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from apps.candles.quality import sift_minutes
 from apps.candles.venues import (
     Page,
     RawMinutes,
     UnknownVenue,
     VenueRefused,
-    check_minutes,
     fetch_minutes,
     load_instrument,
     server_time,
@@ -150,7 +150,7 @@ def test_a_replayed_file_is_fetched_and_checked_with_its_holes(tmp_path: Path) -
         [MARCH + minute * MINUTE, *line.split(",")[1:]] for minute, line in zip((0, 1, 4), LINES, strict=True)
     ]
     assert raw.pages == 2
-    minutes = check_minutes(
+    sifted = sift_minutes(
         raw,
         start_ms=raw.start_ms,
         end_ms=raw.end_ms,
@@ -158,6 +158,8 @@ def test_a_replayed_file_is_fetched_and_checked_with_its_holes(tmp_path: Path) -
         price_scale=instrument.price_scale,
         volume_scale=instrument.volume_scale,
     )
+    assert sifted.rejected == []
+    minutes = sifted.minutes
     assert minutes.high.tolist() == [2315080, 2314880, 2315823]
     assert minutes.volume.tolist() == [2131777, 9, 0]
 
@@ -171,7 +173,7 @@ def test_real_minutes_come_through_word_for_word_and_are_sound() -> None:
         raw = fetch_minutes(client, "BTC/USDT", span["first"], span["last"] + MINUTE)
         instrument = load_instrument(client, "BTC/USDT")
     assert [",".join(row[1:]) for row in raw] == [line.partition(",")[2] for line in lines]
-    minutes = check_minutes(
+    sifted = sift_minutes(
         raw,
         start_ms=span["first"],
         end_ms=span["last"] + MINUTE,
@@ -179,6 +181,8 @@ def test_real_minutes_come_through_word_for_word_and_are_sound() -> None:
         price_scale=instrument.price_scale,
         volume_scale=instrument.volume_scale,
     )
+    assert sifted.rejected == []
+    minutes = sifted.minutes
     assert len(minutes) == len(lines)
     assert minutes.close.tolist() == [round(float(line.split(",")[4]) * 100) for line in lines]
     assert minutes.volume.tolist() == [round(float(line.split(",")[5]) * 1_000_000) for line in lines]

@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 
+from apps.candles.quality import Reason, Sifted, sift_minutes
 from apps.candles.venues import (
-    RejectedCandles,
-    ScaleTooCoarse,
     VenueError,
     VenueRefused,
     VenueRubbish,
     VenueUnavailable,
-    check_minutes,
     fetch_minutes,
     load_instrument,
     server_time,
@@ -212,59 +210,57 @@ def test_a_server_time_that_is_none_is_rubbish(exchange: RunningExchange, client
 # Rubbish candles
 
 
-def checked(client: Any, **scales: int) -> int:
-    """How many minutes of the range come through the gate."""
+def sifted(client: Any) -> Sifted:
+    """The range as it comes through the gate."""
     raw = fetch_minutes(client, "BTC/USDT", START, END)
-    minutes = check_minutes(
-        raw,
-        start_ms=START,
-        end_ms=END,
-        now_ms=raw.now_ms,
-        **{"price_scale": 2, "volume_scale": 5, **scales},
-    )
-    return len(minutes)
+    return sift_minutes(raw, start_ms=START, end_ms=END, now_ms=raw.now_ms, price_scale=2, volume_scale=5)
 
 
 @pytest.mark.parametrize(
-    ("rows", "reason", "ts"),
+    ("rows", "reason", "kept"),
     [
-        ("nan", "close is not finite", MIDDLE),
-        ("negative", "low is negative", MIDDLE),
-        ("high_below_low", "has its high below its low", MIDDLE),
-        ("unsorted", "is out of order", MIDDLE - MINUTE),
-        ("duplicate", "comes twice", MIDDLE),
-        ("wrong_types", "high is no number", MIDDLE),
-        ("short_row", "has 3 of 6 columns", MIDDLE),
+        ("nan", Reason.NOT_FINITE, 99),
+        ("negative", Reason.NEGATIVE, 99),
+        ("high_below_low", Reason.HIGH_BELOW_LOW, 99),
+        ("duplicate", Reason.DUPLICATE, 100),
+        ("wrong_types", Reason.NOT_A_NUMBER, 99),
+        ("short_row", Reason.SHORT_ROW, 99),
     ],
 )
-def test_rubbish_candles_are_rejected_with_the_first_bad_minute(
-    exchange: RunningExchange, client: Any, rows: str, reason: str, ts: int
+def test_a_rubbish_candle_is_rejected_and_the_others_are_kept(
+    exchange: RunningExchange, client: Any, rows: str, reason: Reason, kept: int
 ) -> None:
     exchange.order({"path": KLINES, "kind": "rows", "rows": rows, "times": 1})
-    with pytest.raises(RejectedCandles, match=reason) as rejected:
-        checked(client)
-    assert type(rejected.value) is RejectedCandles
-    assert rejected.value.ts == ts
-    assert checked(client) == 100
+    spoilt = sifted(client)
+    assert [(one.reason, one.ts) for one in spoilt.rejected] == [(reason, MIDDLE)]
+    assert len(spoilt.minutes) == kept
+    sound = sifted(client)
+    assert (len(sound.minutes), sound.rejected) == (100, [])
 
 
 def test_a_candle_of_the_future_is_rejected(exchange: RunningExchange, client: Any) -> None:
     exchange.order({"path": KLINES, "kind": "rows", "rows": "future"})
-    with pytest.raises(RejectedCandles, match="lies in the future") as rejected:
-        checked(client)
-    assert rejected.value.ts is not None
-    assert rejected.value.ts > server_time(client)
+    rejected = sifted(client).rejected
+    assert {one.reason for one in rejected} == {Reason.FUTURE}
+    assert all(one.ts is not None and one.ts > server_time(client) for one in rejected)
+
+
+def test_candles_out_of_order_are_put_in_order(exchange: RunningExchange, client: Any) -> None:
+    exchange.order({"path": KLINES, "kind": "rows", "rows": "unsorted", "times": 1})
+    moved, straight = sifted(client), sifted(client)
+    assert moved.rejected == []
+    assert moved.minutes.ts.tolist() == straight.minutes.ts.tolist()
+    assert moved.minutes.close.tolist() == straight.minutes.close.tolist()
 
 
 def test_a_gap_is_no_rubbish(exchange: RunningExchange, client: Any) -> None:
     exchange.order({"path": KLINES, "kind": "rows", "rows": "gap"})
-    assert checked(client) == 99
+    gap = sifted(client)
+    assert (len(gap.minutes), gap.rejected) == (99, [])
 
 
-def test_a_finer_value_tells_the_scale_that_it_needs(exchange: RunningExchange, client: Any) -> None:
-    exchange.order({"path": KLINES, "kind": "rows", "rows": "finer", "times": 2})
-    with pytest.raises(ScaleTooCoarse, match="volume has 9 decimals: scale 9 is needed, not 5") as coarse:
-        checked(client)
-    assert coarse.value.ts == MIDDLE
-    assert (coarse.value.price_scale, coarse.value.volume_scale) == (2, 9)
-    assert checked(client, volume_scale=coarse.value.volume_scale) == 100
+def test_a_finer_value_makes_the_scale_finer(exchange: RunningExchange, client: Any) -> None:
+    exchange.order({"path": KLINES, "kind": "rows", "rows": "finer", "times": 1})
+    finer = sifted(client)
+    assert (finer.minutes.price_scale, finer.minutes.volume_scale) == (2, 9)
+    assert (len(finer.minutes), finer.rejected) == (100, [])

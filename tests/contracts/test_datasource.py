@@ -26,7 +26,9 @@ from apps.candles.sources import (
     UnknownTimeframe,
     export_npz,
 )
+from apps.candles.sources.cached import CachedSource
 from apps.candles.sources.timescale import TimescaleSource
+from apps.candles.storage import reader
 from apps.candles.timeframes import TIMEFRAMES
 from tests.candles.helpers import MINUTE, MONDAY, Arrays, instrument, utc, walk
 
@@ -69,6 +71,12 @@ def exported(market: Instrument, tmp_path_factory: pytest.TempPathFactory, djang
     with django_db_blocker.unblock():
         export_npz(source=TimescaleSource(), root=root, instrument=TEXT)
     return root
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a cache."""
+    return tmp_path_factory.mktemp("cache")
 
 
 class DataSourceContract:
@@ -213,6 +221,23 @@ class TestTimescaleSource(DataSourceContract):
         empty = instrument()
         assert source.available(empty.text) == {}
         assert len(source.load(empty.text, "1h", FIRST, LAST)) == 0
+
+
+class TestTimescaleSourceThroughArrow(DataSourceContract):
+    """As it reads a lot, outside of transactions."""
+
+    @pytest.fixture
+    def source(self, market: Instrument, monkeypatch: pytest.MonkeyPatch) -> DataSource:
+        monkeypatch.setattr(reader, "through_arrow", lambda bars, in_transaction: True)
+        return TimescaleSource()
+
+
+class TestCachedSource(DataSourceContract):
+    """Of which every month is read from the database once, and then from its file."""
+
+    @pytest.fixture
+    def source(self, market: Instrument, cache: Path) -> DataSource:
+        return CachedSource(TimescaleSource(), cache, limit=10**9)
 
 
 class TestDiskSource(DataSourceContract):

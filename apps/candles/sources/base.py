@@ -51,7 +51,7 @@ class Candles:
     more than one width.
     """
 
-    #: Where they came from: ``timescale`` or ``disk``.
+    #: Where they came from: ``timescale``, ``disk`` or ``cache``.
     source: str
     instrument: str
     timeframe: str

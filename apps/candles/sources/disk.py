@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import numpy as np
 
+from apps.candles.atomic import replacing
 from apps.candles.instruments import parse_instrument
 from apps.candles.sources.base import (
     VALUES,
@@ -73,6 +73,11 @@ def npz_path(root: Path, instrument: str, timeframe: str) -> Path:
     return root / quote(instrument, safe="") / f"{timeframe}.npz"
 
 
+def write_npz(candles: Candles, file: IO[bytes]) -> None:
+    """The uncompressed ``.npz`` of these candles: an array for ``ts`` and for each of `VALUES`."""
+    np.savez(file, ts=candles.ts, **{value: getattr(candles, value) for value in VALUES})
+
+
 def export_npz(
     *,
     source: DataSource,
@@ -98,13 +103,7 @@ def export_npz(
         )
         path = npz_path(Path(root), instrument, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, ts=candles.ts, **{value: getattr(candles, value) for value in VALUES})
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink()
-            raise
+        with replacing(path) as file:
+            write_npz(candles, file)
         written.append(path)
     return written

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from apps.candles.instruments import parse_instrument
 from apps.candles.selectors import coverage
 from apps.candles.sources.base import VALUES, Candles, Span, UnknownInstrument, check_request
 from apps.candles.storage.dirty import Ticks
 from apps.candles.storage.reader import State, read_bars, read_last, read_state
+from apps.candles.storage.revisions import versions
 from apps.candles.timeframes import TIMEFRAMES, Timeframe, to_datetime, to_ms
 
 
@@ -49,6 +50,18 @@ class TimescaleSource:
         return Candles(
             source="timescale", instrument=instrument, timeframe=frame.name, ts=ticks["ts"], **values
         )
+
+    def versions(self, instrument: str, start: int, end: int) -> dict[int, int]:
+        """The versions of the months that [start, end) milliseconds touches and that have one, in order.
+
+        By the millisecond at which the month begins. Raises `UnknownInstrument`.
+        """
+        state = self._state(instrument)
+        found = versions([state.id], start, end, using=self.using)
+        return {
+            to_ms(datetime(month.year, month.month, 1, tzinfo=UTC)): token
+            for (_, month), token in found.items()
+        }
 
     def available(self, instrument: str) -> dict[str, Span]:
         """See `DataSource.available`."""

@@ -12,8 +12,8 @@ from apps.candles.storage.wire import layout
 from apps.candles.timeframes import M1, Timeframe, to_datetime, to_ms
 from apps.core.resources import sql
 
-#: From so many bars on it pays to read through `arrow`; not in a transaction, whose changes it does not see.
-BULK = 20_000
+#: From so many bars on it pays to read through `arrow`.
+_MANY = 20_000
 
 _COLUMNS = ("ts", "open", "high", "low", "close", "volume")
 
@@ -78,6 +78,11 @@ def read_last(*, timeframe: Timeframe, state: State, end: int, count: int, using
         start, rows = earlier, 2 * rows
 
 
+def through_arrow(bars: int, *, in_transaction: bool) -> bool:
+    """Whether to read up to so many bars on a connection that does not see what the transaction changed."""
+    return bars >= _MANY and not in_transaction
+
+
 def _earlier(frame: Timeframe, instrument_id: int, end: int, rows: int, using: str) -> int | None:
     """The open time of the oldest of the last *rows* stored bars before *end*; None when there are none."""
     with connections[using].cursor() as cursor:
@@ -98,7 +103,7 @@ def _read(timeframe: Timeframe, instrument_id: int, start: int, end: int, using:
         end=to_datetime(end),
     )
     connection = connections[using]
-    if timeframe.count(start, end) >= BULK and not connection.in_atomic_block:
+    if through_arrow(timeframe.count(start, end), in_transaction=connection.in_atomic_block):
         return dict(zip(_COLUMNS, arrow.read_columns(query, using), strict=True))
     wire = layout(timeframe.table, _COLUMNS, using)
     stream = bytearray()

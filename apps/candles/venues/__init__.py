@@ -1,20 +1,12 @@
-"""Exchanges seen from here: building a ccxt client, fetching minutes, judging them. No Django in it.
+"""Exchanges seen from here: building a ccxt client, fetching minutes. No Django in it.
 
     client = venue_client("binance", base_urls=settings.EXCHANGE_URLS)
     instruments, unreadable = list_markets(client)
     instrument = load_instrument(client, "BTC/USDT")
     raw = fetch_minutes(client, "BTC/USDT", start_ms, end_ms)
-    minutes = check_minutes(
-        raw,
-        start_ms=raw.start_ms,
-        end_ms=raw.end_ms,
-        now_ms=raw.now_ms,
-        price_scale=instrument.price_scale,
-        volume_scale=instrument.volume_scale,
-    )
 
-Every failure is a `VenueError` (the venue did not answer as it should: unavailable, refused or rubbish)
-or a `RejectedCandles` (it answered with candles that must not be stored).
+Every failure is a `VenueError`: the venue did not answer as it should (unavailable, refused or rubbish).
+Whether what it answered may be stored is for `apps.candles.quality` to say.
 """
 
 from __future__ import annotations
@@ -37,18 +29,14 @@ from apps.candles.venues.instruments import (
     list_markets,
     load_instrument,
 )
-from apps.candles.venues.quality import CheckedMinutes, RejectedCandles, ScaleTooCoarse, check_minutes
 from apps.candles.venues.rows import RawMinutes
 
 __all__ = [
     "VENUES",
-    "CheckedMinutes",
     "Listing",
     "Page",
     "Paging",
     "RawMinutes",
-    "RejectedCandles",
-    "ScaleTooCoarse",
     "UnknownVenue",
     "UnreadableMarket",
     "Venue",
@@ -57,7 +45,6 @@ __all__ = [
     "VenueRefused",
     "VenueRubbish",
     "VenueUnavailable",
-    "check_minutes",
     "fetch_minutes",
     "find_venue",
     "list_markets",

@@ -17,10 +17,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from apps.candles.quality.rows import MINUTE_MS, Row, open_time
 from apps.candles.venues.catalogue import Paging, Venue, find_venue
 from apps.candles.venues.errors import VenueRefused, venue_errors
 from apps.candles.venues.instruments import find_market
-from apps.candles.venues.rows import MINUTE_MS, RawMinutes, Row, open_time
+from apps.candles.venues.rows import RawMinutes
 
 if TYPE_CHECKING:
     import ccxt
@@ -60,7 +61,7 @@ def fetch_minutes(
     result's ``start_ms`` is where that begins. A range that ends before it is refused.
 
     Raises `VenueRefused`, `VenueUnavailable`, or `VenueRubbish` for an answer that is not a list of rows
-    or leads no further. Whether the rows make sense is for `check_minutes` to say.
+    or leads no further. Whether the rows make sense is for `sift_minutes` to say.
     """
     venue = find_venue(client.id)
     market = find_market(client, symbol)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-MINUTE_MS = 60_000
-
-#: Open time (ms), open, high, low, close and volume, if it is as it should be.
-Row = Sequence[Any]
+from apps.candles.quality.rows import Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +29,3 @@ class RawMinutes:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-
-def open_time(row: Row) -> int | None:
-    """A row's open time in milliseconds, None when there is none that is a whole number."""
-    value = row[0] if row else None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
-    return None
