@@ -5,9 +5,10 @@ from __future__ import annotations
 from tests.benchmarks.candles.compressing import Compressing, CompressingIncremental, Materialising
 from tests.benchmarks.candles.gaps import Gaps, GapsTimescale
 from tests.benchmarks.candles.late import Late, LateTimescale
-from tests.benchmarks.candles.reading import Reading, ReadingTimescale
+from tests.benchmarks.candles.reading import Cached, Reading, ReadingTimescale
 from tests.benchmarks.candles.refreshing import Live, LiveAggregates, LiveIncremental, Refreshing
 from tests.benchmarks.candles.rolled import Rolled, RolledTimescale
+from tests.benchmarks.candles.serving import Arrow, LastHours
 from tests.benchmarks.candles.writing import Hypertable, Writing, WritingTimescale
 
 EXPERIMENTS = [
@@ -16,6 +17,9 @@ EXPERIMENTS = [
     Hypertable,
     Reading,
     ReadingTimescale,
+    Cached,
+    Arrow,
+    LastHours,
     Rolled,
     RolledTimescale,
     Refreshing,

@@ -169,7 +169,7 @@ def minutes(market: Market, days: int = YEAR) -> Minutes:
 
 @cache
 def _recorded() -> _Days:
-    rows = _read() if _RECORDED.exists() else _walk()
+    rows = _read() if _RECORDED.exists() else random_walk()
     arrays = {name: rows[:, place].reshape(-1, _A_DAY) for place, name in enumerate(_VALUES)}
     first = arrays["open"][:, :1].copy()
     volume = arrays.pop("volume")
@@ -181,7 +181,7 @@ def _read() -> NDArray[np.float64]:
         return np.array([[float(value) for value in row[1:6]] for row in islice(csv.reader(file), 1, None)])
 
 
-def _walk(days: int = 21) -> NDArray[np.float64]:
+def random_walk(days: int = 21) -> NDArray[np.float64]:
     """Minutes of some trades each, most of which open at the price at which the one before closed."""
     chance = np.random.default_rng(1)
     count, trades = days * _A_DAY, 12

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import URL, create_engine
 
 from apps.candles.sources.base import VALUES, Candles
+from apps.candles.sources.cached import CachedSource
 from apps.candles.sources.timescale import TimescaleSource
 from tests.benchmarks.candles import data, places
 from tests.benchmarks.candles.places import CompressedYear, PortableYear, seconds
@@ -173,7 +174,7 @@ class Cached(Experiment):
     figures = (
         Figure(
             name="read-cache",
-            what="a year of minutes to float64 arrays from the mapped cache, its versions asked of the database",
+            what="a year of minutes to float64 arrays from the mapped cache at the database's versions",
             unit="rows/s",
             peer="np.load of an uncompressed npz of the same arrays",
             goal=Goal(kind=Kind.RATIO_AT_LEAST, value=0.9),
