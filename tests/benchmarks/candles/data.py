@@ -35,7 +35,7 @@ YEAR = 365
 
 @dataclass(frozen=True, kw_only=True)
 class Market:
-    """A market, and where its prices begin and what is traded in a minute, roughly, with how many decimals."""
+    """A market: where its prices begin and what is traded in a minute, roughly, and the decimals of both."""
 
     base: str
     price: float
@@ -100,7 +100,10 @@ class Minutes:
 
 @dataclass(frozen=True, kw_only=True)
 class _Days:
-    """Days of minutes: arrays of shape (days, 1440), prices in parts of the day's first, volumes of the mean."""
+    """Days of minutes in arrays of shape (days, 1440).
+
+    Prices are parts of the first of the day, volumes of the mean of all days.
+    """
 
     open: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -189,7 +192,6 @@ def random_walk(days: int = 21) -> NDArray[np.float64]:
     steps = chance.standard_t(4, (count, trades)) * calm * 8e-5
     # The first trade of a minute is at the last price of the one before in half of the minutes.
     steps[chance.random(count) < 0.5, 0] = 0
-    prices = np.exp(np.cumsum(steps.ravel()) - np.linspace(0, steps.sum(), steps.size))
-    prices = 23_000 * prices.reshape(count, trades)
+    prices = 23_000 * np.exp(np.cumsum(steps.ravel())).reshape(count, trades)
     volume = chance.lognormal(0, 1.2, count) * calm[:, 0]
     return np.column_stack([prices[:, 0], prices.max(1), prices.min(1), prices[:, -1], volume])

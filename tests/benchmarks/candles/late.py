@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -56,7 +57,7 @@ class _Late(Experiment):
             minutes = data.minutes(market, self.days)
             at = int(chance.integers(len(minutes)))
             late = minutes.chosen(slice(at, at + 1)).louder(int(chance.integers(1, 1000)))
-            taken.append(1000 * seconds(lambda: write_candles(instrument=instrument, minutes=late)))
+            taken.append(1000 * seconds(partial(write_candles, instrument=instrument, minutes=late)))
             self._check(instrument.pk)
         return median(taken)
 
@@ -87,7 +88,7 @@ class _Late(Experiment):
             market = some[int(chance.integers(len(some)))]
             row = Candle1m.objects.filter(instrument_id=data.find(market).pk).order_by("ts").first()
             assert row is not None
-            taken.append(1000 * seconds(lambda row=row: upsert([row])))
+            taken.append(1000 * seconds(partial(upsert, [row])))
         return median(taken)
 
 
@@ -95,7 +96,7 @@ def _late_figures(suffix: str, where: str) -> list[Figure]:
     return [
         Figure(
             name=f"late-{count}{suffix}",
-            what=f"one late candle corrected on every level and committed, {count} instruments stored, {where}",
+            what=f"one late candle corrected on every level, committed, among {count} instruments, {where}",
             unit="ms",
             peer="the minute alone by bulk_create(update_conflicts), no level corrected",
             goal=Goal(kind=Kind.OURS_AT_MOST, value=15),
