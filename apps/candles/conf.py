@@ -61,3 +61,29 @@ def cache_dir() -> str | None:
 def cache_limit() -> int:
     """``CANDLES_CACHE_MB``: how much these copies may take, in bytes (2,048 MB)."""
     return int(_setting("CANDLES_CACHE_MB", 2048)) * 1_000_000
+
+
+def exchange_limits() -> dict[str, dict[str, int]]:
+    """``CANDLES_EXCHANGE_LIMITS``: tasks at a time and requests a minute, by exchange (what suits each)."""
+    return dict(_setting("CANDLES_EXCHANGE_LIMITS", {}))
+
+
+def refresh_after() -> timedelta:
+    """``CANDLES_REFRESH_AFTER``: how long roll-ups wait at most for the last chunk of a backfill (900 s)."""
+    return timedelta(seconds=_setting("CANDLES_REFRESH_AFTER", 900))
+
+
+def compress_after() -> timedelta:
+    """``CANDLES_COMPRESS_AFTER_DAYS``: how old a chunk is when TimescaleDB compresses it (7 days)."""
+    return timedelta(days=_setting("CANDLES_COMPRESS_AFTER_DAYS", 7))
+
+
+def chunk_interval() -> timedelta | None:
+    """``CANDLES_CHUNK_INTERVAL_DAYS``: what a chunk spans (None: by how many instruments are followed)."""
+    days = _setting("CANDLES_CHUNK_INTERVAL_DAYS", None)
+    return None if days is None else timedelta(days=days)
+
+
+def refresh_window() -> timedelta:
+    """``CANDLES_REFRESH_WINDOW_DAYS``: how far back TimescaleDB's own policies look for changes (30 days)."""
+    return timedelta(days=_setting("CANDLES_REFRESH_WINDOW_DAYS", 30))

@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from apps.candles.clients import client_for
+from apps.candles.exchanges import respected
 from apps.candles.models import Instrument
 from apps.candles.quality import CheckedMinutes, Rejected, sift_minutes
 from apps.candles.timeframes import to_ms
 from apps.candles.venues.fetch import Page, fetch_minutes
 
 
-class RejectedCandles(Exception):
-    """A batch with rows that must not be stored. *ts* is the open time (ms) of the first, if it has one."""
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """What an exchange has in a range."""
 
-    def __init__(self, rejected: Sequence[Rejected]) -> None:
-        first = rejected[0]
-        super().__init__(first.message if first.ts is None else f"{first.message} (minute {first.ts})")
-        self.rejected = rejected
-        self.ts = first.ts
-        self.retry_after: float | None = None
+    #: They may be finer than the instrument's scales; writing them raises those.
+    minutes: CheckedMinutes
+    #: What must not be stored.
+    rejected: list[Rejected]
+    #: The range that was really asked for (ms): less than wanted where the exchange serves no older minutes,
+    #: and where the newest have not ended.
+    start: int
+    end: int
 
 
-def fetch_checked(
+def fetch_sifted(
     *,
     instrument: Instrument,
     start: datetime,
     end: datetime,
     now_ms: int | None = None,
     on_page: Callable[[Page], None] | None = None,
-) -> CheckedMinutes:
-    """The instrument's minutes that open in [start, end) and have ended, past the quality gate.
+) -> Fetched:
+    """The instrument's minutes that open in [start, end) and have ended, through the quality gate.
 
-    They may be finer than the instrument's scales; writing them raises those. *now_ms* is the
-    exchange's time, which is asked for where it is not given.
-
-    Raises `VenueError` and `RejectedCandles`.
+    *now_ms* is the exchange's time, which is asked for where it is not given. Raises `VenueError`.
     """
-    client = client_for(instrument.exchange, instrument.symbol)
-    raw = fetch_minutes(client, instrument.symbol, to_ms(start), to_ms(end), now_ms=now_ms, on_page=on_page)
+    with respected(instrument.exchange):
+        client = client_for(instrument.exchange, instrument.symbol)
+        raw = fetch_minutes(
+            client, instrument.symbol, to_ms(start), to_ms(end), now_ms=now_ms, on_page=on_page
+        )
     sifted = sift_minutes(
         raw.rows,
         start_ms=raw.start_ms,
@@ -48,6 +53,4 @@ def fetch_checked(
         price_scale=instrument.price_scale,
         volume_scale=instrument.volume_scale,
     )
-    if sifted.rejected:
-        raise RejectedCandles(sifted.rejected)
-    return sifted.minutes
+    return Fetched(minutes=sifted.minutes, rejected=sifted.rejected, start=raw.start_ms, end=raw.end_ms)

@@ -73,6 +73,26 @@ class Instrument(models.Model):
         return instrument_text(self.exchange, self.symbol)
 
 
+class Exchange(models.Model):
+    """One row is what is known of an exchange that candles are taken from."""
+
+    #: As ccxt spells it.
+    name = models.CharField(max_length=32, primary_key=True)
+    #: Until when it asked to be left alone, and in which words.
+    resting_until = models.DateTimeField(null=True)
+    resting_reason = models.TextField(blank=True)
+    #: When its list of markets was read last.
+    catalogue_at = models.DateTimeField(null=True)
+    #: Markets in that list which could not be read: symbol, kind and reason.
+    unreadable = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Candle(models.Model):
     """What the candle tables have in common. They are made by SQL and written by `storage`.
 
@@ -240,6 +260,8 @@ class BackfillChunk(models.Model):
     task_run = models.UUIDField(null=True)
     #: Minutes that the exchange had and that are now stored; empty until the chunk is written.
     rows = models.IntegerField(null=True)
+    #: Rows that the exchange gave and that are in quarantine.
+    quarantined = models.IntegerField(default=0)
 
     class Meta:
         constraints = [
@@ -318,6 +340,7 @@ class Gap(models.Model):
             "no_trades",
             "No trades: others have these minutes; quiet ones are left out",
         )
+        EXPIRED = "expired", "Expired: the exchange does not serve minutes that old"
         UNEXPLAINED = "unexplained", "Unexplained: the exchange has no such minutes and nothing tells why"
 
     instrument = models.ForeignKey(Instrument, models.CASCADE, related_name="gaps")

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection, connections, models
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from apps.candles.instruments import parse_instrument
 from apps.candles.models import Backfill, BackfillChunk, Instrument
@@ -21,9 +22,11 @@ from apps.tasks.states import ACTIVE, State
 _STORAGE = "apps.candles.storage"
 
 
-def instruments(*, exchange: str | None = None, active: bool | None = None) -> QuerySet[Instrument]:
+def instruments(
+    *, exchange: str | None = None, active: bool | None = None, followed: bool | None = None
+) -> QuerySet[Instrument]:
     """Instruments, by exchange and symbol."""
-    filters = {"exchange": exchange, "active": active}
+    filters = {"exchange": exchange, "active": active, "followed": followed}
     return Instrument.objects.filter(**{key: value for key, value in filters.items() if value is not None})
 
 
@@ -48,6 +51,33 @@ def latest(ids: Iterable[int], *, since: datetime) -> dict[int, datetime]:
     with connection.cursor() as cursor:
         cursor.execute(sql(_STORAGE, "latest.sql"), {"ids": list(ids), "since": since})
         return dict(cursor.fetchall())
+
+
+def having_minutes(ids: Iterable[int], *, start: datetime, end: datetime) -> set[int]:
+    """Which of these instruments have a minute that opens in [start, end)."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql(_STORAGE, "having.sql"), {"ids": list(ids), "start": start, "end": end})
+        return {pk for (pk,) in cursor.fetchall()}
+
+
+def exchanges_followed() -> list[str]:
+    """The exchanges of which there are instruments to be followed."""
+    followed = instruments(active=True, followed=True).order_by("exchange")
+    return list(followed.values_list("exchange", flat=True).distinct())
+
+
+def chunks_under_way() -> bool:
+    """Whether there are chunks of backfills still to be fetched."""
+    waiting = TaskRun.objects.filter(task="candles.ingest_chunk", state__in=ACTIVE)
+    return waiting.exists()
+
+
+def oldest_change() -> datetime | None:
+    """When the oldest change was made that the roll-ups were not refreshed for; None when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT min(at) FROM candle_dirty")
+        oldest: datetime | None = cursor.fetchone()[0]
+    return oldest
 
 
 class BackfillState(models.TextChoices):
@@ -84,8 +114,12 @@ class BackfillStatus:
     chunks_done: int
     #: Minutes stored by the chunks that are done.
     rows: int
+    #: Rows that the exchange gave and that are in quarantine.
+    quarantined: int
     #: The part of the range that is dealt with, 0 to 1, including what is fetched and not yet written.
     progress: float
+    #: When it will be done if it goes on as it has since its first task began; None when nothing can be said.
+    eta: datetime | None = None
     errors: list[BackfillError] = field(default_factory=list)
 
 
@@ -103,7 +137,10 @@ def backfill_statuses(backfills: Sequence[Backfill]) -> dict[uuid.UUID, Backfill
     of_these = BackfillChunk.objects.filter(backfill__in=chunks)
     preparations = Backfill.objects.filter(pk__in=chunks).values("prepare_run").order_by()
     wanted = preparations.union(of_these.values("task_run").order_by(), all=True)
-    runs = {run.pk: run for run in TaskRun.objects.only("state", "progress", "error").filter(pk__in=wanted)}
+    runs = {
+        run.pk: run
+        for run in TaskRun.objects.only("state", "progress", "error", "started_at").filter(pk__in=wanted)
+    }
     for chunk in of_these.order_by("start"):
         chunks[chunk.backfill_id].append(chunk)
     return {backfill.pk: _status(backfill, chunks[backfill.pk], runs) for backfill in backfills}
@@ -119,14 +156,26 @@ def _status(backfill: Backfill, chunks: list[BackfillChunk], runs: dict[Any, Tas
         for (chunk, run), state in zip(pairs, states, strict=True)
     )
     errors = [_error(preparation, None), *(_error(run, chunk) for chunk, run in pairs)]
+    state = _overall([_state(preparation, bool(chunks)), *states])
     return BackfillStatus(
-        state=_overall([_state(preparation, bool(chunks)), *states]),
+        state=state,
         chunks_total=len(chunks) or None,
         chunks_done=states.count(State.SUCCEEDED),
         rows=sum(chunk.rows or 0 for chunk in chunks),
+        quarantined=sum(chunk.quarantined for chunk in chunks),
         progress=round(dealt_with / span, 4),
+        eta=_eta(state, dealt_with / span, [run for _, run in pairs]),
         errors=[error for error in errors if error is not None],
     )
+
+
+def _eta(state: BackfillState, done: float, runs: Sequence[TaskRun | None]) -> datetime | None:
+    """When all is done at the pace so far."""
+    started = min((run.started_at for run in runs if run is not None and run.started_at), default=None)
+    if state != BackfillState.RUNNING or started is None or not done:
+        return None
+    now = timezone.now()
+    return now + (now - started) * (1 - done) / done
 
 
 def _overall(states: list[str]) -> BackfillState:

@@ -13,8 +13,19 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.candles import conf
+from apps.candles.catalogue import CatalogueResult, catalogue_update, instrument_upsert
+from apps.candles.exchanges import limits
+from apps.candles.ingestion import Fetched
 from apps.candles.instruments import parse_instrument
 from apps.candles.models import Backfill, BackfillChunk, Instrument
+from apps.candles.quarantine import (
+    NotHeld,
+    NotSound,
+    quarantine,
+    quarantined_discard,
+    quarantined_readmit,
+)
+from apps.candles.repairing import RepairResult, repair
 from apps.candles.storage.exact import ScaleOverflow
 from apps.candles.storage.rollups import refresh_rollups
 from apps.candles.storage.scales import raise_scale
@@ -27,20 +38,30 @@ from apps.candles.storage.writer import (
     write_candles,
 )
 from apps.candles.timeframes import D1, minute_of, to_datetime, to_ms
+from apps.candles.venues.catalogue import find_venue
 
 __all__ = [
     "BeyondRetention",
+    "CatalogueResult",
     "InvalidBackfill",
     "Minutes",
+    "NotHeld",
+    "NotSound",
+    "RepairResult",
     "ScaleOverflow",
     "WriteResult",
     "backfill_plan",
     "backfill_request",
+    "catalogue_update",
     "chunk_complete",
     "delete_candles",
     "instrument_upsert",
+    "quarantine",
+    "quarantined_discard",
+    "quarantined_readmit",
     "raise_scale",
     "refresh_rollups",
+    "repair",
     "write_batch",
     "write_candles",
 ]
@@ -63,7 +84,8 @@ def backfill_request(*, instrument_id_text: str, start: datetime, end: datetime,
     to whole minutes. Asking twice for the same range is harmless: what is stored is not written again.
 
     Raises `InvalidBackfill` when the instrument's text has another shape or names an exchange that
-    there is not here, and when the range is naive, reversed, empty, in the future or too long.
+    there is not here, and when the range is naive, reversed, empty, in the future, too long, or older
+    than what is kept here or served there.
     """
     from apps.candles.tasks import prepare_backfill
 
@@ -83,6 +105,12 @@ def backfill_request(*, instrument_id_text: str, start: datetime, end: datetime,
         raise InvalidBackfill("start", "start must be at least a whole minute before end")
     if end - start > conf.max_backfill():
         raise InvalidBackfill("start", f"the range is longer than {conf.max_backfill().days} days")
+    kept, served = conf.retention(), find_venue(exchange).history
+    if kept is not None and start < timezone.now() - kept:
+        raise InvalidBackfill("start", f"minutes are kept for {kept.days} days only")
+    if served is not None and end <= timezone.now() - served:
+        hours = served.total_seconds() / 3600
+        raise InvalidBackfill("end", f"{exchange} serves minutes of the last {hours:g} hours only")
     backfill = Backfill(exchange=exchange, symbol=symbol, start=start, end=end, requested_by=actor)
     result = prepare_backfill.apply_async(
         kwargs={"backfill_id": str(backfill.pk)}, unique_key=f"candles.backfill:{backfill.pk}"
@@ -96,12 +124,17 @@ def backfill_request(*, instrument_id_text: str, start: datetime, end: datetime,
 def backfill_plan(*, backfill: Backfill, instrument: Instrument) -> list[BackfillChunk]:
     """Cut a backfill into chunks and request a run for each. Doing it again changes nothing.
 
-    Chunks begin and end at midnight UTC where the range allows it: no two then remake the same day.
+    Chunks begin and end at midnight UTC where the range allows it: no two then touch the same day. The
+    first backfill of an instrument makes it a followed one.
     """
     from apps.candles.tasks import ingest_chunk
 
+    first = not Backfill.objects.filter(instrument=instrument).exclude(pk=backfill.pk).exists()
     Backfill.objects.filter(pk=backfill.pk).update(instrument=instrument)
+    if first:
+        Instrument.objects.filter(pk=instrument.pk).update(followed=True)
     chunks = []
+    page = find_venue(backfill.exchange).page
     start = backfill.start
     border = to_datetime(D1.floor(to_ms(start)))
     while start < backfill.end:
@@ -110,7 +143,9 @@ def backfill_plan(*, backfill: Backfill, instrument: Instrument) -> list[Backfil
         chunk, _ = BackfillChunk.objects.get_or_create(backfill=backfill, start=start, defaults={"end": end})
         if chunk.task_run is None:
             result = ingest_chunk.apply_async(
-                kwargs={"chunk_id": str(chunk.pk)}, unique_key=f"candles.chunk:{chunk.pk}"
+                kwargs={"chunk_id": str(chunk.pk)},
+                unique_key=f"candles.chunk:{chunk.pk}",
+                **limits(backfill.exchange, requests=-(-(end - start) // timedelta(minutes=page))),
             )
             chunk.task_run = UUID(result.id)
             chunk.save(update_fields=["task_run"])
@@ -120,49 +155,17 @@ def backfill_plan(*, backfill: Backfill, instrument: Instrument) -> list[Backfil
 
 
 @transaction.atomic
-def chunk_complete(*, chunk: BackfillChunk, instrument: Instrument, minutes: Minutes) -> WriteResult:
-    """Store the minutes of a chunk and note how many there were: both or neither."""
-    result = write_candles(instrument=instrument, minutes=minutes)
-    BackfillChunk.objects.filter(pk=chunk.pk).update(rows=result.rows)
-    return result
+def chunk_complete(
+    *, chunk: BackfillChunk, instrument: Instrument, fetched: Fetched, run: UUID | None = None
+) -> WriteResult:
+    """Store what was fetched for a chunk, and note how much that was: all of it or nothing.
 
-
-@transaction.atomic
-def instrument_upsert(
-    *,
-    exchange: str,
-    symbol: str,
-    base: str,
-    quote: str,
-    kind: str,
-    price_scale: int,
-    volume_scale: int,
-    active: bool,
-) -> Instrument:
-    """The instrument as its exchange describes it now, made if need be.
-
-    Scales only grow. Of an instrument that is there already, ``active`` is only ever turned off: whom
-    to follow is the operator's choice, but what is no longer traded cannot be followed.
+    Roll-ups are left to their next refresh; readers do not notice.
     """
-    instrument, created = Instrument.objects.get_or_create(
-        exchange=exchange,
-        symbol=symbol,
-        defaults={
-            "base": base,
-            "quote": quote,
-            "kind": kind,
-            "price_scale": price_scale,
-            "volume_scale": volume_scale,
-            "active": active,
-        },
-    )
-    if not created:
-        # Takes the instrument's lock, which every writer takes before it touches the row.
-        raise_scale(instrument=instrument, price_scale=price_scale, volume_scale=volume_scale)
-        instrument.base, instrument.quote, instrument.kind = base, quote, kind
-        instrument.active = instrument.active and active
-        instrument.save(update_fields=["base", "quote", "kind", "active"])
-    return instrument
+    result = write_candles(instrument=instrument, minutes=fetched.minutes, refresh=False)
+    kept = quarantine(instrument=instrument, rejected=fetched.rejected, origin="backfill", run=run)
+    BackfillChunk.objects.filter(pk=chunk.pk).update(rows=result.rows, quarantined=kept)
+    return result
 
 
 def sync_range(*, last: datetime | None, now: datetime) -> tuple[datetime, datetime] | None:

@@ -1,10 +1,12 @@
-"""Ingestion as durable tasks. The network is asked outside of any transaction."""
+"""Ingestion and upkeep as durable tasks. The network is asked outside of any transaction."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from celery import shared_task
@@ -13,14 +15,17 @@ from django.utils import timezone
 
 from apps.candles import conf, selectors, services
 from apps.candles.clients import client_for
-from apps.candles.ingestion import RejectedCandles, fetch_checked
+from apps.candles.exchanges import limits, respected
+from apps.candles.ingestion import fetch_sifted
 from apps.candles.models import Backfill, BackfillChunk, Instrument
+from apps.candles.repairing import open_gaps
+from apps.candles.storage import policies
+from apps.candles.syncing import SyncFailed, sync_instruments
 from apps.candles.timeframes import MINUTE, to_ms
-from apps.candles.venues.errors import VenueError, VenueRefused, VenueUnavailable
-from apps.candles.venues.fetch import Page, server_time
-from apps.candles.venues.instruments import load_instrument
+from apps.candles.venues.errors import VenueRefused
+from apps.candles.venues.fetch import Page
+from apps.candles.venues.instruments import list_markets, load_instrument
 from apps.tasks import Backoff, DurableTask, PermanentError, current_run
-from apps.tasks.models import TaskRun
 
 logger = logging.getLogger(__name__)
 
@@ -30,14 +35,13 @@ _INGESTION: dict[str, Any] = {
     "max_attempts": 8,
     "backoff": Backoff(base=5, factor=2, maximum=900),
 }
-
-
-class SyncFailed(Exception):
-    """No instrument could be brought up to date. ``retry_after`` is the wait that was asked for, if any."""
-
-    def __init__(self, failed: dict[str, str], retry_after: float | None) -> None:
-        super().__init__("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
-        self.retry_after = retry_after
+#: What beat asks for again soon anyway.
+_REPEATED: dict[str, Any] = {
+    "queue": "ingest",
+    "atomic": False,
+    "max_attempts": 3,
+    "backoff": Backoff(base=2, factor=2, maximum=30),
+}
 
 
 @contextmanager
@@ -45,7 +49,7 @@ def _final_refusals() -> Iterator[None]:
     """End the run at once where trying again cannot help. Everything else is tried again."""
     try:
         yield
-    except (VenueRefused, services.ScaleOverflow) as exc:
+    except (VenueRefused, services.ScaleOverflow, services.BeyondRetention) as exc:
         raise PermanentError(f"{type(exc).__name__}: {exc}") from exc
 
 
@@ -55,20 +59,10 @@ def prepare_backfill(*, backfill_id: str) -> None:
     backfill = Backfill.objects.get(pk=backfill_id)
     planned: dict[str, Any] = {}
     with _final_refusals():
-        found = load_instrument(client_for(backfill.exchange, backfill.symbol), backfill.symbol)
-        if found.kind not in Instrument.Kind.values:
-            raise PermanentError(f"{backfill.text} is of the kind {found.kind}, which is not kept")
+        with respected(backfill.exchange):
+            found = load_instrument(client_for(backfill.exchange, backfill.symbol), backfill.symbol)
         with current_run().completing(result=planned):
-            instrument = services.instrument_upsert(
-                exchange=backfill.exchange,
-                symbol=backfill.symbol,
-                base=found.base,
-                quote=found.quote,
-                kind=found.kind,
-                price_scale=found.price_scale,
-                volume_scale=found.volume_scale,
-                active=found.active,
-            )
+            instrument = services.instrument_upsert(exchange=backfill.exchange, found=found)
             chunks = services.backfill_plan(backfill=backfill, instrument=instrument)
             planned.update(instrument=instrument.text, chunks=len(chunks))
 
@@ -87,63 +81,125 @@ def ingest_chunk(*, chunk_id: str) -> None:
 
     written: dict[str, Any] = {}
     with _final_refusals():
-        minutes = fetch_checked(instrument=instrument, start=chunk.start, end=chunk.end, on_page=on_page)
+        fetched = fetch_sifted(instrument=instrument, start=chunk.start, end=chunk.end, on_page=on_page)
         with run.completing(result=written):
-            result = services.chunk_complete(chunk=chunk, instrument=instrument, minutes=minutes)
-            written.update(inserted=result.inserted, updated=result.updated, unchanged=result.unchanged)
+            result = services.chunk_complete(chunk=chunk, instrument=instrument, fetched=fetched, run=run.id)
+            refresh_rollups.apply_async(unique_key="candles.refresh_rollups")
+            written.update(
+                inserted=result.inserted,
+                updated=result.updated,
+                unchanged=result.unchanged,
+                quarantined=len(fetched.rejected),
+            )
 
 
-@shared_task(
-    base=DurableTask,
-    name="candles.sync_all",
-    queue="ingest",
-    atomic=False,
-    max_attempts=3,
-    backoff=Backoff(base=2, factor=2, maximum=30),
-)
+@shared_task(base=DurableTask, name="candles.sync_all", **_REPEATED)
 def sync_all() -> dict[str, Any]:
-    """Bring every active instrument up to the last minute that has ended. Run by beat every minute.
+    """Have every exchange's followed instruments brought up to date. Run by beat every minute.
 
-    Instruments are written one by one, so that the trouble of one is not the trouble of all; after
-    an exchange was unavailable once, it is left alone until the next tick. Fails when nothing could be
-    brought up to date; otherwise the result lists what was not, and the next tick tries that again.
+    One task for each exchange, so that the trouble of one is not the trouble of all. An exchange whose
+    last sync is still under way is left to it.
+    """
+    names = selectors.exchanges_followed()
+    for name in names:
+        # A fetch for each instrument would be too much for the rate to wait for: the client paces itself.
+        sync_exchange.apply_async(kwargs={"exchange": name}, unique_key=f"candles.sync:{name}")
+    return {"exchanges": names}
+
+
+@shared_task(base=DurableTask, name="candles.sync_exchange", **_REPEATED)
+def sync_exchange(*, exchange: str) -> dict[str, Any]:
+    """Bring every followed instrument of an exchange up to the last minute that has ended.
+
+    What goes wrong with one instrument is told in the result and tried again by the next sync. Fails when
+    nothing could be brought up to date.
     """
     run = current_run()
-    earlier = TaskRun.objects.filter(task="candles.sync_all", state=TaskRun.State.RUNNING)
-    if run.id is not None and earlier.filter(pk__lt=run.id).exists():
-        return {"skipped": "an earlier sync is still under way"}
-    now = timezone.now()
-    instruments = list(selectors.instruments(active=True))
-    last = selectors.latest([one.pk for one in instruments], since=now - conf.sync_lookback())
-    clocks: dict[str, int] = {}
-    resting: dict[str, VenueUnavailable] = {}
-    failed: dict[str, str] = {}
-    synced = rows = 0
-    for done, instrument in enumerate(instruments):
-        wanted = services.sync_range(last=last.get(instrument.pk), now=now)
-        if wanted is None:
-            synced += 1
-            continue
-        run.progress(done, len(instruments), instrument.text)
-        try:
-            if instrument.exchange in resting:
-                raise resting[instrument.exchange]
-            if instrument.exchange not in clocks:
-                clocks[instrument.exchange] = server_time(client_for(instrument.exchange))
-            minutes = fetch_checked(
-                instrument=instrument, start=wanted[0], end=wanted[1], now_ms=clocks[instrument.exchange]
-            )
-            rows += services.write_candles(instrument=instrument, minutes=minutes).inserted
-            synced += 1
-        except (VenueError, RejectedCandles, services.ScaleOverflow) as exc:
-            if isinstance(exc, VenueUnavailable):
-                resting[instrument.exchange] = exc
-            failed[instrument.text] = f"{type(exc).__name__}: {exc}"
-            logger.warning("%s was not brought up to date: %s", instrument, failed[instrument.text])
-    if failed and not synced:
-        waits = [exc.retry_after for exc in resting.values() if exc.retry_after is not None]
-        raise SyncFailed(failed, max(waits, default=None))
-    return {"instruments": synced, "rows": rows, "failed": failed}
+    instruments = list(selectors.instruments(exchange=exchange, active=True, followed=True))
+    result = sync_instruments(
+        instruments,
+        run=run.id,
+        on_progress=lambda done, instrument: run.progress(done, len(instruments), instrument.text),
+    )
+    if result.failed and not result.synced:
+        raise SyncFailed(result.failed, result.retry_after)
+    return {"instruments": result.synced, "rows": result.rows, "failed": result.failed}
+
+
+@shared_task(base=DurableTask, name="candles.sync_markets", **_INGESTION)
+def sync_markets(*, exchange: str) -> dict[str, Any]:
+    """Read an exchange's list of markets and bring its instruments in line with it."""
+    with _final_refusals():
+        with respected(exchange):
+            listing = list_markets(client_for(exchange))
+        return asdict(services.catalogue_update(exchange=exchange, listing=listing))
+
+
+@shared_task(base=DurableTask, name="candles.sync_catalogues", **_REPEATED)
+def sync_catalogues() -> dict[str, Any]:
+    """Have the list of markets of every exchange in use read. Run by beat every day."""
+    names = selectors.exchanges_followed()
+    for name in names:
+        sync_markets.apply_async(kwargs={"exchange": name}, unique_key=f"candles.markets:{name}")
+    return {"exchanges": names}
+
+
+@shared_task(base=DurableTask, name="candles.repair", **_INGESTION)
+def repair(
+    *, instrument_id: int, start: str | None = None, end: str | None = None, again: bool = False
+) -> dict[str, Any]:
+    """Ask the exchange for an instrument's missing minutes in [start, end) and store what it has."""
+    instrument = Instrument.objects.get(pk=instrument_id)
+    run = current_run()
+    with _final_refusals():
+        result = services.repair(
+            instrument=instrument,
+            start=datetime.fromisoformat(start) if start else None,
+            end=datetime.fromisoformat(end) if end else None,
+            again=again,
+            run=run.id,
+            on_progress=lambda done, total: run.progress(done, total, "missing minutes"),
+        )
+    return asdict(result)
+
+
+@shared_task(base=DurableTask, name="candles.repair_gaps", **_REPEATED)
+def repair_gaps() -> dict[str, Any]:
+    """Have the gaps of every followed instrument repaired. Run by beat every hour."""
+    found = {
+        one.text: one
+        for one in selectors.instruments(active=True, followed=True)
+        if open_gaps(instrument=one)
+    }
+    for one in found.values():
+        repair.apply_async(
+            kwargs={"instrument_id": one.pk},
+            unique_key=f"candles.repair:{one.pk}",
+            **limits(one.exchange, requests=2),
+        )
+    return {"instruments": sorted(found)}
+
+
+@shared_task(base=DurableTask, name="candles.refresh_rollups", **_REPEATED)
+def refresh_rollups() -> dict[str, Any]:
+    """Refresh the roll-ups of what has changed since they were made. Run by beat every minute, and after
+    a backfill; readers are given what they will be until then.
+
+    While chunks of a backfill are still to come, what they have changed waits for the last of them, but not
+    for longer than ``CANDLES_REFRESH_AFTER``: to refresh the same days for each would cost far more.
+    """
+    oldest = selectors.oldest_change()
+    if oldest is None:
+        return {"days": 0}
+    if selectors.chunks_under_way() and timezone.now() - oldest < conf.refresh_after():
+        return {"waiting": "for the last chunk of a backfill"}
+    return {"days": services.refresh_rollups()}
+
+
+@shared_task(base=DurableTask, name="candles.maintain", **_REPEATED)
+def maintain() -> dict[str, Any]:
+    """Make partitions ahead of time, or have TimescaleDB's policies as the settings want them. Hourly."""
+    return {"changes": policies.apply()}
 
 
 @worker_init.connect

@@ -243,11 +243,21 @@ CELERY_BEAT_SCHEDULE = {
     "alert-dead-letters": {"task": "notifications.alert_dead_letters", "schedule": 30.0},
     "alert-orphans": {"task": "notifications.alert_orphans", "schedule": 30.0},
     "sync-candles": {"task": "candles.sync_all", "schedule": crontab()},
+    "refresh-rollups": {"task": "candles.refresh_rollups", "schedule": crontab()},
+    "repair-gaps": {"task": "candles.repair_gaps", "schedule": crontab(minute=7)},
+    "maintain-candles": {"task": "candles.maintain", "schedule": crontab(minute=17)},
+    "sync-catalogues": {"task": "candles.sync_catalogues", "schedule": crontab(minute=27, hour=3)},
 }
 
 # Candles: who keeps the roll-ups where the server has TimescaleDB, and for how many days minutes are kept.
 CANDLES_ROLLUPS = env.str("CANDLES_ROLLUPS", default="continuous_aggregates")
 CANDLES_RETENTION_DAYS = env.int("CANDLES_RETENTION_DAYS", default=0) or None
+CANDLES_COMPRESS_AFTER_DAYS = env.int("CANDLES_COMPRESS_AFTER_DAYS", default=7)
+CANDLES_CHUNK_INTERVAL_DAYS = env.int("CANDLES_CHUNK_INTERVAL_DAYS", default=0) or None
+CANDLES_REFRESH_WINDOW_DAYS = env.int("CANDLES_REFRESH_WINDOW_DAYS", default=30)
+CANDLES_REFRESH_AFTER = env.int("CANDLES_REFRESH_AFTER", default=900)
+# Tasks at a time and requests a minute, by exchange: {"binance": {"concurrency": 8, "rate": 2400}}.
+CANDLES_EXCHANGE_LIMITS = env.json("CANDLES_EXCHANGE_LIMITS", default={})
 # Where workers keep copies of the months that they read, and how much of them.
 CANDLES_CACHE_DIR = env.str("CANDLES_CACHE_DIR", default="")
 CANDLES_CACHE_MB = env.int("CANDLES_CACHE_MB", default=2048)

@@ -65,6 +65,22 @@ class Migration(migrations.Migration):
     operations = [
         *(candle_table(name) for name in ("15m", "30m", "4h", "1w")),
         migrations.CreateModel(
+            name="Exchange",
+            fields=[
+                ("name", models.CharField(max_length=32, primary_key=True, serialize=False)),
+                ("resting_until", models.DateTimeField(null=True)),
+                ("resting_reason", models.TextField(blank=True)),
+                ("catalogue_at", models.DateTimeField(null=True)),
+                ("unreadable", models.JSONField(default=list)),
+            ],
+            options={"ordering": ["name"]},
+        ),
+        migrations.AddField(
+            model_name="backfillchunk",
+            name="quarantined",
+            field=models.IntegerField(default=0),
+        ),
+        migrations.CreateModel(
             name="Gap",
             fields=[
                 (
@@ -92,6 +108,7 @@ class Migration(migrations.Migration):
                                 "no_trades",
                                 "No trades: others have these minutes; quiet ones are left out",
                             ),
+                            ("expired", "Expired: the exchange does not serve minutes that old"),
                             (
                                 "unexplained",
                                 "Unexplained: the exchange has no such minutes and nothing tells why",

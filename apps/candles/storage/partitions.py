@@ -40,6 +40,19 @@ def ensure_partitions(ts: NDArray[np.int64], *, suffix: str = "") -> list[str]:
     return missing
 
 
+@transaction.atomic
+def drop_partitions(before: int) -> list[str]:
+    """Remove the partitions whose months ended before a moment (ms). Roll-ups stay. Returns their names."""
+    last = np.datetime64(before, "ms").astype("datetime64[M]")
+    locks.lock_partitions()
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "old_partitions.sql"), [f"candle_1m_{last}".replace("-", "_")])
+        names = [name for (name,) in cursor.fetchall()]
+        for name in names:
+            cursor.execute(f"DROP TABLE {name}")
+    return names
+
+
 def check_times(ts: NDArray[np.int64]) -> NDArray[np.datetime64]:
     """The months that *ts* (milliseconds) lie in. Raises ValueError for times outside of 1970 to 2199."""
     months = np.unique(np.asarray(ts, "datetime64[ms]").astype("datetime64[M]"))

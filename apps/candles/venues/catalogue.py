@@ -30,7 +30,8 @@ class Venue:
     *options* is what its ccxt client is made with. *kinds* are the markets that are kept, by ccxt's
     ``type``. *page* is the most minutes that a request is answered with, and *rows_at* the way to them in
     the answer, where ``{id}`` is the market's id. *history* is how far back minutes can be had, None
-    where it is from the listing on. *concurrency* is how many requests at once suit it.
+    where it is from the listing on. *concurrency* is how many requests at once suit it, *rate*
+    how many a minute, well below where it would refuse them.
 
     Volumes are in units of the base currency in each of *kinds*.
     """
@@ -40,6 +41,7 @@ class Venue:
     paging: Paging
     page: int
     concurrency: int
+    rate: int
     rows_at: tuple[str, ...] = ()
     newest_first: bool = False
     history: timedelta | None = None
@@ -55,6 +57,7 @@ _VENUES = (
         paging=Paging.FORWARD,
         page=1000,
         concurrency=4,
+        rate=1200,
         options={
             "options": {
                 "defaultType": "spot",
@@ -72,6 +75,7 @@ _VENUES = (
         paging=Paging.WINDOW,
         page=1000,
         concurrency=4,
+        rate=1200,
         rows_at=("result", "list"),
         newest_first=True,
         options={
@@ -87,6 +91,7 @@ _VENUES = (
         paging=Paging.NEWEST,
         page=720,
         concurrency=1,
+        rate=50,
         rows_at=("result", "{id}"),
         history=timedelta(minutes=720),
         options={"has": {"fetchCurrencies": False}},

@@ -1,7 +1,7 @@
 -- The functions as 0001 made them, for going back.
 DROP FUNCTION candle_1m_row_changed();
 DROP FUNCTION candle_log(integer[], timestamptz[], timestamptz[]);
-ALTER TABLE candle_dirty DROP COLUMN id;
+ALTER TABLE candle_dirty DROP COLUMN id, DROP COLUMN at;
 CREATE OR REPLACE FUNCTION candle_1m_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF current_setting('chandlery.rescaling', true) = 'on' THEN

@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS candle_dirty (
     hi            timestamptz NOT NULL
 );
 ALTER TABLE candle_dirty ADD COLUMN IF NOT EXISTS id bigint GENERATED ALWAYS AS IDENTITY;
+ALTER TABLE candle_dirty ADD COLUMN IF NOT EXISTS at timestamptz NOT NULL DEFAULT now();
 CREATE INDEX IF NOT EXISTS candle_dirty_instrument ON candle_dirty (instrument_id);
 
 -- Log changed ranges, each within one UTC day of one instrument, and change the version of their months. Nothing

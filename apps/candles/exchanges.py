@@ -1,0 +1,63 @@
+"""How exchanges want to be treated: how much at once, how much a minute, and when not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.db.models.functions import Greatest
+from django.utils import timezone
+
+from apps.candles import conf
+from apps.candles.models import Exchange
+from apps.candles.venues.catalogue import find_venue
+from apps.candles.venues.errors import VenueUnavailable
+
+
+def limits(exchange: str, *, requests: int) -> dict[str, Any]:
+    """Options of a durable task that makes about so many requests to an exchange.
+
+    They hold across all workers: no more tasks at a time, and no more requests a minute, than
+    ``CANDLES_EXCHANGE_LIMITS`` allows or, where that says nothing, suits the exchange.
+    """
+    venue = find_venue(exchange)
+    asked = conf.exchange_limits().get(exchange, {})
+    rate = int(asked.get("rate", venue.rate))
+    return {
+        "concurrency_key": f"exchange:{exchange}",
+        "concurrency_limit": int(asked.get("concurrency", venue.concurrency)),
+        "rate_key": f"exchange:{exchange}",
+        "rate": f"{rate}/m",
+        "rate_cost": min(max(1, requests), rate),
+    }
+
+
+@contextmanager
+def respected(exchange: str) -> Iterator[None]:
+    """Ask an exchange within this block, unless it asked to be left alone for a time that is not over.
+
+    Then, and when it asks so now, `VenueUnavailable` says for how long; others are told by the database.
+    """
+    now = timezone.now()
+    resting = Exchange.objects.filter(name=exchange, resting_until__gt=now).first()
+    if resting is not None and resting.resting_until is not None:
+        raise VenueUnavailable(
+            f"{exchange} asked to be left alone: {resting.resting_reason}",
+            retry_after=(resting.resting_until - now).total_seconds(),
+        )
+    try:
+        yield
+    except VenueUnavailable as exc:
+        if exc.retry_after:
+            _rest(exchange, exc.retry_after, str(exc))
+        raise
+
+
+def _rest(exchange: str, seconds: float, reason: str) -> None:
+    until = timezone.now() + timedelta(seconds=seconds)
+    Exchange.objects.bulk_create([Exchange(name=exchange)], ignore_conflicts=True)
+    Exchange.objects.filter(name=exchange).update(
+        resting_until=Greatest("resting_until", until), resting_reason=reason
+    )
