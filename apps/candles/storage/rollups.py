@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+import psycopg
+from django.db import connection, transaction
 
 from apps.candles.models import Instrument
 from apps.candles.storage import aggregates, locks, stores
@@ -97,8 +98,13 @@ def remake(ranges: Ranges, store: Store, *, suffix: str = "", base_suffix: str =
         "first": to_datetime(W1.floor(first)),
         "last": to_datetime(W1.floor(last) + W1.width),
     }
+    # A small refresh would mostly wait for the planner: PostgreSQL keeps the plans of prepared statements.
+    # TimescaleDB has to see the times themselves, by which it leaves chunks and batches out.
+    prepare = store.base == stores.Base.PARTITIONS
     with connection.cursor() as cursor:
         unlimited(cursor, store)
+    # Django's own cursor puts parameters into the text, which could not be prepared.
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         for level in ROLLUPS:
             assert level.lower is not None
             of_minutes = level.lower is M1
@@ -109,10 +115,12 @@ def remake(ranges: Ranges, store: Store, *, suffix: str = "", base_suffix: str =
                 "width": timedelta(milliseconds=level.width),
                 "span": timedelta(milliseconds=max(level.width, DAY)),
             }
-            cursor.execute(sql(__package__, "rollup_clear.sql").format(**names), parameters)
+            clear = sql(__package__, "rollup_clear.sql").format(**names)
+            fill = sql(__package__, "rollup_fill.sql").format(**names)
+            cursor.execute(clear, parameters, prepare=prepare)
             try:
-                cursor.execute(sql(__package__, "rollup_fill.sql").format(**names), parameters)
-            except IntegrityError as exc:
+                cursor.execute(fill, parameters, prepare=prepare)
+            except psycopg.IntegrityError as exc:
                 raise ScaleOverflow(f"a volume in {level.table} does not fit: {exc}") from exc
 
 
