@@ -30,7 +30,8 @@ class _Compressing(Experiment):
         return places.obstacle()
 
     def prepare(self) -> None:
-        sets: dict[str, Sequence[Market]] = {"store": MARKETS, "worst": (data.WORST,)}
+        count = len(MARKETS)
+        sets = {"store": MARKETS, "worst": data.many(count, like=data.WORST)}
         self._found = {}
         for name, markets in sets.items():
             place = Place(f"compress_{name}_{self.store.rollups.value}", self.store)
@@ -69,7 +70,7 @@ def _compressions(suffix: str, rollups: str) -> list[Figure]:
         )
         for name, what, goal in (
             ("store", f"{len(MARKETS)} instruments", 12),
-            ("worst", "the instrument with the most digits", 8),
+            ("worst", f"{len(MARKETS)} instruments that all have the most digits", 8),
         )
     ]
 

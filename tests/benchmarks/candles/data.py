@@ -136,12 +136,12 @@ def find(market: Market) -> Instrument:
     return Instrument.objects.get(exchange="binance", symbol=f"{market.base}/USDT")
 
 
-def many(count: int) -> list[Market]:
-    """So many markets: the ones in `MARKETS` again and again under other names."""
+def many(count: int, *, like: Market | None = None) -> list[Market]:
+    """So many markets: those in `MARKETS`, or the one given, again and again under other names."""
+    models = MARKETS if like is None else (like,)
     return [
-        replace(market, base=f"{market.base}{number // len(MARKETS)}")
+        replace(models[number % len(models)], base=f"{models[number % len(models)].base}{number}")
         for number in range(count)
-        for market in (MARKETS[number % len(MARKETS)],)
     ]
 
 
