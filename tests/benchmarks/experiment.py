@@ -84,11 +84,20 @@ class Experiment(ABC):
         return first, self._settled(peer)
 
     def by_turns(
-        self, turn: int, ours: Callable[[], float], peer: Callable[[], float], times: int
+        self,
+        turn: int,
+        ours: Callable[[], float],
+        peer: Callable[[], float],
+        times: int,
+        *,
+        of: Callable[[Sequence[float]], float] = median,
     ) -> tuple[float, float]:
-        """The medians of both, so many times each and by turns: what disturbs one disturbs both."""
-        pairs = [self.in_turns(turn + time, ours, peer) for time in range(times)]
-        return median(pair[0] for pair in pairs), median(pair[1] for pair in pairs)
+        """Both so many times, one after the other: what disturbs one disturbs both. The medians of each.
+
+        Where few are affordable, *of* may be the best of them: what else the machine does only slows down.
+        """
+        mine, theirs = zip(*(self.in_turns(turn + time, ours, peer) for time in range(times)), strict=True)
+        return of(mine), of(theirs)
 
     def _settled(self, measure: Callable[[], T]) -> T:
         cpu.wait_for_quiet(self.bench.settle)

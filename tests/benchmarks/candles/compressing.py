@@ -38,6 +38,8 @@ class _Compressing(Experiment):
             with place.entered():
                 self._found[f"{name}{self.suffix}"] = self._compressed(name, markets)
             place.drop()
+        # Years of many markets, which nobody else needs.
+        data.minutes.cache_clear()
 
     def _compressed(self, name: str, markets: Sequence[Market]) -> tuple[float, float]:
         days = self.bench.size(self.days, 10)

@@ -11,10 +11,10 @@ from typing import Self
 from django.db import connection
 
 from apps.candles.models import Instrument
-from apps.candles.storage import aggregates, arrow, moving, stores
+from apps.candles.storage import aggregates, arrow, moving, schema, stores
 from apps.candles.storage.capabilities import detect
 from apps.candles.storage.rollups import refresh_rollups
-from apps.candles.storage.stores import AGGREGATES, PORTABLE, Rollups, Store
+from apps.candles.storage.stores import AGGREGATES, PORTABLE, Base, Rollups, Store
 from apps.candles.storage.writer import write_candles
 from apps.candles.timeframes import MINUTE, ROLLUPS
 from tests.benchmarks import database
@@ -38,6 +38,9 @@ class Place:
         with database.using(name):
             if stores.in_force() != store:
                 moving.convert(store)
+            if store.base == Base.HYPERTABLE:
+                # What is set for a database is not copied with it.
+                schema.run("batches.sql")
 
     @contextmanager
     def entered(self) -> Iterator[None]:

@@ -79,7 +79,7 @@ class Refreshing(Experiment):
 
     def measure(self, turn: int) -> Samples:
         with self._place.entered():
-            return {"refresh": self.in_turns(turn, self._ours, self._peer)}
+            return {"refresh": self.by_turns(turn, self._ours, self._peer, self.bench.size(2, 1), of=min)}
 
 
 class _Live(Experiment):
