@@ -12,7 +12,7 @@ from django.db import connection, connections, models
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from apps.candles.instruments import parse_instrument
+from apps.candles.instruments import instrument_text, parse_instrument
 from apps.candles.models import Backfill, BackfillChunk, Instrument
 from apps.candles.sources.base import Span
 from apps.core.resources import sql
@@ -217,3 +217,57 @@ def _error(run: TaskRun | None, chunk: BackfillChunk | None) -> BackfillError | 
         type=str(run.error.get("type", "")),
         message=str(run.error.get("message", "")),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """How much of an instrument is stored, between its first and its last minute."""
+
+    id: int
+    text: str
+    #: Open times of the first and the last minute.
+    first: datetime
+    last: datetime
+    minutes: int
+    #: Minutes between them that are not stored, and of those which the exchange said that it has none.
+    missing: int
+    absent: int
+
+    @property
+    def complete(self) -> float:
+        """The share that is stored, 0 to 1."""
+        return self.minutes / (self.minutes + self.missing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoverageReport:
+    """Instruments with candles, followed ones first."""
+
+    instruments: list[Coverage]
+    #: How many there are besides those.
+    more: int
+
+
+def coverage_report(*, limit: int) -> CoverageReport:
+    """The coverage of instruments that have candles, by the counts of their days: no minute is read.
+
+    Days that were changed since the roll-ups were made count as they were then.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql(_STORAGE, "coverage_report.sql"), {"limit": limit})
+        rows = cursor.fetchall()
+        cursor.execute("SELECT count(DISTINCT instrument_id) FROM candles_revision")
+        total = cursor.fetchone()[0]
+    found = [
+        Coverage(
+            id=pk,
+            text=instrument_text(exchange, symbol),
+            first=first,
+            last=last,
+            minutes=minutes,
+            missing=missing,
+            absent=absent,
+        )
+        for pk, exchange, symbol, first, last, minutes, missing, absent in rows
+    ]
+    return CoverageReport(instruments=found, more=max(0, total - limit))

@@ -47,6 +47,20 @@ class Job:
     end_offset: timedelta | None = None
     buckets_per_batch: int | None = None
 
+    @property
+    def words(self) -> str:
+        """What it is set to do."""
+        if self.compress_after is not None:
+            return f"compresses what is older than {_days(self.compress_after)}"
+        if self.drop_after is not None:
+            return f"drops what is older than {_days(self.drop_after)}"
+        since, batch = _days(self.start_offset), self.buckets_per_batch
+        return f"refreshes from {since} to {self.end_offset} ago, {batch} buckets at a time"
+
+
+def _days(span: timedelta | None) -> str:
+    return "ever" if span is None else f"{span / timedelta(days=1):g} days"
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobReport:
@@ -165,16 +179,18 @@ def reports() -> list[JobReport]:
 
 
 def _apply_policies(store: Store) -> list[str]:
-    wanted, present = set(wanted_jobs(store)), {report.job for report in reports()}
-    for job in sorted(present - wanted, key=str):
+    wanted, present = wanted_jobs(store), [report.job for report in reports()]
+    stale = [job for job in present if job not in wanted]
+    # The lowest level first: TimescaleDB runs new policies in this order.
+    new = [job for job in wanted if job not in present]
+    for job in stale:
         _execute(_REMOVE[job.procedure], [job.relation])
-    for job in sorted(wanted - present, key=str):
+    for job in new:
         _add(job)
-    removed = {(job.procedure, job.relation) for job in present - wanted}
-    added = {(job.procedure, job.relation) for job in wanted - present}
-    return [
-        *(f"removed {procedure} of {relation}" for procedure, relation in sorted(removed - added)),
-        *(f"set {procedure} of {relation}" for procedure, relation in sorted(added)),
+    kept = {(job.procedure, job.relation) for job in new}
+    gone = [job for job in stale if (job.procedure, job.relation) not in kept]
+    return [f"{job.relation}: {job.words}" for job in new] + [
+        f"{job.relation}: no longer {job.words}" for job in gone
     ]
 
 
