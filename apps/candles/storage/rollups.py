@@ -26,7 +26,7 @@ from apps.candles.models import Instrument
 from apps.candles.storage import aggregates, locks, stores
 from apps.candles.storage.exact import ScaleOverflow
 from apps.candles.storage.stores import Rollups, Store
-from apps.candles.timeframes import DAY, M1, ROLLUPS, W1, to_datetime, to_ms
+from apps.candles.timeframes import DAY, M1, ROLLUPS, to_datetime, to_ms
 from apps.core.resources import sql
 
 #: Instruments that are refreshed in one transaction.
@@ -94,9 +94,6 @@ def remake(ranges: Ranges, store: Store, *, suffix: str = "", base_suffix: str =
         "ids": list(ranges.ids),
         "lo": list(ranges.lo),
         "hi": list(ranges.hi),
-        # Whole weeks, which hold the buckets of every level.
-        "first": to_datetime(W1.floor(first)),
-        "last": to_datetime(W1.floor(last) + W1.width),
     }
     # A small refresh would mostly wait for the planner: PostgreSQL keeps the plans of prepared statements.
     # TimescaleDB has to see the times themselves, by which it leaves chunks and batches out.
@@ -117,6 +114,9 @@ def remake(ranges: Ranges, store: Store, *, suffix: str = "", base_suffix: str =
             }
             clear = sql(__package__, "rollup_clear.sql").format(**names)
             fill = sql(__package__, "rollup_fill.sql").format(**names)
+            # Around all buckets, and no farther: what lies within is decompressed before anything is deleted.
+            parameters["first"] = to_datetime(level.floor(first))
+            parameters["last"] = to_datetime(level.ceil(last + 1))
             cursor.execute(clear, parameters, prepare=prepare)
             try:
                 cursor.execute(fill, parameters, prepare=prepare)

@@ -18,7 +18,8 @@ from tests.benchmarks.candles.writing import upsert
 from tests.benchmarks.experiment import Experiment, Failed, Samples
 from tests.benchmarks.figures import Figure, Goal, Kind
 
-_COUNTS = (1, 50, 500)
+#: How many instruments there are, and how many days are stored of each.
+_DAYS = {1: 90, 50: 10, 500: 3}
 
 
 class _Late(Experiment):
@@ -26,25 +27,24 @@ class _Late(Experiment):
 
     store: Store
     suffix = ""
-    #: Days that are stored of each instrument.
-    days = 3
 
     def prepare(self) -> None:
         self._chance = np.random.default_rng(1)
         self._places: dict[int, Place] = {}
-        for count in _COUNTS:
+        for count, days in _DAYS.items():
             some = self.bench.size(count, min(count, 5))
             place = Place(f"late_{self.store.base.value}_{count}", self.store)
             with place.entered():
-                places.fill(data.many(some), self.days)
+                places.fill(data.many(some), days)
                 self._finish()
             self._places[count] = place
         self.remarks = {
-            figure.name: f"{self.days} days of each instrument; {data.origin()}" for figure in self.figures
+            figure.name: f"{days} days of each instrument; {data.origin()}"
+            for figure, days in zip(self.figures, _DAYS.values(), strict=True)
         }
 
     def _finish(self) -> None:
-        """What else is done to a store once it is filled."""
+        """What else is done to a store before it is measured."""
 
     def _late(self, count: int) -> float:
         """Median milliseconds of one late candle."""
@@ -54,7 +54,7 @@ class _Late(Experiment):
         for _ in range(self.bench.size(15, 2)):
             market = some[int(chance.integers(len(some)))]
             instrument = data.find(market)
-            minutes = data.minutes(market, self.days)
+            minutes = data.minutes(market, _DAYS[count])
             at = int(chance.integers(len(minutes)))
             late = minutes.chosen(slice(at, at + 1)).louder(int(chance.integers(1, 1000)))
             taken.append(1000 * seconds(partial(write_candles, instrument=instrument, minutes=late)))
@@ -74,6 +74,7 @@ class _Late(Experiment):
         for count, place in self._places.items():
             with place.entered():
                 self._late(count)  # so that plans and partitions are known to the session
+                self._finish()
                 ours = self._late(count)
                 peer = self._peer(count)
             found[f"late-{count}{self.suffix}"] = ours, peer
@@ -101,7 +102,7 @@ def _late_figures(suffix: str, where: str) -> list[Figure]:
             peer="the minute alone by bulk_create(update_conflicts), no level corrected",
             goal=Goal(kind=Kind.OURS_AT_MOST, value=15),
         )
-        for count in _COUNTS
+        for count in _DAYS
     ]
 
 

@@ -23,7 +23,7 @@ _COLUMNS = ("instrument_id", "ts", "open", "high", "low", "close", "volume")
 #: A range that is stored in one call, as an import does; and how often in each repetition, of
 #: which the best counts.
 _DAYS, _TIMES = 91, 4
-_COPY = "COPY in binary of the same rows into the same table, encoded as quickly"
+_COPY = "binary COPY of the same rows, encoded as quickly, into the same table with its triggers"
 
 
 @transaction.atomic
@@ -152,7 +152,7 @@ class _Writing(Experiment):
         few = self._few
         found["write-bulk"] = (
             found["write-new"][0],
-            rate(lambda: upsert(candles(instrument, few)), minutes=few),
+            max(rate(lambda: upsert(candles(instrument, few)), minutes=few) for _ in range(2)),
         )
         return found
 
