@@ -9,6 +9,8 @@ import pytest
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from apps.candles.models import Gap
+from apps.candles.quality import Reason
 from apps.candles.timeframes import TIMEFRAMES
 from apps.events.registry import all_types
 from apps.liveness.states import TRANSITIONS as WORKER_TRANSITIONS
@@ -48,6 +50,11 @@ def test_every_state_and_every_event_of_batches_is_documented():
 def test_every_state_and_every_event_of_workers_is_documented():
     assert first_column("worker state") == [state.value for state in SessionState]
     assert sorted(first_column("worker event")) == sorted(WORKER_TRANSITIONS)
+
+
+def test_every_reason_of_the_gate_and_every_cause_of_a_gap_is_documented():
+    assert first_column("reason") == [reason.value for reason in Reason]
+    assert sorted(first_column("cause")) == sorted(Gap.Cause.values)
 
 
 def _addresses(patterns: list[URLPattern | URLResolver], prefix: str = "/") -> set[str]:

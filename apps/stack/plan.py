@@ -75,7 +75,8 @@ class Plan:
         if self._wants("EXCHANGE_BINANCE_URL"):
             servers.append(Exchange(listener=self._listen(), candles=self.candles))
         for server in servers:
-            self.variables |= server.environ()
+            # One server may answer for several variables, of which some may name a real one.
+            self.variables |= {key: value for key, value in server.environ().items() if self._wants(key)}
         return [server.service() for server in servers]
 
     def environ(self) -> dict[str, str]:

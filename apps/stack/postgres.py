@@ -19,7 +19,7 @@ from urllib.parse import quote
 from apps.stack import environment
 from apps.stack.child import Service
 from apps.stack.errors import StackError
-from apps.stack.extensions import Extensions
+from apps.stack.extensions import VARIABLE, Extensions
 from apps.stack.folders import Folders, binaries_home, own_folder
 from apps.stack.identity import command_line, started_at
 from apps.stack.privileges import Account, can_read
@@ -211,8 +211,16 @@ class Postgres:
                 if found.fetchone() is None:
                     name = psycopg.sql.Identifier(self.database)
                     connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(name))
+            with psycopg.connect(self.url(), autocommit=True) as connection:
+                found = connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'")
+                needed = found.fetchone() is not None
         except psycopg.Error as error:
             raise StackError(f"the database {self.database} cannot be created: {error}") from error
+        if needed and self.extensions.folder is None:
+            raise StackError(
+                f"{self.data} holds a database with TimescaleDB. Set {VARIABLE} as when it was made, or "
+                "remove the folder to start with nothing."
+            )
 
 
 def _is_server_of(pid: int, data: Path) -> bool:

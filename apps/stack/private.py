@@ -80,7 +80,9 @@ class PrivateStack:
             self._ledger.write(server.child for server in self._servers)
             for server in self._servers:
                 server.wait_ready()
-                self.environ |= server.environ
+                self.environ |= {
+                    key: value for key, value in server.environ.items() if not self._given.get(key)
+                }
         except BaseException:
             self.keep_logs = True
             self.close()

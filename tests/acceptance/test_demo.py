@@ -105,6 +105,7 @@ def test_the_demo_shows_the_whole_path_and_a_second_start_reuses_what_is_there(c
             "/admin/login/",
             "/static/admin/css/base.css",
             "/healthz",
+            "/charts/binance/BTC/USDT?timeframe=1h",
         ):
             with urllib.request.urlopen(base.group(1) + page, timeout=30) as answer:
                 assert answer.status == 200, page

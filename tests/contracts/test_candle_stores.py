@@ -6,16 +6,20 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from django.db import connection
 from django.db.utils import IntegrityError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apps.candles.files import read_minutes
 from apps.candles.gaps import find_gaps
 from apps.candles.models import Instrument, Revision
+from apps.candles.quality import sift_minutes
 from apps.candles.selectors import coverage
 from apps.candles.services import (
     ScaleOverflow,
@@ -29,7 +33,7 @@ from apps.candles.sources.base import VALUES
 from apps.candles.sources.timescale import TimescaleSource
 from apps.candles.storage.revisions import versions
 from apps.candles.storage.stores import Rollups, Store
-from apps.candles.timeframes import DAY, ROLLUPS, TIMEFRAMES, to_datetime
+from apps.candles.timeframes import DAY, ROLLUPS, TIMEFRAMES, to_datetime, to_ms
 from tests.candles.helpers import (
     MINUTE,
     MONDAY,
@@ -47,6 +51,9 @@ from tests.candles.stores import shared_candles, store
 __all__ = ["shared_candles", "store"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+#: 21 days of an exchange's minutes, which lie beside the checkout where there are any.
+RECORDED = Path(__file__).parents[3] / "shared" / "data" / "binanceus_btcusdt_1m_2023-03-01_2023-03-21.csv.gz"
 
 EVER = utc(2023, 1, 1), utc(2025, 1, 1)
 
@@ -285,6 +292,32 @@ def test_whatever_is_written_in_whatever_order_the_levels_are_right(
     settle()
     assert_levels_match(other)
     assert_levels_match(market)
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason=f"no recorded minutes at {RECORDED}")
+def test_roll_ups_of_recorded_minutes_are_what_pandas_makes_of_them(market: Instrument) -> None:
+    rows = [row for batch in read_minutes(RECORDED) for row in batch.rows]
+    sifted = sift_minutes(
+        rows, start_ms=None, end_ms=None, now_ms=to_ms(EVER[1]), price_scale=2, volume_scale=5
+    )
+    assert sifted.rejected == []
+    minutes = sifted.minutes
+    write_candles(instrument=market, minutes=minutes)
+    frame = pd.DataFrame(
+        {name: getattr(minutes, name) for name in VALUES},
+        index=pd.DatetimeIndex(minutes.ts.astype("datetime64[ms]")),
+    )
+    how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+    for _ in range(2):
+        for level in ROLLUPS:
+            width = pd.Timedelta(milliseconds=level.width)
+            monday = pd.Timestamp("1970-01-05")
+            grouped = frame.resample(width, closed="left", label="left", origin=monday)
+            made = grouped.agg(how).assign(n=grouped["open"].count()).dropna().astype(np.int64)
+            times = made.index.astype("datetime64[ms]").astype(np.int64)
+            expected = dict(zip(times.tolist(), made.itertuples(index=False, name=None), strict=True))
+            assert stored(level.table, market) == expected, level.name
+        settle()
 
 
 def test_the_store_is_what_it_says(store: Store, market: Instrument) -> None:

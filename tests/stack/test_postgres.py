@@ -248,3 +248,15 @@ def test_timescaledb_is_loaded_from_a_folder_outside(server: EmbeddedPostgres) -
     )
     assert _query(server, "SELECT count(*) FROM show_chunks('h')") == 3
     assert _query(server, "SHOW timescaledb.telemetry_level") == "off"
+
+
+@pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"{VARIABLE} is not set: no TimescaleDB to load")
+def test_a_database_with_timescaledb_is_not_served_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with EmbeddedPostgres(folder) as server:
+            _query(server, "CREATE EXTENSION timescaledb")
+        monkeypatch.delenv(VARIABLE)
+        with pytest.raises(StackError, match=f"Set {VARIABLE} as when it was made"), EmbeddedPostgres(folder):
+            pass

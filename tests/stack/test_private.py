@@ -47,6 +47,11 @@ def test_servers_that_the_caller_names_are_not_started(home: Path, monkeypatch: 
         assert not set(ALL) & set(stack.environ)
     with PrivateStack(queues=[], given=given | {"EMAIL_URL": ""}) as stack:
         assert set(ALL) & set(stack.environ) == {"EMAIL_URL"}
+    # The simulated exchanges are one server, and each of them may be the real one.
+    given |= {"EXCHANGE_BINANCE_URL": "", "EXCHANGE_KRAKEN_URL": "the real one"}
+    with PrivateStack(queues=[], given=given) as stack:
+        exchanges = {name for name in stack.environ if name.startswith("EXCHANGE_")}
+        assert exchanges == {"EXCHANGE_BINANCE_URL", "EXCHANGE_BYBIT_URL"}
 
 
 def test_the_logs_of_a_failed_run_stay(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
