@@ -33,6 +33,14 @@ class Client:
 
     def get(self, path: str, parameters: dict[str, Any], accept: str = "*/*") -> tuple[int, bytes]:
         """The status and the body of an answer."""
+        try:
+            return self._get(path, parameters, accept)
+        except (http.client.RemoteDisconnected, ConnectionError):
+            # The server ends a connection on which nothing came for two seconds; the next one is made by itself.
+            self._connection.close()
+            return self._get(path, parameters, accept)
+
+    def _get(self, path: str, parameters: dict[str, Any], accept: str) -> tuple[int, bytes]:
         self._connection.request("GET", f"{path}?{urlencode(parameters)}", headers={"Accept": accept})
         answer = self._connection.getresponse()
         return answer.status, answer.read()
