@@ -72,6 +72,13 @@ def chunks_under_way() -> bool:
     return waiting.exists()
 
 
+def changed() -> list[int]:
+    """The instruments whose minutes changed since their roll-ups were made."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT instrument_id FROM candle_dirty ORDER BY instrument_id")
+        return [pk for (pk,) in cursor.fetchall()]
+
+
 def oldest_change() -> datetime | None:
     """When the oldest change was made that the roll-ups were not refreshed for; None when there is none."""
     with connection.cursor() as cursor:

@@ -26,9 +26,11 @@ _TOLD = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One minute (ms) that differs. Values are integers at the finer scale; None for no minute."""
+    """One minute (ms) that differs. Values are integers at the finer scales; None for no minute."""
 
     ts: int
+    price_scale: int
+    volume_scale: int
     stored: tuple[int, ...] | None
     given: tuple[int, ...] | None
 
@@ -118,7 +120,11 @@ def _compare(
     for ts in sorted([*ours[here][unlike][:, 0].tolist(), *extra.tolist(), *missing.tolist()]):
         if len(result.differences) == _TOLD:
             break
-        result.differences.append(Difference(ts=ts, stored=known.get(ts), given=given.get(ts)))
+        result.differences.append(
+            Difference(
+                ts=ts, price_scale=price, volume_scale=volume, stored=known.get(ts), given=given.get(ts)
+            )
+        )
 
 
 def _table(columns: Ticks, price: int, volume: int) -> NDArray[np.int64]:

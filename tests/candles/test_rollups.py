@@ -186,12 +186,12 @@ def test_the_command_refreshes_what_is_dirty() -> None:
     for market in (one, other):
         _insert(market, MONDAY, 3, 4, 2, 3, 1)
     out = StringIO()
-    call_command("candles_refresh", instrument=one.text, stdout=out)
-    call_command("candles_refresh", stdout=out)
-    call_command("candles_refresh", stdout=out)
+    call_command("candles", "refresh", one.text, stdout=out)
+    call_command("candles", "refresh", "--quiet", stdout=out)
+    call_command("candles", "refresh", "--quiet", stdout=out)
     assert [int(line.split()[0]) for line in out.getvalue().splitlines()] == [1, 1, 0]
-    with pytest.raises(CommandError, match="--instrument"):
-        call_command("candles_refresh", instrument="binance:NONE/USDT")
+    with pytest.raises(CommandError, match="INSTRUMENT: binance:NONE/USDT is not known"):
+        call_command("candles", "refresh", "binance:NONE/USDT")
 
 
 # Minutes around two midnights, one of which is also the end of a week and of a month's partition.

@@ -1,0 +1,130 @@
+"""What the pages of candles have in common: rows that follow from elsewhere, and questions before deeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+#: Rows that something is done to by one click.
+MOST = 500
+#: Messages of one kind that are shown one by one.
+_TOLD = 20
+
+
+class Subject(NamedTuple):
+    """A row that something is about to be done to, as people are shown it."""
+
+    pk: Any
+    label: str
+    detail: str = ""
+
+
+class DescribedAdmin(admin.ModelAdmin[Any]):
+    """Rows that follow from elsewhere: neither added, edited nor removed here."""
+
+    list_per_page = 50
+    show_facets = admin.ShowFacets.NEVER
+    show_full_result_count = False
+    empty_value_display = ""
+
+    class Media:
+        css = {"all": ("candles/admin.css",)}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may do what there are buttons for."""
+        return bool(request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}"))
+
+    def page(self, request: HttpRequest, template: str, **more: object) -> HttpResponse:
+        """A page of its own."""
+        return TemplateResponse(
+            request,
+            f"admin/candles/{template}",
+            {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, **more},
+        )
+
+    def ask(
+        self,
+        request: HttpRequest,
+        subjects: Sequence[Subject],
+        *,
+        action: str,
+        title: str,
+        consequence: str,
+        button: str,
+        form: forms.Form | None = None,
+        grave: bool = False,
+    ) -> HttpResponse:
+        """The page that asks before an action on rows is done: its answer comes to the same action.
+
+        Of *subjects* more than `MOST` are left out, which the page says.
+        """
+        return self.page(
+            request,
+            "ask.html",
+            title=title,
+            consequence=consequence,
+            button=button,
+            form=form,
+            grave=grave,
+            action=action,
+            checkbox=ACTION_CHECKBOX_NAME,
+            subjects=subjects[:MOST],
+            more=len(subjects) > MOST,
+            most=MOST,
+        )
+
+    def tell_each(self, request: HttpRequest, lines: Sequence[str], level: int = messages.WARNING) -> None:
+        """A message for each line, and one for the number of those that are left out."""
+        for line in lines[:_TOLD]:
+            self.message_user(request, line, level)
+        if len(lines) > _TOLD:
+            self.message_user(request, f"And {len(lines) - _TOLD:,} more like these.", level)
+
+
+def answered(request: HttpRequest) -> bool:
+    """Whether a page that `ask` made was answered."""
+    return request.POST.get("answered") == "yes"
+
+
+def chosen(queryset: QuerySet[Any]) -> list[Any]:
+    """The rows that were selected, and one more than can be dealt with if there are too many."""
+    return list(queryset[: MOST + 1])
+
+
+def run_link(run: UUID, text: str) -> SafeString:
+    """A link to the page of a run."""
+    return format_html('<a href="{}">{}</a>', reverse("admin:tasks_taskrun_change", args=[run]), text)
+
+
+def looking(describe: Callable[[list[Any]], None]) -> type[ChangeList]:
+    """A list whose page is looked at as a whole: *describe* sets what is shown beside the rows."""
+
+    class WholeChangeList(ChangeList):
+        def get_results(self, request: HttpRequest) -> None:
+            super().get_results(request)
+            page = list(self.result_list)
+            describe(page)
+            self.result_list = page
+
+    return WholeChangeList
