@@ -36,7 +36,7 @@ class Client:
         try:
             return self._get(path, parameters, accept)
         except (http.client.RemoteDisconnected, ConnectionError):
-            # The server ends a connection on which nothing came for two seconds. The next request makes another.
+            # The server ends a connection on which nothing comes for a while; the next request makes another.
             self._connection.close()
             return self._get(path, parameters, accept)
 
