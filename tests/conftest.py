@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.conf import settings as configured
 
-from apps.candles.storage import arrow
 from apps.core.ids import uuid7
 from apps.tasks import queues
 from tests.platform import long_visibility, platform, private_redis, private_sqs, proxy
@@ -39,13 +38,6 @@ def own_keys() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(configured, "REDIS_KEY_PREFIX", f"t{uuid7().hex[-12:]}-")
         yield
-
-
-@pytest.fixture(autouse=True)
-def no_reader_left() -> Iterator[None]:
-    """The connection that reads many candles keeps nobody from dropping the test database."""
-    yield
-    arrow.forget()
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Seconds after which a client is replaced, and with it the list of markets that it has loaded.
 _LIFETIME = 3600.0
+#: Seconds after which a list that lacks a symbol is replaced.
+_PATIENCE = 60.0
 
 _local = threading.local()
 
@@ -22,15 +24,19 @@ _local = threading.local()
 def client_for(exchange: str, symbol: str = "") -> ccxt.Exchange:
     """This thread's client of an exchange, kept because its list of markets is costly to load.
 
-    A new one is made once the list is an hour old, and at once when it does not have *symbol*: that
-    may have been listed since. Raises `UnknownVenue`.
+    A new one is made once the list is an hour old, and when it is a minute old and does not have *symbol*:
+    that may have been listed since. Raises `UnknownVenue`.
     """
     kept: dict[tuple[str, str | None], tuple[float, ccxt.Exchange]] = _local.__dict__.setdefault("kept", {})
     urls = conf.exchange_urls()
     key = exchange, urls.get(exchange)
     made_at, client = kept.get(key, (0.0, None))
-    stale = client is None or time.monotonic() - made_at > _LIFETIME
-    if stale or (symbol and client.markets and symbol not in client.markets):
+    if client is not None:
+        lacking = symbol and client.markets and symbol not in client.markets
+        if time.monotonic() - made_at > (_PATIENCE if lacking else _LIFETIME):
+            client.session.close()
+            client = None
+    if client is None:
         client = venue_client(exchange, base_urls=urls)
         kept[key] = time.monotonic(), client
     return client

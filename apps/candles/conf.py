@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 
 def _setting(name: str, default: Any) -> Any:
@@ -28,13 +29,43 @@ def sync_lookback() -> timedelta:
 
 
 def default_bars() -> int:
-    """``CANDLES_DEFAULT_BARS``: the bars that the API answers when no start is given (500)."""
+    """``CANDLES_DEFAULT_BARS``: the bars of each instrument that the API answers without a start (500)."""
     return int(_setting("CANDLES_DEFAULT_BARS", 500))
 
 
 def max_bars() -> int:
-    """``CANDLES_MAX_BARS``: the most bars that one API answer may span (10,000)."""
+    """``CANDLES_MAX_BARS``: the most bars in one answer in JSON, over all its instruments (10,000)."""
     return int(_setting("CANDLES_MAX_BARS", 10_000))
+
+
+def max_file_bars() -> int:
+    """``CANDLES_MAX_FILE_BARS``: the same for CSV, Arrow and npz (600,000: a year of minutes)."""
+    return int(_setting("CANDLES_MAX_FILE_BARS", 600_000))
+
+
+def max_series() -> int:
+    """``CANDLES_MAX_SERIES``: how many instruments one request for candles or prices may name (50)."""
+    return int(_setting("CANDLES_MAX_SERIES", 50))
+
+
+def settle() -> timedelta:
+    """``CANDLES_SETTLE_SECONDS``: how long a bar whose last minute is missing counts as forming (120 s)."""
+    return timedelta(seconds=_setting("CANDLES_SETTLE_SECONDS", 120))
+
+
+def stale() -> timedelta:
+    """``CANDLES_STALE_SECONDS``: the age from which a latest price is called stale (300 s)."""
+    return timedelta(seconds=_setting("CANDLES_STALE_SECONDS", 300))
+
+
+def max_upload_bytes() -> int:
+    """``CANDLES_MAX_UPLOAD_MB``: the largest body of an upload, in bytes (32 MB)."""
+    return int(_setting("CANDLES_MAX_UPLOAD_MB", 32)) * 1_000_000
+
+
+def max_upload_rows() -> int:
+    """``CANDLES_MAX_UPLOAD_ROWS``: the most rows in one upload (200,000)."""
+    return int(_setting("CANDLES_MAX_UPLOAD_ROWS", 200_000))
 
 
 def exchange_urls() -> dict[str, str | None]:
@@ -65,7 +96,21 @@ def cache_limit() -> int:
 
 def exchange_limits() -> dict[str, dict[str, int]]:
     """``CANDLES_EXCHANGE_LIMITS``: tasks at a time and requests a minute, by exchange (what suits each)."""
-    return dict(_setting("CANDLES_EXCHANGE_LIMITS", {}))
+    limits: dict[str, dict[str, int]] = _setting("CANDLES_EXCHANGE_LIMITS", {})
+    if not isinstance(limits, dict) or not all(map(_is_limit, limits.values())):
+        raise ImproperlyConfigured(
+            'CANDLES_EXCHANGE_LIMITS must be like {"binance": {"concurrency": 8, "rate": 2400}},'
+            f" with whole numbers from 1 on, not {limits!r}"
+        )
+    return limits
+
+
+def _is_limit(given: Any) -> bool:
+    return (
+        isinstance(given, dict)
+        and given.keys() <= {"concurrency", "rate"}
+        and all(type(number) is int and number > 0 for number in given.values())
+    )
 
 
 def refresh_after() -> timedelta:

@@ -15,6 +15,9 @@ from apps.candles.models import Exchange
 from apps.candles.venues.catalogue import find_venue
 from apps.candles.venues.errors import VenueUnavailable
 
+#: What an exchange may ask for at most (seconds), as durable tasks have it too.
+_LONGEST_REST = 86_400.0
+
 
 def limits(exchange: str, *, requests: int) -> dict[str, Any]:
     """Options of a durable task that makes about so many requests to an exchange.
@@ -24,10 +27,10 @@ def limits(exchange: str, *, requests: int) -> dict[str, Any]:
     """
     venue = find_venue(exchange)
     asked = conf.exchange_limits().get(exchange, {})
-    rate = int(asked.get("rate", venue.rate))
+    rate = asked.get("rate", venue.rate)
     return {
         "concurrency_key": f"exchange:{exchange}",
-        "concurrency_limit": int(asked.get("concurrency", venue.concurrency)),
+        "concurrency_limit": asked.get("concurrency", venue.concurrency),
         "rate_key": f"exchange:{exchange}",
         "rate": f"{rate}/m",
         "rate_cost": min(max(1, requests), rate),
@@ -56,7 +59,7 @@ def respected(exchange: str) -> Iterator[None]:
 
 
 def _rest(exchange: str, seconds: float, reason: str) -> None:
-    until = timezone.now() + timedelta(seconds=seconds)
+    until = timezone.now() + timedelta(seconds=min(seconds, _LONGEST_REST))
     Exchange.objects.bulk_create([Exchange(name=exchange)], ignore_conflicts=True)
     Exchange.objects.filter(name=exchange).update(
         resting_until=Greatest("resting_until", until), resting_reason=reason

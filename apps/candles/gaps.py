@@ -66,16 +66,20 @@ def clipped(ranges: Iterable[Range], lo: int, hi: int) -> list[Range]:
 
 
 def without(ranges: Iterable[Range], known: Iterable[Range]) -> list[Range]:
-    """What of *ranges* lies in none of *known*. Neither overlaps in itself."""
+    """What of *ranges*, which are in order, lies in none of *known*. Neither overlaps in itself."""
     rest: list[Range] = []
     taken = sorted(known)
+    passed = 0
     for start, end in ranges:
-        for lo, hi in taken:
-            if hi <= start or lo >= end:
-                continue
+        while passed < len(taken) and taken[passed][1] <= start:
+            passed += 1
+        at = passed
+        while at < len(taken) and taken[at][0] < end:
+            lo, hi = taken[at]
             if lo > start:
                 rest.append((start, lo))
             start = max(start, hi)
+            at += 1
         if start < end:
             rest.append((start, end))
     return rest

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.utils import timezone
+
+from apps.candles import conf
 from apps.candles.clients import client_for
 from apps.candles.exchanges import respected
 from apps.candles.models import Instrument
 from apps.candles.quality import CheckedMinutes, Rejected, sift_minutes
-from apps.candles.timeframes import to_ms
-from apps.candles.venues.fetch import Page, fetch_minutes
+from apps.candles.timeframes import minute_of, to_ms
+from apps.candles.venues.fetch import Page, fetch_minutes, server_time
+
+#: So long at least minutes are still kept when they are fetched, so that they are when they are stored.
+_MARGIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +29,21 @@ class Fetched:
     #: What must not be stored.
     rejected: list[Rejected]
     #: The range that was really asked for (ms): less than wanted where the exchange serves no older minutes,
-    #: and where the newest have not ended.
+    #: where they are not kept here, and where the newest have not ended.
     start: int
     end: int
+
+
+def kept_from() -> datetime | None:
+    """From when on minutes are worth to be fetched; None where all are kept."""
+    kept = conf.retention()
+    return None if kept is None else minute_of(timezone.now() - kept + _MARGIN)
+
+
+def exchange_time(exchange: str) -> int:
+    """The exchange's clock in milliseconds. Raises `VenueError`."""
+    with respected(exchange):
+        return server_time(client_for(exchange))
 
 
 def fetch_sifted(
@@ -38,8 +56,11 @@ def fetch_sifted(
 ) -> Fetched:
     """The instrument's minutes that open in [start, end) and have ended, through the quality gate.
 
-    *now_ms* is the exchange's time, which is asked for where it is not given. Raises `VenueError`.
+    Those before `kept_from` are not asked for. *now_ms* is the exchange's time, which is asked for where it
+    is not given. Raises `VenueError`.
     """
+    kept = kept_from()
+    start = start if kept is None else max(start, kept)
     with respected(instrument.exchange):
         client = client_for(instrument.exchange, instrument.symbol)
         raw = fetch_minutes(

@@ -7,6 +7,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from apps.candles.models import Instrument, QuarantinedCandle
 from apps.candles.quality import Rejected, sift_minutes
+from apps.candles.storage import locks
 from apps.candles.storage.writer import write_candles
 from apps.candles.timeframes import to_datetime, to_ms
 from apps.core.ids import uuid7
@@ -43,17 +45,19 @@ def quarantine(
     transaction, if there is one.
     """
     counts: Counter[tuple[str, str]] = Counter()
-    first: dict[tuple[str, str], Rejected] = {}
+    met: dict[tuple[str, str], Rejected] = {}
     for one in rejected:
         key = hashlib.sha256(json.dumps(_row(one.row)).encode()).hexdigest(), one.reason.value
         counts[key] += 1
-        first.setdefault(key, one)
-    if not first:
+        met.setdefault(key, one)
+    if not met:
         return 0
+    # In one order, so that two who meet the same rows wait for each other and not in a circle.
+    first = dict(sorted(met.items()))
     parameters: dict[str, Any] = {
         "ids": [uuid7() for _ in first],
         "instrument_id": instrument.pk,
-        "ts": [to_datetime(one.ts) if one.ts and 0 <= one.ts < _LAST_TS else None for one in first.values()],
+        "ts": [_moment(one.ts) for one in first.values()],
         "rows": [json.dumps(_row(one.row)) for one in first.values()],
         "reasons": [reason for _, reason in first],
         "messages": [one.message for one in first.values()],
@@ -75,10 +79,13 @@ def quarantined_readmit(
     """Store a quarantined candle after all: as it came, or with the values of *row* in its place.
 
     A row holds open time (ms), open, high, low, close and volume. What is stored of that minute is
-    replaced. Raises `NotHeld` when it was readmitted before, `NotSound` when the gate still rejects it, and
-    what `write_candles` raises; nothing is changed then.
+    replaced; the quarantined row stays as it came. Raises `NotHeld` when it was readmitted before,
+    `NotSound` when the gate still rejects it, and what `write_candles` raises; nothing is changed then.
     """
-    candle = QuarantinedCandle.objects.select_for_update().select_related("instrument").get(pk=candle.pk)
+    # As ingestion does it: the instrument first, then what it has in quarantine.
+    locks.lock_instruments([candle.instrument_id])
+    held = QuarantinedCandle.objects.select_for_update(of=("self",)).select_related("instrument")
+    candle = held.get(pk=candle.pk)
     if candle.state == QuarantinedCandle.State.READMITTED:
         raise NotHeld("this candle was readmitted already")
     instrument = candle.instrument
@@ -93,8 +100,6 @@ def quarantined_readmit(
     if sifted.rejected:
         raise NotSound(sifted.rejected[0].message)
     write_candles(instrument=instrument, minutes=sifted.minutes)
-    if row is not None:
-        candle.row, candle.ts = _row(row), to_datetime(int(sifted.minutes.ts[0]))
     return _decided(candle, QuarantinedCandle.State.READMITTED, actor)
 
 
@@ -109,14 +114,24 @@ def quarantined_discard(*, candle: QuarantinedCandle, actor: str) -> Quarantined
 
 def _decided(candle: QuarantinedCandle, state: str, actor: str) -> QuarantinedCandle:
     candle.state, candle.decided_by, candle.decided_at = state, actor, timezone.now()
-    candle.save(update_fields=["state", "decided_by", "decided_at", "row", "ts"])
+    candle.save(update_fields=["state", "decided_by", "decided_at"])
     return candle
+
+
+def _moment(ts: int | None) -> datetime | None:
+    return to_datetime(ts) if ts is not None and 0 <= ts < _LAST_TS else None
 
 
 def _row(row: Sequence[Any]) -> list[int | str]:
     """A row as JSON can hold it: numbers as their text, so that nothing of them is lost."""
     return [
         value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-        else str(value)[:_LONGEST_TEXT].replace("\0", "")
+        else _text(value)
         for value in row[:_LONGEST_ROW]
     ]  # fmt: skip
+
+
+def _text(value: Any) -> str:
+    """The start of a value's text, without what a database does not keep: zeros and halves of characters."""
+    text = str(value)[:_LONGEST_TEXT].replace("\0", "")
+    return text.encode("utf-8", "replace").decode()

@@ -6,21 +6,27 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.candles import selectors
-from apps.candles.gaps import Range, find_gaps, without
-from apps.candles.ingestion import Fetched, fetch_sifted
+from apps.candles.gaps import Range, clipped, find_gaps, without
+from apps.candles.ingestion import Fetched, exchange_time, fetch_sifted, kept_from
 from apps.candles.models import Gap, Instrument
 from apps.candles.quarantine import quarantine
+from apps.candles.storage import locks
 from apps.candles.storage.writer import write_candles
-from apps.candles.timeframes import MINUTE, to_datetime, to_ms
+from apps.candles.timeframes import M1, MINUTE, to_datetime, to_ms
 from apps.candles.venues.catalogue import find_venue
+from apps.core.resources import sql
 
-#: Gaps closer together than this many minutes are asked for at once: an answer holds that many.
+#: Gaps closer together than this (ms) are asked for at once: an answer holds that many minutes.
 _PAGE = 1000 * MINUTE
+#: Longer gaps (ms) are asked for in parts.
+_LONGEST = 5 * _PAGE
+#: Longer ones are not repaired unasked: between two backfills there may be years that nobody wanted.
+ROUTINE = timedelta(days=7)
 #: Of so many other instruments it is asked what they have where one has nothing.
 _WITNESSES = 50
 
@@ -43,11 +49,23 @@ OnProgress = Callable[[int, int], None]
 
 
 def open_gaps(
-    *, instrument: Instrument, start: datetime | None = None, end: datetime | None = None
+    *,
+    instrument: Instrument,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    longest: timedelta | None = None,
 ) -> list[Range]:
-    """The gaps (ms, half-open) of which the exchange has not said that it has nothing there."""
-    found = find_gaps(instrument_id=instrument.pk, start=start, end=end)
-    return without(found, _known(instrument))
+    """The gaps (ms, half-open) of which the exchange has not said that it has nothing there.
+
+    What would not be kept for long is none. With *longest* those that are longer are left out.
+    """
+    return without(_gaps(instrument, start, end, longest), _known(instrument))
+
+
+def requests_for(*, exchange: str, gaps: Iterable[Range]) -> int:
+    """How many requests a repair of these gaps makes."""
+    page = find_venue(exchange).page * MINUTE
+    return 1 + sum(-(-(together[-1][1] - together[0][0]) // page) for together in _pages(gaps))
 
 
 def repair(
@@ -56,26 +74,29 @@ def repair(
     start: datetime | None = None,
     end: datetime | None = None,
     again: bool = False,
+    longest: timedelta | None = None,
     run: uuid.UUID | None = None,
     on_progress: OnProgress | None = None,
 ) -> RepairResult:
     """Ask the exchange for what is missing in [start, end), store it, and note what it does not have.
 
-    Not asked for again is what the exchange did not have before, unless *again* is set. Every answer is
-    stored in a transaction of its own, so a repair that is broken off has lost nothing. Raises `VenueError`.
+    Not asked for again is what the exchange did not have before, unless *again* is set. With *longest* gaps
+    that are longer are left out. Every answer is stored in a transaction of its own, so a repair that is
+    broken off has lost nothing. Raises `VenueError`.
     """
-    found = find_gaps(instrument_id=instrument.pk, start=start, end=end)
+    found = _gaps(instrument, start, end, longest)
     gaps = found if again else without(found, _known(instrument))
     total = sum(hi - lo for lo, hi in gaps) // MINUTE
     filled = quarantined = absent = done = 0
-    history = find_venue(instrument.exchange).history
+    clock = exchange_time(instrument.exchange) if gaps else 0
+    oldest = find_venue(instrument.exchange).first_minute(clock)
     for together in _pages(gaps):
         lo, hi = together[0][0], together[-1][1]
-        oldest = to_ms(timezone.now() - history + timedelta(minutes=1)) if history else lo
+        served = lo if oldest is None else max(lo, oldest)
         fetched = None
-        if hi > oldest:
+        if served < hi:
             fetched = fetch_sifted(
-                instrument=instrument, start=to_datetime(max(lo, oldest)), end=to_datetime(hi)
+                instrument=instrument, start=to_datetime(served), end=to_datetime(hi), now_ms=clock
             )
         with transaction.atomic():
             if fetched is not None:
@@ -83,11 +104,24 @@ def repair(
                 quarantined += quarantine(
                     instrument=instrument, rejected=fetched.rejected, origin="repair", run=run
                 )
-            absent += _note_absent(instrument, together, fetched)
+            absent += _note_absent(instrument, lo, hi, fetched)
         done += sum(end - start for start, end in together) // MINUTE
         if on_progress is not None:
             on_progress(done, total)
     return RepairResult(missing=total, filled=filled, quarantined=quarantined, absent=absent)
+
+
+def _gaps(
+    instrument: Instrument, start: datetime | None, end: datetime | None, longest: timedelta | None
+) -> list[Range]:
+    kept = kept_from()
+    if kept is not None:
+        start = kept if start is None else max(start, kept)
+    found = find_gaps(instrument_id=instrument.pk, start=start, end=end)
+    if longest is None:
+        return found
+    most = int(longest.total_seconds() * 1000)
+    return [(lo, hi) for lo, hi in found if hi - lo <= most]
 
 
 def _known(instrument: Instrument) -> list[Range]:
@@ -96,70 +130,66 @@ def _known(instrument: Instrument) -> list[Range]:
 
 
 def _pages(gaps: Iterable[Range]) -> list[list[Range]]:
-    """Gaps that one answer of an exchange can hold, together."""
+    """Gaps that one answer of an exchange can hold, together; long ones in parts."""
     pages: list[list[Range]] = []
     for gap in gaps:
-        if pages and gap[1] - pages[-1][0][0] <= _PAGE:
-            pages[-1].append(gap)
-        else:
-            pages.append([gap])
+        for at in range(*gap, _LONGEST):
+            part = at, min(gap[1], at + _LONGEST)
+            if pages and part[1] - pages[-1][0][0] <= _PAGE:
+                pages[-1].append(part)
+            else:
+                pages.append([part])
     return pages
 
 
-def _note_absent(instrument: Instrument, asked: list[Range], fetched: Fetched | None) -> int:
-    """Note what is still missing of what was asked for, each part with its cause. Returns the minutes."""
-    lo, hi = asked[0][0], asked[-1][1]
-    served = fetched.start if fetched is not None else hi
-    bad = [(one.ts, one.ts + MINUTE) for one in (fetched.rejected if fetched else []) if one.ts is not None]
-    missing = find_gaps(instrument_id=instrument.pk, start=to_datetime(lo), end=to_datetime(hi))
+def _note_absent(instrument: Instrument, lo: int, hi: int, fetched: Fetched | None) -> int:
+    """Note what is still missing in [lo, hi), each part with its cause. Returns how many minutes that is."""
+    locks.lock_causes(instrument.exchange)
+    served = max(lo, fetched.start) if fetched is not None else hi
     # What is in quarantine may be readmitted, or be right the next time.
-    absent = without(missing, bad)
-    Gap.objects.filter(instrument=instrument, start__lt=to_datetime(hi), end__gt=to_datetime(lo)).delete()
-    now = timezone.now()
+    bad = {M1.floor(one.ts) for one in (fetched.rejected if fetched else []) if one.ts is not None}
+    missing = find_gaps(instrument_id=instrument.pk, start=to_datetime(lo), end=to_datetime(hi))
+    absent = without(missing, [(ts, ts + MINUTE) for ts in bad])
+    _forget(instrument, served, hi)
+    # What the exchange serves no more keeps the cause that was found when it did.
+    expired = without(clipped(absent, lo, served), _known(instrument))
     parts = [
-        (start, end, cause)
-        for gap in absent
-        for start, end, cause in (
-            (gap[0], min(gap[1], served), Gap.Cause.EXPIRED),
-            (max(gap[0], served), gap[1], Gap.Cause.UNEXPLAINED),
-        )
-        if start < end
+        *((*part, Gap.Cause.EXPIRED) for part in expired),
+        *((*part, Gap.Cause.UNEXPLAINED) for part in clipped(absent, served, hi)),
     ]
+    now = timezone.now()
     Gap.objects.bulk_create(
+        Gap(instrument=instrument, start=to_datetime(start), end=to_datetime(end), cause=cause, asked_at=now)
+        for start, end, cause in parts
+    )
+    explain(exchange=instrument.exchange, start=to_datetime(lo), end=to_datetime(hi))
+    return sum(end - start for start, end in absent) // MINUTE
+
+
+def _forget(instrument: Instrument, lo: int, hi: int) -> None:
+    """Let nothing be noted of [lo, hi)."""
+    noted = Gap.objects.filter(instrument=instrument, start__lt=to_datetime(hi), end__gt=to_datetime(lo))
+    rests = [
         Gap(
             instrument=instrument,
             start=to_datetime(start),
             end=to_datetime(end),
-            cause=cause,
-            asked_at=now,
+            cause=gap.cause,
+            asked_at=gap.asked_at,
         )
-        for start, end, cause in parts
-    )
-    explain(exchange=instrument.exchange, start=to_datetime(lo), end=to_datetime(hi))
-    return sum(end - start for start, end, _ in parts) // MINUTE
+        for gap in noted
+        for start, end in without([(to_ms(gap.start), to_ms(gap.end))], [(lo, hi)])
+    ]
+    noted.delete()
+    Gap.objects.bulk_create(rests)
 
 
 def explain(*, exchange: str, start: datetime, end: datetime) -> None:
     """Tell the causes of what the exchange did not have in [start, end), by what its other instruments have.
 
-    Most of those that were asked for it lack it as well: an outage. Some have it: no trades.
+    The minute in the middle of a gap decides. Most of those that were asked for it lack it as well: an
+    outage. Some have it: no trades.
     """
-    gaps = Gap.objects.filter(instrument__exchange=exchange, start__lt=end, end__gt=start)
-    for gap in gaps.exclude(cause=Gap.Cause.EXPIRED):
-        cause = _cause(exchange, gap)
-        if cause != gap.cause:
-            Gap.objects.filter(pk=gap.pk).update(cause=cause)
-
-
-def _cause(exchange: str, gap: Gap) -> str:
-    lacking = set(
-        Gap.objects.filter(instrument__exchange=exchange, start__lte=gap.start, end__gte=gap.end)
-        .exclude(instrument=gap.instrument_id)
-        .values_list("instrument", flat=True)[:_WITNESSES]
-    )
-    others = Instrument.objects.filter(exchange=exchange).exclude(pk=gap.instrument_id)
-    witnesses = list(others.filter(followed=True).values_list("pk", flat=True)[:_WITNESSES])
-    having = selectors.having_minutes({*witnesses} - lacking, start=gap.start, end=gap.end)
-    if lacking and len(lacking) >= len(having):
-        return Gap.Cause.OUTAGE
-    return Gap.Cause.NO_TRADES if having else Gap.Cause.UNEXPLAINED
+    parameters: dict[str, Any] = {"exchange": exchange, "start": start, "end": end, "witnesses": _WITNESSES}
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "explain.sql"), parameters)

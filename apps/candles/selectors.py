@@ -53,13 +53,6 @@ def latest(ids: Iterable[int], *, since: datetime) -> dict[int, datetime]:
         return dict(cursor.fetchall())
 
 
-def having_minutes(ids: Iterable[int], *, start: datetime, end: datetime) -> set[int]:
-    """Which of these instruments have a minute that opens in [start, end)."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql(_STORAGE, "having.sql"), {"ids": list(ids), "start": start, "end": end})
-        return {pk for (pk,) in cursor.fetchall()}
-
-
 def exchanges_followed() -> list[str]:
     """The exchanges of which there are instruments to be followed."""
     followed = instruments(active=True, followed=True).order_by("exchange")

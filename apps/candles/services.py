@@ -38,7 +38,7 @@ from apps.candles.storage.writer import (
     write_candles,
 )
 from apps.candles.timeframes import D1, minute_of, to_datetime, to_ms
-from apps.candles.venues.catalogue import find_venue
+from apps.candles.venues.catalogue import VENUES, find_venue
 
 __all__ = [
     "BeyondRetention",
@@ -93,7 +93,8 @@ def backfill_request(*, instrument_id_text: str, start: datetime, end: datetime,
         exchange, symbol = parse_instrument(instrument_id_text)
     except ValueError as exc:
         raise InvalidBackfill("instrument", str(exc)) from None
-    if exchange not in (known := conf.exchange_urls()):
+    known = [name for name in conf.exchange_urls() if name in VENUES]
+    if exchange not in known:
         raise InvalidBackfill("instrument", f"no exchange {exchange!r} here; there is {', '.join(known)}")
     for name, moment in (("start", start), ("end", end)):
         if timezone.is_naive(moment):
@@ -105,12 +106,13 @@ def backfill_request(*, instrument_id_text: str, start: datetime, end: datetime,
         raise InvalidBackfill("start", "start must be at least a whole minute before end")
     if end - start > conf.max_backfill():
         raise InvalidBackfill("start", f"the range is longer than {conf.max_backfill().days} days")
-    kept, served = conf.retention(), find_venue(exchange).history
+    kept, oldest = conf.retention(), find_venue(exchange).first_minute(to_ms(timezone.now()))
     if kept is not None and start < timezone.now() - kept:
         raise InvalidBackfill("start", f"minutes are kept for {kept.days} days only")
-    if served is not None and end <= timezone.now() - served:
-        hours = served.total_seconds() / 3600
-        raise InvalidBackfill("end", f"{exchange} serves minutes of the last {hours:g} hours only")
+    if oldest is not None and to_ms(start) < oldest:
+        raise InvalidBackfill(
+            "start", f"{exchange} serves minutes from {to_datetime(oldest):%Y-%m-%d %H:%M} UTC on only"
+        )
     backfill = Backfill(exchange=exchange, symbol=symbol, start=start, end=end, requested_by=actor)
     result = prepare_backfill.apply_async(
         kwargs={"backfill_id": str(backfill.pk)}, unique_key=f"candles.backfill:{backfill.pk}"
@@ -129,6 +131,10 @@ def backfill_plan(*, backfill: Backfill, instrument: Instrument) -> list[Backfil
     """
     from apps.candles.tasks import ingest_chunk
 
+    # Of two who plan at once the second finds what the first has made.
+    Backfill.objects.select_for_update().get(pk=backfill.pk)
+    if planned := list(backfill.chunks.all()):
+        return planned
     first = not Backfill.objects.filter(instrument=instrument).exclude(pk=backfill.pk).exists()
     Backfill.objects.filter(pk=backfill.pk).update(instrument=instrument)
     if first:
@@ -140,18 +146,16 @@ def backfill_plan(*, backfill: Backfill, instrument: Instrument) -> list[Backfil
     while start < backfill.end:
         border += conf.chunk()
         end = min(border, backfill.end)
-        chunk, _ = BackfillChunk.objects.get_or_create(backfill=backfill, start=start, defaults={"end": end})
-        if chunk.task_run is None:
-            result = ingest_chunk.apply_async(
-                kwargs={"chunk_id": str(chunk.pk)},
-                unique_key=f"candles.chunk:{chunk.pk}",
-                **limits(backfill.exchange, requests=-(-(end - start) // timedelta(minutes=page))),
-            )
-            chunk.task_run = UUID(result.id)
-            chunk.save(update_fields=["task_run"])
+        chunk = BackfillChunk(backfill=backfill, start=start, end=end)
+        result = ingest_chunk.apply_async(
+            kwargs={"chunk_id": str(chunk.pk)},
+            unique_key=f"candles.chunk:{chunk.pk}",
+            **limits(backfill.exchange, requests=-(-(end - start) // timedelta(minutes=page))),
+        )
+        chunk.task_run = UUID(result.id)
         chunks.append(chunk)
         start = end
-    return chunks
+    return BackfillChunk.objects.bulk_create(chunks)
 
 
 @transaction.atomic

@@ -11,16 +11,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.candles import conf, selectors
-from apps.candles.clients import client_for
-from apps.candles.exchanges import respected
-from apps.candles.ingestion import Fetched, fetch_sifted
+from apps.candles.ingestion import Fetched, exchange_time, fetch_sifted
 from apps.candles.models import Instrument
 from apps.candles.quarantine import quarantine
 from apps.candles.services import sync_range
 from apps.candles.storage.exact import ScaleOverflow
-from apps.candles.storage.writer import write_batch
+from apps.candles.storage.writer import BeyondRetention, write_batch
 from apps.candles.venues.errors import VenueError, VenueUnavailable
-from apps.candles.venues.fetch import server_time
 
 logger = logging.getLogger(__name__)
 
@@ -75,8 +72,7 @@ def sync_instruments(
             if resting is not None:
                 raise resting
             if clock is None:
-                with respected(instrument.exchange):
-                    clock = server_time(client_for(instrument.exchange))
+                clock = exchange_time(instrument.exchange)
             batch.append(
                 (
                     instrument,
@@ -100,7 +96,7 @@ def _store(batch: list[tuple[Instrument, Fetched]], run: uuid.UUID | None, resul
     try:
         result.rows += _write(batch, run)
         result.synced += len(batch)
-    except ScaleOverflow as exc:
+    except (ScaleOverflow, BeyondRetention) as exc:
         if len(batch) == 1:
             _failed(result, batch[0][0], exc)
             return

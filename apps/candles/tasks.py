@@ -11,6 +11,7 @@ from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_init
+from django.core.exceptions import ObjectDoesNotExist
 from django.utils import timezone
 
 from apps.candles import conf, selectors, services
@@ -18,10 +19,11 @@ from apps.candles.clients import client_for
 from apps.candles.exchanges import limits, respected
 from apps.candles.ingestion import fetch_sifted
 from apps.candles.models import Backfill, BackfillChunk, Instrument
-from apps.candles.repairing import open_gaps
+from apps.candles.repairing import ROUTINE, open_gaps, requests_for
 from apps.candles.storage import policies
 from apps.candles.syncing import SyncFailed, sync_instruments
 from apps.candles.timeframes import MINUTE, to_ms
+from apps.candles.venues.catalogue import VENUES
 from apps.candles.venues.errors import VenueRefused
 from apps.candles.venues.fetch import Page
 from apps.candles.venues.instruments import list_markets, load_instrument
@@ -49,16 +51,16 @@ def _final_refusals() -> Iterator[None]:
     """End the run at once where trying again cannot help. Everything else is tried again."""
     try:
         yield
-    except (VenueRefused, services.ScaleOverflow, services.BeyondRetention) as exc:
+    except (VenueRefused, services.ScaleOverflow, services.BeyondRetention, ObjectDoesNotExist) as exc:
         raise PermanentError(f"{type(exc).__name__}: {exc}") from exc
 
 
 @shared_task(base=DurableTask, name="candles.prepare_backfill", **_INGESTION)
 def prepare_backfill(*, backfill_id: str) -> None:
     """Look the instrument up at its exchange, then plan the chunks."""
-    backfill = Backfill.objects.get(pk=backfill_id)
     planned: dict[str, Any] = {}
     with _final_refusals():
+        backfill = Backfill.objects.get(pk=backfill_id)
         with respected(backfill.exchange):
             found = load_instrument(client_for(backfill.exchange, backfill.symbol), backfill.symbol)
         with current_run().completing(result=planned):
@@ -127,12 +129,14 @@ def sync_exchange(*, exchange: str) -> dict[str, Any]:
 
 
 @shared_task(base=DurableTask, name="candles.sync_markets", **_INGESTION)
-def sync_markets(*, exchange: str) -> dict[str, Any]:
+def sync_markets(*, exchange: str) -> None:
     """Read an exchange's list of markets and bring its instruments in line with it."""
+    changes: dict[str, Any] = {}
     with _final_refusals():
         with respected(exchange):
             listing = list_markets(client_for(exchange))
-        return asdict(services.catalogue_update(exchange=exchange, listing=listing))
+        with current_run().completing(result=changes):
+            changes.update(asdict(services.catalogue_update(exchange=exchange, listing=listing)))
 
 
 @shared_task(base=DurableTask, name="candles.sync_catalogues", **_REPEATED)
@@ -146,17 +150,25 @@ def sync_catalogues() -> dict[str, Any]:
 
 @shared_task(base=DurableTask, name="candles.repair", **_INGESTION)
 def repair(
-    *, instrument_id: int, start: str | None = None, end: str | None = None, again: bool = False
+    *,
+    instrument_id: int,
+    start: str | None = None,
+    end: str | None = None,
+    again: bool = False,
+    routine: bool = False,
 ) -> dict[str, Any]:
-    """Ask the exchange for an instrument's missing minutes in [start, end) and store what it has."""
-    instrument = Instrument.objects.get(pk=instrument_id)
+    """Ask the exchange for an instrument's missing minutes in [start, end) and store what it has.
+
+    In *routine*, long gaps are left out: they are for a backfill, or for somebody who asks for a repair.
+    """
     run = current_run()
     with _final_refusals():
         result = services.repair(
-            instrument=instrument,
+            instrument=Instrument.objects.get(pk=instrument_id),
             start=datetime.fromisoformat(start) if start else None,
             end=datetime.fromisoformat(end) if end else None,
             again=again,
+            longest=ROUTINE if routine else None,
             run=run.id,
             on_progress=lambda done, total: run.progress(done, total, "missing minutes"),
         )
@@ -166,18 +178,18 @@ def repair(
 @shared_task(base=DurableTask, name="candles.repair_gaps", **_REPEATED)
 def repair_gaps() -> dict[str, Any]:
     """Have the gaps of every followed instrument repaired. Run by beat every hour."""
-    found = {
-        one.text: one
-        for one in selectors.instruments(active=True, followed=True)
-        if open_gaps(instrument=one)
-    }
-    for one in found.values():
+    found: list[str] = []
+    for one in selectors.instruments(active=True, followed=True):
+        gaps = open_gaps(instrument=one, longest=ROUTINE) if one.exchange in VENUES else []
+        if not gaps:
+            continue
+        found.append(one.text)
         repair.apply_async(
-            kwargs={"instrument_id": one.pk},
+            kwargs={"instrument_id": one.pk, "routine": True},
             unique_key=f"candles.repair:{one.pk}",
-            **limits(one.exchange, requests=2),
+            **limits(one.exchange, requests=requests_for(exchange=one.exchange, gaps=gaps)),
         )
-    return {"instruments": sorted(found)}
+    return {"instruments": found}
 
 
 @shared_task(base=DurableTask, name="candles.refresh_rollups", **_REPEATED)

@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.candles.ingestion import fetch_sifted
+from apps.candles.ingestion import exchange_time, fetch_sifted, kept_from
 from apps.candles.models import Instrument
 from apps.candles.quality import CheckedMinutes
 from apps.candles.sources.base import VALUES
@@ -17,6 +17,7 @@ from apps.candles.storage.dirty import Ticks
 from apps.candles.storage.reader import read_bars, read_state
 from apps.candles.storage.writer import write_candles
 from apps.candles.timeframes import M1, MINUTE, to_datetime, to_ms
+from apps.candles.venues.catalogue import find_venue
 
 #: Minutes that are asked for and compared at a time.
 _PIECE = 5000 * MINUTE
@@ -68,13 +69,21 @@ def verify(
     """Fetch the minutes that open in [start, end) again and compare them with the stored ones, exactly.
 
     With *mend* what the exchange has and differs or is missing is stored. Minutes that the exchange does not
-    have are left. Only minutes that the exchange still serves are compared. Raises `VenueError`.
+    have are left. Only minutes that are kept here, that the exchange still serves and that have ended are
+    compared. Raises `VenueError`, also where it serves none of them.
     """
     result = VerifyResult()
-    lo, hi = to_ms(start), to_ms(end)
+    kept, hi = kept_from(), to_ms(end)
+    lo = to_ms(start if kept is None else max(start, kept))
+    clock = exchange_time(instrument.exchange)
+    oldest = find_venue(instrument.exchange).first_minute(clock)
+    if oldest is not None and oldest < hi:
+        lo = max(lo, oldest)
     for at in range(lo, hi, _PIECE):
         until = min(hi, at + _PIECE)
-        fetched = fetch_sifted(instrument=instrument, start=to_datetime(at), end=to_datetime(until))
+        fetched = fetch_sifted(
+            instrument=instrument, start=to_datetime(at), end=to_datetime(until), now_ms=clock
+        )
         bad = np.array([one.ts for one in fetched.rejected if one.ts is not None], np.int64)
         _compare(instrument, fetched.minutes, fetched.start, fetched.end, bad, result)
         result.rejected += len(fetched.rejected)

@@ -1,81 +1,26 @@
-"""Instruments, candles and backfills over HTTP."""
+"""Backfills over HTTP."""
 
 from __future__ import annotations
 
 import uuid
 from typing import Any
 
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.permissions import AllowAny, IsAdminUser
+from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from apps.candles import selectors, services
+from apps.candles.api.schema import PROBLEM
 from apps.candles.models import Backfill
 from apps.candles.serializers import (
     BackfillRequestSerializer,
     BackfillSerializer,
-    CandleQuerySerializer,
-    CandlesSerializer,
-    InstrumentListSerializer,
-    InstrumentQuerySerializer,
-    InstrumentSerializer,
 )
-from apps.candles.sources.base import VALUES, SourceError
-from apps.candles.sources.timescale import TimescaleSource
 from apps.core.views import ApiView
-
-_PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
-
-
-class InstrumentList(ApiView):
-    """What there are candles of."""
-
-    permission_classes = [AllowAny]
-
-    @extend_schema(
-        operation_id="instruments_list",
-        parameters=[InstrumentQuerySerializer],
-        responses={200: InstrumentListSerializer, 400: _PROBLEM},
-        description="All instruments, each with its first and last stored minute.",
-    )
-    def get(self, request: Request) -> Response:
-        query = InstrumentQuerySerializer(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        found = list(selectors.instruments(**query.validated_data))
-        spans = selectors.coverage([instrument.pk for instrument in found])
-        rows = InstrumentSerializer(found, many=True, context={"coverage": spans}).data
-        return Response({"count": len(rows), "instruments": rows})
-
-
-class CandleList(ApiView):
-    """Bars of one instrument."""
-
-    permission_classes = [AllowAny]
-
-    @extend_schema(
-        operation_id="candles_list",
-        parameters=[CandleQuerySerializer],
-        responses={200: CandlesSerializer, 400: _PROBLEM},
-        description=(
-            "The bars that open in [start, end), oldest first, as columns. At most 10,000 bars may lie in"
-            " the range. Bars are whole whatever the range; the newest holds what is stored so far. Minutes"
-            " without trades have no bar. Moments are ISO 8601 with Z or an offset, or milliseconds."
-        ),
-    )
-    def get(self, request: Request) -> Response:
-        query = CandleQuerySerializer(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        asked = query.validated_data
-        try:
-            candles = TimescaleSource().load(**asked)
-        except SourceError as exc:
-            raise ValidationError({exc.field: [str(exc)]}) from None
-        columns = {name: getattr(candles, name).tolist() for name in ("ts", *VALUES)}
-        return Response({**asked, "count": len(candles), **columns})
 
 
 class BackfillList(ApiView):
@@ -86,7 +31,7 @@ class BackfillList(ApiView):
     @extend_schema(
         operation_id="backfills_create",
         request=BackfillRequestSerializer,
-        responses={202: BackfillSerializer, 400: _PROBLEM},
+        responses={202: BackfillSerializer, 400: PROBLEM},
         description=(
             "Fetch an instrument's minutes that open in [start, end) from its exchange, in the background."
             " `Location` and `url` say where to see how it goes on. At most 400 days at once."
@@ -115,7 +60,7 @@ class BackfillDetail(ApiView):
 
     @extend_schema(
         operation_id="backfills_retrieve",
-        responses={200: BackfillSerializer, 404: _PROBLEM},
+        responses={200: BackfillSerializer, 404: PROBLEM},
         description="How far a backfill has come, and what went wrong where.",
     )
     def get(self, request: Request, backfill_id: uuid.UUID) -> Response:

@@ -26,6 +26,7 @@ TITLES = {
     "not-found": "There is nothing at this address",
     "method-not-allowed": "The method is not allowed here",
     "not-acceptable": "None of the accepted media types is available",
+    "content-too-large": "The body is larger than is taken",
     "unsupported-media-type": "The body's media type is not supported",
     "conflict": "The request conflicts with what is there",
     "worker-fenced": "The worker's token is not its user's any more",
@@ -41,6 +42,7 @@ _BY_STATUS = {
     405: "method-not-allowed",
     406: "not-acceptable",
     409: "conflict",
+    413: "content-too-large",
     415: "unsupported-media-type",
     429: "too-many-requests",
     500: "server-error",
@@ -53,6 +55,14 @@ class Conflict(exceptions.APIException):
     status_code = status.HTTP_409_CONFLICT
     default_detail = "The request conflicts with the current state."
     default_code = "conflict"
+
+
+class ContentTooLarge(exceptions.APIException):
+    """The body has more bytes or holds more than is taken at once (413)."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The body is too large."
+    default_code = "content-too-large"
 
 
 def problem(name: str, code: int, detail: str, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:

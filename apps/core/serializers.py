@@ -23,12 +23,19 @@ _MILLISECOND = timedelta(milliseconds=1)
 class StrictSerializer(serializers.Serializer[Any]):
     """Refuses what it does not know, and query parameters that are given twice."""
 
+    #: Query parameters that may be given several times: their fields are given the list of values.
+    repeatable: frozenset[str] = frozenset()
+
     def to_internal_value(self, data: Any) -> Any:
         errors: dict[str, list[str]] = {}
         if isinstance(data, QueryDict):
             times = Counter({name: len(data.getlist(name)) for name in data})
-            errors = {name: ["May be given only once."] for name, count in times.items() if count > 1}
-            data = data.dict()
+            errors = {
+                name: ["May be given only once."]
+                for name, count in times.items()
+                if count > 1 and name not in self.repeatable
+            }
+            data = {name: data.getlist(name) if name in self.repeatable else data[name] for name in data}
         if isinstance(data, Mapping):
             known = ", ".join(self.fields)
             for name in data.keys() - self.fields.keys():

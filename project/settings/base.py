@@ -261,6 +261,15 @@ CANDLES_EXCHANGE_LIMITS = env.json("CANDLES_EXCHANGE_LIMITS", default={})
 # Where workers keep copies of the months that they read, and how much of them.
 CANDLES_CACHE_DIR = env.str("CANDLES_CACHE_DIR", default="")
 CANDLES_CACHE_MB = env.int("CANDLES_CACHE_MB", default=2048)
+# The API: bars, instruments and rows of one request; seconds that a bar waits for its last minute, and after
+# which a price is stale.
+CANDLES_MAX_BARS = env.int("CANDLES_MAX_BARS", default=10_000)
+CANDLES_MAX_FILE_BARS = env.int("CANDLES_MAX_FILE_BARS", default=600_000)
+CANDLES_MAX_SERIES = env.int("CANDLES_MAX_SERIES", default=50)
+CANDLES_SETTLE_SECONDS = env.int("CANDLES_SETTLE_SECONDS", default=120)
+CANDLES_STALE_SECONDS = env.int("CANDLES_STALE_SECONDS", default=300)
+CANDLES_MAX_UPLOAD_MB = env.int("CANDLES_MAX_UPLOAD_MB", default=32)
+CANDLES_MAX_UPLOAD_ROWS = env.int("CANDLES_MAX_UPLOAD_ROWS", default=200_000)
 
 # Exchanges: a base URL set here replaces every URL of that ccxt client.
 EXCHANGE_URLS = {

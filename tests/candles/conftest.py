@@ -9,7 +9,9 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection
+from django.test import Client
 
 from apps.candles.clients import forget_clients
 from apps.candles.venues import VENUES
@@ -27,6 +29,13 @@ def shared_candles(committed: None) -> Iterator[None]:
         cursor.execute("TRUNCATE candle_1m")
 
 
+@pytest.fixture
+def staff(client: Client) -> Client:
+    """A client that is signed in as an operator."""
+    client.force_login(get_user_model().objects.create_user("operator", is_staff=True))
+    return client
+
+
 class SimulatedExchange:
     """The simulated exchanges of one test, asked and disturbed over HTTP."""
 
@@ -40,6 +49,10 @@ class SimulatedExchange:
     def interrupt(self, *outages: dict[str, Any]) -> None:
         """Order outages; see `apps.stack.exchange.outages`."""
         self._ask("/_sim/outages", json.dumps(outages).encode())
+
+    def recover(self) -> None:
+        """End all outages, and have what was missing because of them."""
+        self._ask("/_sim/outages", method="DELETE")
 
     def disturbances(self) -> list[dict[str, Any]]:
         """The faults that were ordered and have not happened yet."""
@@ -58,8 +71,12 @@ class SimulatedExchange:
         count: int = self._ask("/_sim/stats")["paths"].get(path, {"requests": 0})["requests"]
         return count
 
-    def _ask(self, path: str, body: bytes | None = None) -> Any:
-        with urlopen(Request(self.url + path, data=body), timeout=10) as answer:
+    def answer(self, path: str) -> Any:
+        """What it answers to a request."""
+        return self._ask(path)
+
+    def _ask(self, path: str, body: bytes | None = None, method: str | None = None) -> Any:
+        with urlopen(Request(self.url + path, data=body, method=method), timeout=10) as answer:
             return json.load(answer)
 
 

@@ -54,12 +54,12 @@ def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)
 
 
-def instrument(symbol: str = "", **fields: Any) -> Instrument:
-    """A new instrument; of another symbol every time unless one is given."""
+def instrument(symbol: str = "", *, exchange: str = "binance", **fields: Any) -> Instrument:
+    """A new instrument, not followed unless told; of another symbol every time unless one is given."""
     symbol = symbol or f"T{next(_numbers)}/USDT"
     base, _, quote = symbol.partition("/")
     values = {"price_scale": 2, "volume_scale": 5, **fields}
-    return Instrument.objects.create(exchange="binance", symbol=symbol, base=base, quote=quote, **values)
+    return Instrument.objects.create(exchange=exchange, symbol=symbol, base=base, quote=quote, **values)
 
 
 def walk(n: int, *, start: int = MONDAY, seed: int = 0, gaps: float = 0.0) -> Arrays:

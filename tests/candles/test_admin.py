@@ -19,6 +19,7 @@ from django.utils import timezone
 from apps.candles import services
 from apps.candles.models import Backfill, Exchange, Gap, Instrument, QuarantinedCandle
 from apps.candles.services import raise_scale, write_candles
+from apps.candles.storage import stores
 from apps.candles.timeframes import minute_of, to_ms
 from apps.tasks.models import TaskRun
 from apps.tasks.testing import run_pending
@@ -374,3 +375,27 @@ def test_a_list_asks_the_database_as_often_however_many_rows_there_are(
 
 def test_the_migrations_say_all_that_the_models_do() -> None:
     call_command("makemigrations", "candles", check=True, dry_run=True, verbosity=0)
+
+
+# The store ----------------------------------------------------------------------------------------
+
+
+def test_the_page_of_the_store_says_what_is_in_force_and_what_is_stored(operator: Client) -> None:
+    market = instrument("BTC/USDT", followed=True)
+    write_candles(instrument=market, minutes=walk(1440, gaps=0.5))
+    kept = len(stored("candle_1m", market))
+    where = reverse("admin:candles_instrument_store")
+    assert where in text(operator.get(listing("instrument")))
+    page = text(operator.get(where))
+    assert f"in force: {stores.in_force().name}" in page
+    for shown in ("candle_1m", "candle_1w", market.text, f"{kept:,}", page_of(market)):
+        assert shown in page
+    assert "all roll-ups are refreshed" in page
+    write_candles(instrument=market, minutes=walk(10, seed=5), refresh=False)
+    assert "wait for a refresh" in text(operator.get(where))
+
+
+def test_the_page_of_the_store_is_for_those_who_may_see_instruments() -> None:
+    where = reverse("admin:candles_instrument_store")
+    assert staff("stranger", "view_gap").get(where).status_code == 403
+    assert staff("reader", "view_instrument").get(where).status_code == 200

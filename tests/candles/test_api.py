@@ -1,29 +1,25 @@
-"""The candle API: what it answers, and how it refuses."""
+"""Bars over HTTP: what is answered, and how it is refused."""
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
 
 import numpy as np
 import pytest
-from django.contrib.auth import get_user_model
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from apps.candles.models import Backfill, Instrument
+from apps.candles.models import Instrument
 from apps.candles.services import write_candles
 from apps.candles.sources.timescale import TimescaleSource
 from apps.candles.timeframes import TIMEFRAMES, minute_of
-from apps.tasks.models import TaskRun
+from tests.candles.asking import CANDLES, problem_of
 from tests.candles.helpers import MINUTE, MONDAY, instrument, utc, walk
 
 pytestmark = pytest.mark.django_db
-
-CANDLES, INSTRUMENTS, BACKFILLS = "/api/v1/candles", "/api/v1/instruments", "/api/v1/backfills"
 
 
 @pytest.fixture
@@ -31,23 +27,6 @@ def market() -> Instrument:
     market = instrument("BTC/USDT")
     write_candles(instrument=market, minutes=walk(3000, gaps=0.1))
     return market
-
-
-@pytest.fixture
-def staff(client: Client) -> Client:
-    client.force_login(get_user_model().objects.create_user("operator", is_staff=True))
-    return client
-
-
-def problem_of(response: Any, status: int, *fields: str) -> dict[str, Any]:
-    """The problem, after a check that it names these fields and no others."""
-    assert response.status_code == status, response.content
-    assert response["Content-Type"].startswith("application/problem+json")
-    body: dict[str, Any] = response.json()
-    assert body["status"] == status
-    assert {error["field"] for error in body.get("errors", [])} == set(fields), body
-    assert all(error["detail"] for error in body.get("errors", []))
-    return body
 
 
 @pytest.mark.parametrize("timeframe", TIMEFRAMES)
@@ -64,8 +43,10 @@ def test_candles_are_what_the_source_loads(client: Client, market: Instrument, t
     body = response.json()
     expected = TimescaleSource().load(market.text, timeframe, start, end)
     assert list(body) == [
-        "instrument", "timeframe", "start", "end", "count", "ts", "open", "high", "low", "close", "volume",
+        "instrument", "timeframe", "start", "end", "count", "forming", "next",
+        "ts", "open", "high", "low", "close", "volume",
     ]  # fmt: skip
+    assert (body["forming"], body["next"]) == (False, None)
     assert (body["instrument"], body["timeframe"], body["count"]) == (market.text, timeframe, len(expected))
     for name in ("ts", "open", "high", "low", "close", "volume"):
         assert np.array_equal(np.array(body[name]), getattr(expected, name)), name
@@ -92,17 +73,26 @@ def test_moments_may_be_written_in_several_ways(client: Client, start: str, end:
 def test_without_a_range_the_latest_500_bars_are_given(client: Client) -> None:
     market = instrument()
     begin = minute_of(timezone.now()) - timedelta(minutes=700)
-    write_candles(instrument=market, minutes=walk(700, start=int(begin.timestamp() * 1000)))
+    first = int(begin.timestamp() * 1000)
+    write_candles(instrument=market, minutes=walk(700, start=first))
     body = client.get(CANDLES, {"instrument": market.text, "timeframe": "1m"}).json()
-    last = int(begin.timestamp() * 1000) + 699 * MINUTE
-    # The newest of the 500 is the minute that is forming now, of which nothing is stored.
-    assert 498 <= body["count"] <= 499
-    assert body["ts"][-1] == last
-    body = client.get(
-        CANDLES, {"instrument": market.text, "timeframe": "5m", "end": str(last + MINUTE)}
-    ).json()
-    assert body["ts"][-1] + 5 * MINUTE > last >= body["ts"][-1]
+    assert body["ts"] == [first + MINUTE * place for place in range(200, 700)]
+    assert datetime.fromisoformat(body["start"]).timestamp() * 1000 == body["ts"][0]
+    assert datetime.fromisoformat(body["end"]).timestamp() * 1000 > body["ts"][-1]
+    body = client.get(CANDLES, {"instrument": market.text, "timeframe": "5m"}).json()
     assert 140 <= body["count"] <= 141
+
+
+@pytest.mark.parametrize("gap", [1, 600, 400_000])
+def test_the_last_bars_are_found_over_any_gap(client: Client, gap: int) -> None:
+    market = instrument()
+    minutes = walk(30 + gap)
+    write_candles(instrument=market, minutes=minutes[np.r_[0:20, 20 + gap : 30 + gap]])
+    end = str(MONDAY + (30 + gap) * MINUTE)
+    query = {"instrument": market.text, "timeframe": "1m", "end": end, "limit": "15"}
+    body = client.get(CANDLES, query).json()
+    assert body["ts"] == minutes.ts[np.r_[15:20, 20 + gap : 30 + gap]].tolist()
+    assert body["close"] == (minutes.close[np.r_[15:20, 20 + gap : 30 + gap]] / 100).tolist()
 
 
 def test_exactly_as_many_bars_as_are_allowed_are_given(client: Client, settings: Any) -> None:
@@ -158,7 +148,12 @@ GOOD = {
         ({"end": "9" * 18}, "end"),
         ({"end": "9" * 40}, "end"),
         ({"end": "NaN"}, "end"),
-        ({"limit": "5"}, "limit"),
+        ({"limit": "0"}, "limit"),
+        ({"limit": "many"}, "limit"),
+        ({"limit": "10001"}, "limit"),
+        ({"closed": "perhaps"}, "closed"),
+        ({"format": "xlsx"}, "format"),
+        ({"format": "JSON"}, "format"),
         ({"Start": "2024-01-01T00:00Z"}, "Start"),
     ],
 )
@@ -179,121 +174,75 @@ def test_a_parameter_given_twice_is_refused(client: Client, market: Instrument) 
     problem_of(client.get(CANDLES + query), 400, "start")
 
 
-def test_instruments_are_listed_with_what_is_stored_of_them(client: Client, market: Instrument) -> None:
-    instrument("AAA/USDT", active=False)
-    stored = TimescaleSource().load(market.text, "1m", utc(2024, 1, 1), utc(2024, 2, 1))
-    body = client.get(INSTRUMENTS).json()
-    assert body["count"] == 2
-    empty, full = body["instruments"]
-    assert (empty["id"], empty["active"], empty["first"], empty["last"]) == (
-        "binance:AAA/USDT",
-        False,
-        None,
-        None,
+def test_several_instruments_come_in_their_order(client: Client, market: Instrument) -> None:
+    other, empty = instrument("AAA/USDT"), instrument("ZZZ/USDT")
+    write_candles(instrument=other, minutes=walk(500, seed=1))
+    start, end = utc(2024, 1, 1), utc(2024, 1, 2)
+    names = [market.text, empty.text, other.text]
+    query = {"instrument": names, "timeframe": "1h", "start": start.isoformat(), "end": end.isoformat()}
+    body = client.get(CANDLES, query).json()
+    assert list(body) == ["timeframe", "start", "end", "count", "next", "series"]
+    assert [one["instrument"] for one in body["series"]] == names
+    assert [list(one) for one in body["series"]] == [
+        ["instrument", "count", "forming", "ts", "open", "high", "low", "close", "volume"]
+    ] * 3
+    loaded = [TimescaleSource().load(name, "1h", start, end) for name in names]
+    assert body["count"] == sum(map(len, loaded)) == 24 + 0 + 9
+    for one, expected in zip(body["series"], loaded, strict=True):
+        assert one["count"] == len(expected)
+        for name in ("ts", "open", "high", "low", "close", "volume"):
+            assert one[name] == getattr(expected, name).tolist()
+
+
+def test_the_limit_of_bars_is_over_all_instruments(client: Client, settings: Any) -> None:
+    settings.CANDLES_MAX_BARS = 50
+    names = [instrument().text, instrument().text]
+    query = {"instrument": names, "timeframe": "1m", "start": str(MONDAY)}
+    assert client.get(CANDLES, {**query, "end": str(MONDAY + 25 * MINUTE)}).status_code == 200
+    problem_of(client.get(CANDLES, {**query, "end": str(MONDAY + 26 * MINUTE)}), 400, "start")
+    assert client.get(CANDLES, {**query, "limit": "25"}).status_code == 200
+    assert "26" in problem_of(client.get(CANDLES, {**query, "limit": "26"}), 400, "limit")["detail"]
+    problem_of(client.get(CANDLES, {"instrument": names, "timeframe": "1m"}), 400, "limit")
+
+
+def test_instruments_are_limited_in_number_and_named_once(client: Client, settings: Any) -> None:
+    settings.CANDLES_MAX_SERIES = 2
+    names = [instrument().text for _ in range(3)]
+    query = {"timeframe": "1h", "end": "2024-01-02T00:00Z"}
+    assert client.get(CANDLES, {**query, "instrument": names[:2]}).status_code == 200
+    problem_of(client.get(CANDLES, {**query, "instrument": names}), 400, "instrument")
+    problem_of(client.get(CANDLES, {**query, "instrument": [names[0], names[0]]}), 400, "instrument")
+    unknown = client.get(CANDLES, {**query, "instrument": [names[0], "binance:NONE/USDT"]})
+    assert "NONE/USDT" in problem_of(unknown, 400, "instrument")["detail"]
+
+
+def test_two_exchanges_with_the_same_symbols_are_kept_apart(client: Client, market: Instrument) -> None:
+    other = Instrument.objects.create(
+        exchange="kraken", symbol="BTC/USDT", base="BTC", quote="USDT", price_scale=2, volume_scale=5
     )
-    assert (full["id"], full["base"], full["quote"], full["kind"]) == (
-        "binance:BTC/USDT",
-        "BTC",
-        "USDT",
-        "spot",
+    eth = instrument("ETH/USDT")
+    query = {"timeframe": "1h", "end": "2024-01-02T00:00Z", "limit": "5"}
+    body = client.get(CANDLES, {**query, "instrument": [other.text, eth.text, market.text]}).json()
+    assert [one["count"] for one in body["series"]] == [0, 0, 5]
+    problem_of(
+        client.get(CANDLES, {**query, "instrument": ["kraken:ETH/USDT", market.text]}), 400, "instrument"
     )
-    assert [datetime.fromisoformat(full[side]).timestamp() * 1000 for side in ("first", "last")] == [
-        stored.ts[0],
-        stored.ts[-1],
-    ]
-    assert client.get(INSTRUMENTS, {"exchange": "kraken"}).json() == {"count": 0, "instruments": []}
-    problem_of(client.get(INSTRUMENTS, {"exchnage": "kraken"}), 400, "exchnage")
 
 
-def _post(client: Client, body: Any) -> Any:
-    text = body if isinstance(body, str) else json.dumps(body)
-    return client.post(BACKFILLS, text, content_type="application/json")
+def test_who_reads_is_not_looked_at(client: Client, market: Instrument) -> None:
+    response = client.get(CANDLES, GOOD, headers={"Authorization": "Token nonsense"})
+    assert response.status_code == 200
+    assert "Cookie" not in response["Vary"]
 
 
-ASK = {"instrument": "binance:BTC/USDT", "start": "2024-01-01T00:00:00Z", "end": 1_704_326_400_000}
+def test_bars_are_answered_with_one_query_beside_their_own(client: Client, market: Instrument) -> None:
+    seen: list[str] = []
 
+    def note(execute: Any, query: str, *rest: Any) -> Any:
+        seen.append(query)
+        return execute(query, *rest)
 
-def test_a_backfill_is_accepted_with_a_place_to_ask(staff: Client) -> None:
-    response = _post(staff, ASK)
-    assert response.status_code == 202
-    body = response.json()
-    assert (body["instrument"], body["state"], body["progress"]) == ("binance:BTC/USDT", "preparing", 0.0)
-    assert (body["chunks_total"], body["rows"], body["errors"]) == (None, 0, [])
-    assert response["Location"] == body["url"] == f"http://testserver{BACKFILLS}/{body['id']}"
-    backfill = Backfill.objects.get()
-    assert (backfill.start, backfill.end) == (utc(2024, 1, 1), utc(2024, 1, 4))
-    assert backfill.requested_by == f"user:{get_user_model().objects.get().pk}"
-    run = TaskRun.objects.get()
-    assert (run.task, run.kwargs) == ("candles.prepare_backfill", {"backfill_id": str(backfill.pk)})
-    again = staff.get(response["Location"])
-    assert again.json() == body
-    TaskRun.objects.filter(pk=run.pk).update(
-        state="dead", error={"type": "PermanentError", "message": "no such thing", "trace": ""}
-    )
-    body = staff.get(response["Location"]).json()
-    assert body["state"] == "failed"
-    assert body["errors"] == [
-        {
-            "run": str(run.pk), "state": "dead", "start": None, "end": None,
-            "type": "PermanentError", "message": "no such thing",
-        }
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("change", "fields"),
-    [
-        ({"instrument": "BTCUSDT"}, ["instrument"]),
-        ({"instrument": "nowhere:BTC/USDT"}, ["instrument"]),
-        ({"instrument": 5}, ["instrument"]),
-        ({"instrument": ["binance:BTC/USDT"]}, ["instrument"]),
-        ({"instrument": None}, ["instrument"]),
-        ({"instrument": "binance:B\0/USDT"}, ["instrument"]),
-        ({"instrument": "binance:B\ud800/USDT"}, ["instrument"]),
-        ({"start": "2024-02-01T00:00Z"}, ["start"]),
-        ({"start": "2022-01-01T00:00Z"}, ["start"]),
-        ({"start": True}, ["start"]),
-        ({"start": None}, ["start"]),
-        ({"start": 1.5}, ["start"]),
-        ({"start": {"at": 1}}, ["start"]),
-        ({"start": "2024-01-01T00:00:00"}, ["start"]),
-        ({"end": "2199-01-01T00:00Z"}, ["end"]),
-        ({"end": 10**30}, ["end"]),
-        ({"note": "please", "start": "x"}, ["note"]),
-    ],
-)
-def test_what_is_wrong_with_a_backfill_is_named(
-    staff: Client, change: dict[str, Any], fields: list[str]
-) -> None:
-    problem_of(_post(staff, {**ASK, **change}), 400, *fields)
-    assert Backfill.objects.count() == TaskRun.objects.count() == 0
-
-
-def test_missing_fields_of_a_backfill_are_named(staff: Client) -> None:
-    problem_of(_post(staff, {}), 400, "instrument", "start", "end")
-
-
-@pytest.mark.parametrize("body", ["{", "", "[1, 2]", "null", "5"])
-def test_a_body_that_is_no_object_is_refused(staff: Client, body: str) -> None:
-    response = _post(staff, body)
-    assert response.status_code == 400
-    assert response["Content-Type"].startswith("application/problem+json")
-    assert Backfill.objects.count() == 0
-
-
-def test_backfills_are_for_staff(client: Client) -> None:
-    problem_of(_post(client, ASK), 401)
-    problem_of(client.get(f"{BACKFILLS}/{uuid4()}"), 401)
-    client.force_login(get_user_model().objects.create_user("somebody"))
-    problem_of(_post(client, ASK), 403)
-    problem_of(client.get(f"{BACKFILLS}/{uuid4()}"), 403)
-
-
-@pytest.mark.parametrize("name", ["2220223d-f060-4f3a-8979-da3942f28309", "nonsense", "1"])
-def test_an_unknown_backfill_is_not_found(staff: Client, name: str) -> None:
-    problem_of(staff.get(f"{BACKFILLS}/{name}"), 404)
-
-
-@pytest.mark.parametrize("path", [CANDLES, INSTRUMENTS])
-def test_candles_and_instruments_cannot_be_written(staff: Client, path: str) -> None:
-    problem_of(staff.post(path, "{}", content_type="application/json"), 405)
+    with connection.execute_wrapper(note):
+        assert client.get(CANDLES, GOOD).json()["count"] == 24
+    # The bars themselves are read beside Django's cursors.
+    assert len(seen) == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,57 +15,32 @@ from django.utils import timezone
 from apps.candles import selectors, services
 from apps.candles.models import Backfill, BackfillChunk, Instrument
 from apps.candles.selectors import BackfillState
-from apps.candles.timeframes import minute_of
+from apps.candles.timeframes import minute_of, to_datetime
 from apps.tasks import services as task_services
 from apps.tasks.models import TaskRun
 from apps.tasks.testing import run_pending
 from tests.candles.conftest import SimulatedExchange
-from tests.candles.helpers import assert_levels_match, bars, instrument, stored, utc
+from tests.candles.helpers import assert_levels_match, dirty, instrument, stored, utc
+from tests.candles.ingesting import (
+    KLINES,
+    START,
+    ask_for,
+    assert_readers_see_all_levels,
+    filled,
+    ms,
+    recent,
+    run_until_ended,
+    sent,
+    status_of,
+)
 from tests.support import wait_until
 
 pytestmark = pytest.mark.usefixtures("shared_candles")
-
-KLINES = "/api/v3/klines"
-START = utc(2024, 1, 30, 12)
 
 
 @pytest.fixture(autouse=True)
 def _day_long_chunks(settings: Any) -> None:
     settings.CANDLES_CHUNK_DAYS = 1
-
-
-def ask_for(days: float = 1, *, start: datetime = START, symbol: str = "BTC/USDT") -> Backfill:
-    return services.backfill_request(
-        instrument_id_text=f"binance:{symbol}", start=start, end=start + timedelta(days=days), actor="user:7"
-    )
-
-
-def run_until_ended(attempts: int = 20) -> None:
-    """Run everything, and what is waiting for its next attempt at once."""
-    for _ in range(attempts):
-        run_pending()
-        if not TaskRun.objects.filter(state=TaskRun.State.SCHEDULED).update(due_at=timezone.now()):
-            return
-    pytest.fail("tasks are still scheduled")
-
-
-def sent(
-    exchange: SimulatedExchange, start: datetime, end: datetime, symbol: str = "BTCUSDT"
-) -> dict[int, Any]:
-    """What the exchange has, as integers with two and five decimals."""
-    rows: list[list[Any]] = []
-    while start < end:
-        step = min(end, start + timedelta(minutes=1000))
-        rows += exchange.klines(symbol, start, step)
-        start = step
-    return bars(
-        (ts, *(int(Decimal(price) * 100) for price in prices), int(Decimal(volume) * 100_000))
-        for ts, *prices, volume in (row[:6] for row in rows)
-    )
-
-
-def status_of(backfill: Backfill) -> selectors.BackfillStatus:
-    return selectors.backfill_status(Backfill.objects.get(pk=backfill.pk))
 
 
 def test_every_minute_arrives_exactly_and_every_level_with_it(exchange: SimulatedExchange) -> None:
@@ -155,7 +129,7 @@ def test_asking_twice_writes_nothing_twice(exchange: SimulatedExchange) -> None:
 
 
 def test_an_unknown_symbol_is_given_up_at_once_with_the_reason(exchange: SimulatedExchange) -> None:
-    backfill = ask_for(symbol="NONE/USDT")
+    backfill = ask_for(text="binance:NONE/USDT")
     run_pending()
     run = TaskRun.objects.get()
     assert (run.state, run.attempt) == (TaskRun.State.DEAD, 1)
@@ -211,25 +185,6 @@ def test_a_failure_on_a_later_page_leaves_no_minute_behind(exchange: SimulatedEx
     assert stored("candle_1m", market) == {**before, **sent(exchange, start, start + timedelta(days=1))}
 
 
-@pytest.mark.parametrize(
-    "rubbish",
-    ["nan", "negative", "high_below_low", "duplicate", "wrong_types", "short_row", "future"],
-)
-def test_rubbish_is_never_stored_and_its_chunk_ends_dead_with_the_reason(
-    exchange: SimulatedExchange, rubbish: str
-) -> None:
-    exchange.disturb({"path": KLINES, "kind": "rows", "rows": rubbish, "symbol": "BTCUSDT", "times": 8})
-    backfill = ask_for(0.25)
-    run_until_ended()
-    run = TaskRun.objects.get(task="candles.ingest_chunk")
-    assert (run.state, run.attempt) == (TaskRun.State.DEAD, 8)
-    status = status_of(backfill)
-    assert status.state is BackfillState.FAILED
-    assert [error.type for error in status.errors] == ["RejectedCandles"]
-    assert status.errors[0].message
-    assert stored("candle_1m", Instrument.objects.get()) == {}
-
-
 def test_a_garbled_answer_is_asked_for_again(exchange: SimulatedExchange) -> None:
     exchange.disturb({"path": KLINES, "kind": "garbage", "times": 2})
     backfill = ask_for(0.25)
@@ -239,7 +194,7 @@ def test_a_garbled_answer_is_asked_for_again(exchange: SimulatedExchange) -> Non
 
 
 def test_one_dead_chunk_does_not_keep_the_others_and_can_be_redriven(exchange: SimulatedExchange) -> None:
-    exchange.disturb({"path": KLINES, "kind": "rows", "rows": "nan", "times": 8})
+    exchange.disturb({"path": KLINES, "kind": "garbage", "times": 8})
     backfill = ask_for(0.25)
     run_until_ended()
     dead = BackfillChunk.objects.get()
@@ -247,6 +202,7 @@ def test_one_dead_chunk_does_not_keep_the_others_and_can_be_redriven(exchange: S
     run_until_ended()
     assert status_of(other).state is BackfillState.SUCCEEDED
     assert status_of(backfill).state is BackfillState.FAILED
+    assert [error.type for error in status_of(backfill).errors] == ["VenueRubbish"]
     task_services.redrive(run_id=dead.task_run, actor="user:7")
     assert status_of(backfill).state is BackfillState.RUNNING
     run_until_ended()
@@ -322,14 +278,19 @@ def test_planning_twice_plans_once(exchange: SimulatedExchange) -> None:
     assert TaskRun.objects.filter(task="candles.ingest_chunk").count() == len(first) == 4
 
 
-def test_an_instrument_that_is_looked_up_again_keeps_what_the_operator_chose(
+def test_an_instrument_that_is_looked_up_again_is_described_anew_and_keeps_what_the_operator_chose(
     exchange: SimulatedExchange,
 ) -> None:
-    market = instrument("BTC/USDT", price_scale=4, active=False)
-    ask_for(0.25)
-    run_until_ended()
+    market = instrument("BTC/USDT", price_scale=4, active=False, venue_id="old")
+    filled()
     market.refresh_from_db()
-    assert (market.active, market.price_scale, market.volume_scale) == (False, 4, 5)
+    assert (market.active, market.venue_id) == (True, "BTCUSDT")
+    assert (market.price_scale, market.volume_scale) == (4, 5)
+    assert market.followed
+    Instrument.objects.update(followed=False)
+    filled(start=START + timedelta(days=5))
+    market.refresh_from_db()
+    assert not market.followed
 
 
 def _requests() -> Iterator[Any]:
@@ -344,6 +305,104 @@ def _requests() -> Iterator[Any]:
     yield pytest.param({**good, "end": START + timedelta(seconds=59)}, "start", id="no-minute")
     yield pytest.param({**good, "end": now + timedelta(minutes=2)}, "end", id="future")
     yield pytest.param({**good, "start": START - timedelta(days=400)}, "start", id="long")
+
+
+def test_when_it_will_be_done_is_told_while_it_runs(exchange: SimulatedExchange) -> None:
+    backfill = ask_for(1.5)
+    assert status_of(backfill).eta is None
+    exchange.disturb({"path": KLINES, "kind": "delay", "seconds": 0}, {"path": KLINES, "kind": "reset"})
+    run_pending()
+    # Half a day is stored, the whole one is waiting for its next attempt: two times as long as until now.
+    first = TaskRun.objects.get(pk=backfill.chunks.all()[0].task_run)
+    before = timezone.now()
+    status = status_of(backfill)
+    assert (status.state, status.chunks_done) == (BackfillState.RUNNING, 1)
+    assert status.eta is not None
+    assert first.started_at is not None
+    so_far = before - first.started_at
+    assert timedelta(0) <= status.eta - before - 2 * so_far < timedelta(seconds=10)
+    run_until_ended()
+    assert status_of(backfill).state is BackfillState.SUCCEEDED
+    assert status_of(backfill).eta is None
+
+
+def test_after_a_restart_only_chunks_that_are_not_done_are_fetched(
+    exchange: SimulatedExchange, settings: Any
+) -> None:
+    backfill = ask_for(1.5)
+    exchange.disturb({"path": KLINES, "kind": "delay", "seconds": 0}, {"path": KLINES, "kind": "reset"})
+    run_pending()
+    asked = exchange.requests(KLINES)
+    # Planned a second time, with another setting than before.
+    settings.CANDLES_CHUNK_DAYS = 2
+    services.backfill_plan(backfill=backfill, instrument=Instrument.objects.get())
+    run_until_ended()
+    assert exchange.requests(KLINES) == asked + 2  # one day: two pages
+    assert backfill.chunks.count() == 2
+    market = Instrument.objects.get()
+    assert stored("candle_1m", market) == sent(exchange, backfill.start, backfill.end)
+
+
+def test_readers_see_every_level_at_once_and_the_refresh_comes_after_the_last_chunk(
+    exchange: SimulatedExchange,
+) -> None:
+    backfill = ask_for(1.5)
+    exchange.disturb({"path": KLINES, "kind": "delay", "seconds": 0}, {"path": KLINES, "kind": "reset"})
+    run_pending()
+    market = Instrument.objects.get()
+    assert stored("candle_1h", market) == {}
+    assert_readers_see_all_levels(market)
+    assert dirty()
+    run_until_ended()
+    assert status_of(backfill).state is BackfillState.SUCCEEDED
+    assert not dirty()
+    assert_levels_match(market)
+
+
+def test_a_volume_that_no_roll_up_holds_is_refused_when_it_is_written(exchange: SimulatedExchange) -> None:
+    market, other = instrument("BTC/USDT", volume_scale=13), filled(text="binance:ETH/USDT")
+    backfill = ask_for(1)
+    run_until_ended()
+    status = status_of(backfill)
+    assert status.state is BackfillState.FAILED
+    assert status.errors
+    assert all("ScaleOverflow" in error.message for error in status.errors)
+    assert stored("candle_1m", market) == {}
+    assert not dirty()
+    assert_levels_match(other)
+
+
+def test_minutes_that_an_exchange_does_not_serve_any_more_are_refused_at_the_request() -> None:
+    for start, end in (
+        (recent(60 * 24), recent(60 * 20)),
+        (recent(60 * 24), recent(60)),
+    ):
+        with pytest.raises(
+            services.InvalidBackfill, match=r"kraken serves minutes from 20.* UTC on"
+        ) as caught:
+            services.backfill_request(
+                instrument_id_text="kraken:BTC/USD", start=start, end=end, actor="user:7"
+            )
+        assert caught.value.field == "start"
+    assert Backfill.objects.count() == 0
+
+
+def test_minutes_that_are_not_kept_are_refused_at_the_request(
+    exchange: SimulatedExchange, settings: Any
+) -> None:
+    settings.CANDLES_RETENTION_DAYS = 2
+    now = minute_of(timezone.now())
+    with pytest.raises(services.InvalidBackfill, match="kept for 2 days") as caught:
+        ask_for(0.5, start=now - timedelta(days=2, minutes=1))
+    assert caught.value.field == "start"
+    # What is kept is stored, but for what would be dropped while it is fetched.
+    start = now - timedelta(days=2) + timedelta(minutes=1)
+    backfill = ask_for(1.5, start=start)
+    run_until_ended()
+    assert status_of(backfill).state is BackfillState.SUCCEEDED
+    times = sorted(stored("candle_1m", Instrument.objects.get()))
+    assert timedelta(0) <= to_datetime(times[0]) - start <= timedelta(hours=1, minutes=1)
+    assert times[-1] == ms(backfill.end) - 60_000
 
 
 @pytest.mark.parametrize(("arguments", "field"), list(_requests()))

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.candles.models import Instrument
-from apps.candles.services import refresh_rollups, write_candles
+from apps.candles.services import ScaleOverflow, refresh_rollups, write_candles
 from apps.candles.storage.partitions import ensure_partitions
 from tests.candles.helpers import MINUTE, MONDAY, TABLES, assert_levels_match, dirty, instrument, stored, walk
 
@@ -100,6 +100,18 @@ def test_a_minute_given_to_another_instrument_changes_both() -> None:
     assert stored("candle_1d", other)[MONDAY][-1] == 1
     assert_levels_match(one)
     assert_levels_match(other)
+
+
+def test_one_instrument_that_cannot_be_summed_up_does_not_keep_the_others() -> None:
+    one, other = instrument(), instrument()
+    for market in (one, other):
+        write_candles(instrument=market, minutes=walk(10))
+        for minute in range(20, 23):
+            _insert(market, MONDAY + minute * MINUTE, 1, 1, 1, 1, 2**52 if market == one else 7)
+    with pytest.raises(ScaleOverflow, match=f"instrument {one.pk}"):
+        refresh_rollups()
+    assert_levels_match(other)
+    assert dirty() > 0
 
 
 def test_truncating_the_minutes_empties_every_level() -> None:

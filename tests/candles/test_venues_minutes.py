@@ -123,7 +123,7 @@ class MinutesContract:
         for symbol in (self.face.symbol, self.face.other):
             raw = fetch_minutes(client, symbol, start, end)
             assert times(raw) == [*range(start, down, MINUTE), *range(up, end, MINUTE)]
-            assert len(self.checked(client, symbol, raw)) == 35
+            assert len(self.sifted(client, symbol, raw).minutes) == 35
 
     def test_an_outage_of_one_market_leaves_the_others_alone(
         self, simulated: RunningExchange, client: Any
@@ -284,6 +284,6 @@ class TestKraken(MinutesContract):
         raw = fetch_minutes(client, "ADA/ETH", start, end)
         assert (raw.pages, raw.start_ms, raw.end_ms) == (1, start, end)
         assert 100 < len(raw) < 400
-        assert len(self.checked(client, "ADA/ETH", raw)) == len(raw)
+        assert len(self.sifted(client, "ADA/ETH", raw).minutes) == len(raw)
         assert all(Decimal(row[5]) > 0 for row in raw)
         assert len(fetch_minutes(client, "BTC/USDT", start, end)) == 600

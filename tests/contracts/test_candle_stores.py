@@ -193,6 +193,16 @@ def test_a_volume_that_adds_up_to_more_than_is_exact_is_refused(market: Instrume
     assert len(stored("candle_1m", market)) == 1000
 
 
+def test_a_deferred_refresh_refuses_such_a_volume_too(market: Instrument) -> None:
+    minutes = walk(3 * 1440)
+    vast = replace(minutes, volume=np.full(len(minutes.ts), 2**53 // 2000))
+    write_candles(instrument=market, minutes=vast[:1000], refresh=False)
+    with pytest.raises(ScaleOverflow):
+        write_candles(instrument=market, minutes=vast[1000:], refresh=False)
+    settle()
+    assert_levels_match(market)
+
+
 def test_a_value_that_breaks_the_rules_is_refused_by_the_table(market: Instrument) -> None:
     for ts, row in ((MONDAY + 1, (1, 1, 1, 1, 1)), (MONDAY, (5, 4, 1, 2, 1)), (MONDAY, (5, 6, 4, 5, -1))):
         with pytest.raises(IntegrityError), connection.cursor() as cursor:

@@ -223,12 +223,12 @@ class TestTimescaleSource(DataSourceContract):
         assert len(source.load(empty.text, "1h", FIRST, LAST)) == 0
 
 
-class TestTimescaleSourceThroughArrow(DataSourceContract):
-    """As it reads a lot, outside of transactions."""
+class TestTimescaleSourceInPieces(DataSourceContract):
+    """As it reads a lot: here, a few bars at a time."""
 
     @pytest.fixture
     def source(self, market: Instrument, monkeypatch: pytest.MonkeyPatch) -> DataSource:
-        monkeypatch.setattr(reader, "through_arrow", lambda bars, in_transaction: True)
+        monkeypatch.setattr(reader, "_PIECE", 7)
         return TimescaleSource()
 
 

@@ -19,7 +19,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.candles import conf, requesting, selectors, services
-from apps.candles.admin.described import MOST, DescribedAdmin, Subject, answered, chosen, looking
+from apps.candles.admin.described import MOST, Subject, answered, chosen, looking
+from apps.candles.admin.store import StoreAdmin
 from apps.candles.models import Instrument
 from apps.candles.sources import Span
 from apps.candles.venues import VenueError
@@ -85,7 +86,7 @@ def _span(instrument: Instrument) -> Span | None:
 
 
 @admin.register(Instrument)
-class InstrumentAdmin(DescribedAdmin):
+class InstrumentAdmin(StoreAdmin):
     """Instruments come from exchanges; whether to follow one is decided here."""
 
     form = InstrumentForm

@@ -9,7 +9,14 @@ from apps.candles.instruments import parse_instrument
 from apps.candles.selectors import coverage
 from apps.candles.sources.base import VALUES, Candles, Span, UnknownInstrument, check_request
 from apps.candles.storage.dirty import Ticks
-from apps.candles.storage.reader import State, read_bars, read_last, read_state
+from apps.candles.storage.reader import (
+    ScalesChanged,
+    State,
+    read_bars,
+    read_first,
+    read_last,
+    read_state,
+)
 from apps.candles.storage.revisions import versions
 from apps.candles.timeframes import TIMEFRAMES, Timeframe, to_datetime, to_ms
 
@@ -20,30 +27,68 @@ class TimescaleSource:
     def __init__(self, using: str = "default") -> None:
         self.using = using
 
-    def load(self, instrument: str, timeframe: str, start: datetime, end: datetime) -> Candles:
-        """See `DataSource.load`."""
+    def load(
+        self, instrument: str, timeframe: str, start: datetime, end: datetime, *, state: State | None = None
+    ) -> Candles:
+        """See `DataSource.load`. *state* is the instrument's where the caller has read it before."""
         frame, first, last = check_request(timeframe, start, end)
         return self._candles(
             instrument,
             frame,
             lambda state: read_bars(timeframe=frame, state=state, start=first, end=last, using=self.using),
+            state,
         )
 
-    def load_last(self, instrument: str, timeframe: str, end: datetime, count: int) -> Candles:
+    def load_first(
+        self,
+        instrument: str,
+        timeframe: str,
+        start: datetime,
+        end: datetime,
+        count: int,
+        *,
+        state: State | None = None,
+    ) -> Candles:
+        """The first *count* bars that open in [start, end), over any gaps; fewer when there are no more.
+
+        Otherwise as `load`.
+        """
+        frame, first, last = check_request(timeframe, start, end)
+        return self._candles(
+            instrument,
+            frame,
+            lambda state: read_first(
+                timeframe=frame, state=state, start=first, end=last, count=count, using=self.using
+            ),
+            state,
+        )
+
+    def load_last(
+        self, instrument: str, timeframe: str, end: datetime, count: int, *, state: State | None = None
+    ) -> Candles:
         """The last *count* bars that open before *end*, over any gaps; fewer when there are no more.
 
-        Raises as `load` does.
+        Otherwise as `load`.
         """
         frame, _, last = check_request(timeframe, end, end)
         return self._candles(
             instrument,
             frame,
             lambda state: read_last(timeframe=frame, state=state, end=last, count=count, using=self.using),
+            state,
         )
 
-    def _candles(self, instrument: str, frame: Timeframe, read: Callable[[State], Ticks]) -> Candles:
+    def _candles(
+        self, instrument: str, frame: Timeframe, read: Callable[[State], Ticks], state: State | None
+    ) -> Candles:
         """The bars that *read* gives, as floats."""
-        state, ticks = self._read(instrument, read)
+        while True:
+            state = state or self._state(instrument)
+            try:
+                ticks = read(state)
+                break
+            except ScalesChanged:
+                state = None
         price, volume = 10.0**state.price_scale, 10.0**state.volume_scale
         # Division by a power of ten is correctly rounded, so this is the float nearest to the decimal.
         values = {name: ticks[name] / (volume if name == "volume" else price) for name in VALUES}
@@ -74,17 +119,6 @@ class TimescaleSource:
             name: Span(first=to_datetime(frame.floor(first)), last=to_datetime(frame.floor(last)))
             for name, frame in TIMEFRAMES.items()
         }
-
-    def _read(self, instrument: str, read: Callable[[State], Ticks]) -> tuple[State, Ticks]:
-        """The bars as integers, and the state that they belong to."""
-        state = self._state(instrument)
-        while True:
-            ticks = read(state)
-            now = self._state(instrument)
-            # Scales only grow: the same before and after means the same during the reading.
-            if (state.price_scale, state.volume_scale) == (now.price_scale, now.volume_scale):
-                return state, ticks
-            state = now
 
     def _state(self, text: str) -> State:
         try:

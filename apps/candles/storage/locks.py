@@ -11,6 +11,7 @@ from django.db import connection
 _INSTRUMENT = 0x63616E31
 _PARTITIONS = 0x63616E32
 _MOVING = 0x63616E33
+_CAUSES = 0x63616E34
 
 
 def lock_instruments(ids: Iterable[int]) -> None:
@@ -29,6 +30,12 @@ def lock_instruments(ids: Iterable[int]) -> None:
 def lock_partitions() -> None:
     """Let nobody else make partitions meanwhile."""
     _lock(_PARTITIONS, 0)
+
+
+def lock_causes(exchange: str) -> None:
+    """Let nobody else note what an exchange does not have meanwhile. Taken after instruments, if at all."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_CAUSES, exchange])
 
 
 @contextmanager

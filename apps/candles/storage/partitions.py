@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from numpy.typing import NDArray
+from psycopg.errors import LockNotAvailable
 
 from apps.candles.storage import locks
 from apps.core.resources import sql
 
 #: A check against nonsense, far wider than any exchange's history.
 FIRST_MONTH, LAST_MONTH = np.datetime64("1970-01"), np.datetime64("2200-01")
+
+#: How long partitions are waited for that are to be dropped.
+_PATIENCE = "2s"
 
 
 @transaction.atomic
@@ -40,16 +44,39 @@ def ensure_partitions(ts: NDArray[np.int64], *, suffix: str = "") -> list[str]:
     return missing
 
 
-@transaction.atomic
 def drop_partitions(before: int) -> list[str]:
-    """Remove the partitions whose months ended before a moment (ms). Roll-ups stay. Returns their names."""
+    """Remove the partitions whose months ended before a moment (ms). Roll-ups stay. Returns their names.
+
+    One with changes that the roll-ups still wait for is left for the next time, and so are all while somebody
+    reads for long: whoever came after would have to wait as well.
+    """
+    try:
+        return _drop(before)
+    except OperationalError as exc:
+        if isinstance(exc.__cause__, LockNotAvailable):
+            return []
+        raise
+
+
+@transaction.atomic
+def _drop(before: int) -> list[str]:
     last = np.datetime64(before, "ms").astype("datetime64[M]")
     locks.lock_partitions()
     with connection.cursor() as cursor:
         cursor.execute(sql(__package__, "old_partitions.sql"), [f"candle_1m_{last}".replace("-", "_")])
         names = [name for (name,) in cursor.fetchall()]
+        if not names:
+            return []
+        cursor.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+        # The whole first, as readers do it. Whoever still writes is waited for, and then seen.
+        cursor.execute("LOCK TABLE ONLY candle_1m IN ACCESS EXCLUSIVE MODE")
+        cursor.execute(f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE")
+        cursor.execute("SELECT DISTINCT to_char(lo AT TIME ZONE 'UTC', 'YYYY_MM') FROM candle_dirty")
+        changed = {f"candle_1m_{month}" for (month,) in cursor.fetchall()}
+        names = [name for name in names if name not in changed]
         for name in names:
             cursor.execute(f"DROP TABLE {name}")
+        cursor.execute(sql(__package__, "dropped_months.sql"), [names])
     return names
 
 

@@ -19,6 +19,7 @@ from apps.candles.models import Instrument
 from apps.candles.storage import schema, stores
 from apps.candles.storage.aggregates import BUCKETS_PER_BATCH, LIVE
 from apps.candles.storage.partitions import drop_partitions, ensure_partitions
+from apps.candles.storage.rollups import refresh_rollups
 from apps.candles.storage.stores import Base, Rollups, Store
 from apps.candles.timeframes import M1, ROLLUPS, W1, Timeframe, to_ms
 from apps.core.resources import sql
@@ -88,6 +89,7 @@ def _apply_partitions() -> list[str]:
     changes = [f"made {name}" for name in ensure_partitions(ahead)]
     kept = conf.retention()
     if kept is not None:
+        refresh_rollups()
         changes += [f"dropped {name}" for name in drop_partitions(to_ms(timezone.now() - kept))]
     return changes
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+import numpy as np
+import psycopg
 from django.db import connections
 
-from apps.candles.storage import arrow
 from apps.candles.storage.dirty import Range, Ticks, bucket, replaced, touched
-from apps.candles.storage.wire import layout
-from apps.candles.timeframes import M1, Timeframe, to_datetime, to_ms
+from apps.candles.storage.wire import PG_EPOCH
+from apps.candles.timeframes import M1, MINUTE, Timeframe, to_datetime, to_ms
 from apps.core.resources import sql
 
-#: From so many bars on it pays to read through `arrow`.
-_MANY = 20_000
+#: Buckets in one value, at most.
+_PIECE = 50_000
 
 _COLUMNS = ("ts", "open", "high", "low", "close", "volume")
+
+
+class ScalesChanged(Exception):
+    """The instrument's scales are not those of the state any more: its bars are in other units now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +43,37 @@ def read_state(exchange: str, symbol: str, using: str = "default") -> State | No
         found = cursor.fetchone()
     if found is None:
         return None
-    pk, price_scale, volume_scale, lo, hi = found
+    return _state(*found)
+
+
+def read_states(
+    names: Sequence[tuple[str, str]], *, start: int, end: int, using: str = "default"
+) -> dict[tuple[str, str], tuple[State, int]]:
+    """The states of those of the *names* (exchange and symbol) that are known, in one query.
+
+    Each with the version of the minutes of the months that [start, end) milliseconds touches, 0 when none
+    were ever stored: what is read by this state is of this version or of a later one.
+    """
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            sql(__package__, "states.sql"),
+            {
+                "exchanges": [exchange for exchange, _ in names],
+                "symbols": [symbol for _, symbol in names],
+                "first": to_datetime(start).date().replace(day=1),
+                "last": to_datetime(end),
+            },
+        )
+        return {
+            (exchange, symbol): (_state(*found), version or 0)
+            for exchange, symbol, *found, version in cursor.fetchall()
+            if (exchange, symbol) in names
+        }
+
+
+def _state(
+    pk: int, price_scale: int, volume_scale: int, lo: list[datetime] | None, hi: list[datetime] | None
+) -> State:
     changed = tuple((to_ms(a), to_ms(b)) for a, b in zip(lo or (), hi or (), strict=True))
     return State(id=pk, price_scale=price_scale, volume_scale=volume_scale, changed=changed)
 
@@ -44,16 +81,16 @@ def read_state(exchange: str, symbol: str, using: str = "default") -> State | No
 def read_bars(*, timeframe: Timeframe, state: State, start: int, end: int, using: str = "default") -> Ticks:
     """The bars of an instrument that open in [start, end) milliseconds, in order of time.
 
-    Six int64 arrays: ``ts`` in milliseconds, the others in units of the instrument's scales. Where a
-    roll-up is not refreshed yet, its bars are made from the minutes.
+    Six int64 arrays: ``ts`` in milliseconds, the others in units of the scales of *state*. Where a
+    roll-up is not refreshed yet, its bars are made from the minutes. Raises `ScalesChanged`.
     """
     # Whole buckets, so that the last one is read to its own end.
     start, end = timeframe.ceil(start), timeframe.ceil(end)
-    ticks = _read(timeframe, state.id, start, end, using)
+    ticks = _read(timeframe, state, start, end, using)
     if timeframe is M1 or not state.changed:
         return ticks
     ranges = touched(timeframe, state.changed, start, end)
-    fresh = [bucket(timeframe, _read(M1, state.id, lo, hi, using)) for lo, hi in ranges]
+    fresh = [bucket(timeframe, _read(M1, state, lo, hi, using)) for lo, hi in ranges]
     return replaced(ticks, ranges, fresh) if ranges else ticks
 
 
@@ -61,58 +98,103 @@ def read_last(*, timeframe: Timeframe, state: State, end: int, count: int, using
     """The last *count* bars that open before *end* milliseconds, over any gaps; fewer when there are no more.
 
     Looked for where they are when nothing is missing; where something is, an index says how much earlier.
+    Raises `ScalesChanged`.
     """
     end = timeframe.ceil(end)
-    start = end - count * timeframe.width
+    # One more, because the bucket that now lies in often has no bar yet.
+    start = end - (count + 1) * timeframe.width
     rows = count
     while True:
         ticks = read_bars(timeframe=timeframe, state=state, start=start, end=end, using=using)
         if len(ticks["ts"]) >= count:
             return {name: column[-count:] for name, column in ticks.items()}
-        earlier = _earlier(timeframe, state.id, end, rows, using)
+        earlier, newest = _earlier(timeframe, state.id, end, rows, using)
         if earlier is None or earlier >= start:
             # Roll-ups that are not refreshed yet do not show what is older.
             earlier = min((timeframe.floor(lo) for lo, _ in state.changed), default=start)
+        elif newest is not None and not state.changed:
+            end = newest + timeframe.width
         if earlier >= start:
             return ticks
         start, rows = earlier, 2 * rows
 
 
-def through_arrow(bars: int, *, in_transaction: bool) -> bool:
-    """Whether to read up to so many bars on a connection that does not see what the transaction changed."""
-    return bars >= _MANY and not in_transaction
+def read_first(
+    *, timeframe: Timeframe, state: State, start: int, end: int, count: int, using: str = "default"
+) -> Ticks:
+    """The first *count* bars that open in [start, end) milliseconds, over any gaps; fewer when that is all.
+
+    Looked for as `read_last` does, in the other direction. Raises `ScalesChanged`.
+    """
+    start, end = timeframe.ceil(start), timeframe.ceil(end)
+    stop = min(end, start + count * timeframe.width)
+    rows = count
+    while True:
+        ticks = read_bars(timeframe=timeframe, state=state, start=start, end=stop, using=using)
+        if len(ticks["ts"]) >= count or stop >= end:
+            return {name: column[:count] for name, column in ticks.items()}
+        later = _later(timeframe, state.id, start, end, rows, using)
+        if later is None or later < stop:
+            # Roll-ups that are not refreshed yet do not show what is newer.
+            later = max((timeframe.floor(hi) for _, hi in state.changed), default=stop - MINUTE)
+        if later < stop:
+            return ticks
+        stop, rows = min(end, later + timeframe.width), 2 * rows
 
 
-def _earlier(frame: Timeframe, instrument_id: int, end: int, rows: int, using: str) -> int | None:
-    """The open time of the oldest of the last *rows* stored bars before *end*; None when there are none."""
+def _earlier(
+    frame: Timeframe, instrument_id: int, end: int, rows: int, using: str
+) -> tuple[int | None, int | None]:
+    """The open times of the oldest and the newest of the last *rows* stored bars before *end*, if any."""
     with connections[using].cursor() as cursor:
         cursor.execute(
             sql(__package__, "earlier.sql").format(table=frame.table),
             {"instrument_id": instrument_id, "end": to_datetime(end), "rows": rows},
         )
+        oldest, newest = cursor.fetchone()
+    return (None, None) if oldest is None else (to_ms(oldest), to_ms(newest))
+
+
+def _later(frame: Timeframe, instrument_id: int, start: int, end: int, rows: int, using: str) -> int | None:
+    """The open time of the last of the first *rows* stored bars in [start, end); None when there are none."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            sql(__package__, "later.sql").format(table=frame.table),
+            {
+                "instrument_id": instrument_id,
+                "start": to_datetime(start),
+                "end": to_datetime(end),
+                "rows": rows,
+            },
+        )
         (ts,) = cursor.fetchone()
     return None if ts is None else to_ms(ts)
 
 
-def _read(timeframe: Timeframe, instrument_id: int, start: int, end: int, using: str) -> Ticks:
-    query = sql(__package__, "read.sql").format(
-        columns=", ".join(_COLUMNS),
-        table=timeframe.table,
-        instrument_id=instrument_id,
-        start=to_datetime(start),
-        end=to_datetime(end),
-    )
+def _read(timeframe: Timeframe, state: State, start: int, end: int, using: str) -> Ticks:
+    """Bars as the relation has them, in units of the scales of *state*. Raises `ScalesChanged`."""
+    if start >= end:
+        return {name: np.empty(0, np.int64) for name in _COLUMNS}
+    scope = {
+        "table": timeframe.table,
+        "instrument_id": state.id,
+        "start": to_datetime(start),
+        "end": to_datetime(end),
+    }
+    name = "packed.sql" if timeframe.count(start, end) <= _PIECE else "packed_pieces.sql"
+    query = sql(__package__, name).format(step=_PIECE * timeframe.width // 1000, **scope)
     connection = connections[using]
-    if through_arrow(timeframe.count(start, end), in_transaction=connection.in_atomic_block):
-        return dict(zip(_COLUMNS, arrow.read_columns(query, using), strict=True))
-    wire = layout(timeframe.table, _COLUMNS, using)
-    stream = bytearray()
-    with (
-        connection.cursor() as cursor,
-        connection.wrap_database_errors,
-        cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)") as copy,
-    ):
-        # Joining the pieces at the end would take several times as long: there is one for every row.
-        for piece in copy:
-            stream += piece
-    return wire.decode(stream)
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(query.encode(), binary=True)
+        found = cursor.fetchall()
+    _check_scales(state, found[0][:2] if found else None)
+    packed = b"".join(piece for _, _, piece in found if piece is not None)
+    rows = np.frombuffer(packed, ">i8").reshape(-1, len(_COLUMNS)).T.astype(np.int64, order="C")
+    rows[0] = rows[0] // 1000 + PG_EPOCH
+    return dict(zip(_COLUMNS, rows, strict=True))
+
+
+def _check_scales(state: State, found: tuple[int | None, ...] | None) -> None:
+    if found != (state.price_scale, state.volume_scale):
+        raise ScalesChanged

@@ -48,7 +48,8 @@ class Ranges:
 def refresh_rollups(*, instrument: Instrument | None = None) -> int:
     """Bring the roll-ups of one instrument, or of all, up to date. Returns the instrument days remade.
 
-    Some instruments at a time are a transaction of their own, unless the caller is in one. Where
+    Some instruments at a time are a transaction of their own, unless the caller is in one. Raises
+    `ScaleOverflow` when the volumes of an instrument add up to too much; all others are refreshed then. Where
     TimescaleDB keeps the roll-ups, all that is logged is refreshed, whichever instrument is named, since it
     knows times only; that cannot be done within a transaction.
     """
@@ -59,7 +60,21 @@ def refresh_rollups(*, instrument: Instrument | None = None) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT DISTINCT instrument_id FROM candle_dirty ORDER BY instrument_id")
         ids = [row[0] for row in cursor.fetchall()]
-    return sum(_refresh(ids[at : at + _TOGETHER]) for at in range(0, len(ids), _TOGETHER))
+    done, refused = 0, []
+    for at in range(0, len(ids), _TOGETHER):
+        together = ids[at : at + _TOGETHER]
+        try:
+            done += _refresh(together)
+        except ScaleOverflow:
+            # Somebody has stored, by SQL, what cannot be summed up: that is not the trouble of the others.
+            for one in together:
+                try:
+                    done += _refresh([one])
+                except ScaleOverflow as exc:
+                    refused.append(f"instrument {one}: {exc}")
+    if refused:
+        raise ScaleOverflow("; ".join(refused))
+    return done
 
 
 @transaction.atomic

@@ -2,7 +2,7 @@
 
 Every column of the candle tables has a fixed width and is never null, so a row on the wire is a
 record of fixed size: a field count, then for each column its length and its big-endian value. An
-array of such records *is* the body of a COPY stream, in both directions.
+array of such records *is* the body of a COPY stream.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 from django.db import connections
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 _HEADER = _SIGNATURE + b"\0" * 8  # no flags, no header extension
@@ -21,7 +21,7 @@ _TRAILER = b"\xff\xff"
 _SLICE = 1 << 20
 
 #: Milliseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's microseconds start.
-_PG_EPOCH = 946_684_800_000
+PG_EPOCH = 946_684_800_000
 
 _WIDTHS = {"smallint": 2, "integer": 4, "bigint": 8, "timestamp with time zone": 8}
 
@@ -45,7 +45,7 @@ class Layout:
         for name in self.columns:
             body[f"length {name}"] = self.record[name].itemsize
             if name in self.times:
-                body[name] = (np.asarray(values[name], np.int64) - _PG_EPOCH) * 1000
+                body[name] = (np.asarray(values[name], np.int64) - PG_EPOCH) * 1000
             else:
                 body[name] = values[name]
         yield _HEADER
@@ -53,17 +53,6 @@ class Layout:
         for at in range(0, len(flat), _SLICE):
             yield flat[at : at + _SLICE].tobytes()
         yield _TRAILER
-
-    def decode(self, stream: bytearray) -> dict[str, NDArray[np.int64]]:
-        """The columns of a whole COPY stream as int64 arrays; times in milliseconds since 1970."""
-        rows, rest = divmod(len(stream) - len(_HEADER) - len(_TRAILER), self.record.itemsize)
-        if rest or not stream.startswith(_SIGNATURE):
-            raise ValueError(f"a stream of {len(stream)} bytes does not hold rows of {self.columns}")
-        body = np.frombuffer(stream, self.record, rows, len(_HEADER))
-        decoded = {name: body[name].astype(np.int64) for name in self.columns}
-        for name in self.times:
-            decoded[name] = decoded[name] // 1000 + _PG_EPOCH
-        return decoded
 
 
 @cache

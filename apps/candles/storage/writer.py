@@ -90,6 +90,7 @@ def write_batch(*, batch: Sequence[tuple[Instrument, Minutes]], refresh: bool = 
 
     Our own roll-ups are brought up to date as well. Without *refresh* they are left to the next one
     (`refresh_rollups`), and readers are given what they will be: for those who write a lot piece by piece.
+    What no roll-up could hold is refused all the same.
     Of roll-ups that TimescaleDB keeps, the log alone is written here.
 
     The scales of *minutes* and of the instrument are brought together: whichever is lower is raised.
@@ -123,10 +124,10 @@ def write_batch(*, batch: Sequence[tuple[Instrument, Minutes]], refresh: bool = 
     if days:
         _log(days)
         merge_revisions(ids, since=int(columns["ts"].min()))
-    if store.rollups == Rollups.AGGREGATES:
-        _check_weeks(given)
-    elif refresh:
+    if refresh and store.rollups == Rollups.INCREMENTAL:
         refresh_locked(ids)
+    else:
+        _check_weeks(given)
     for place, (instrument, minutes) in zip(places, given, strict=True):
         pk, rows = instrument.pk, len(minutes.ts)
         changed = sum(day.rows for day in days if day.instrument_id == pk)
@@ -305,7 +306,10 @@ def _copy(table: str, columns: Columns) -> None:
 
 
 def _check_weeks(batch: Sequence[tuple[Instrument, Minutes]]) -> None:
-    """Raise `ScaleOverflow` when a week's volume is more than a float64 holds: views have no constraints."""
+    """Raise `ScaleOverflow` when a week's volume is more than a float64 holds.
+
+    For roll-ups that do not say so now: those that are made later, and views, which have no constraints.
+    """
     for instrument, minutes in batch:
         factor = 10 ** (instrument.volume_scale - minutes.volume_scale)
         if int(minutes.volume.max()) * factor < LIMIT // (W1.width // MINUTE):

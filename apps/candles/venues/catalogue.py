@@ -9,6 +9,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
+from apps.candles.quality.rows import MINUTE_MS
 from apps.candles.venues.errors import UnknownVenue
 
 
@@ -46,6 +47,13 @@ class Venue:
     newest_first: bool = False
     history: timedelta | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def first_minute(self, now_ms: int) -> int | None:
+        """The open time (ms) of the oldest minute that it still has; None where it has all of them."""
+        if self.history is None:
+            return None
+        reach = int(self.history.total_seconds()) * 1000
+        return (now_ms - reach) // MINUTE_MS * MINUTE_MS + MINUTE_MS
 
 
 # Markets only, so nothing that needs a key or another of the exchange's servers.

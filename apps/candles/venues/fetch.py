@@ -100,13 +100,13 @@ def fetch_minutes(
 
 def _within_history(venue: Venue, symbol: str, start_ms: int, end_ms: int, now_ms: int) -> int:
     """*start_ms*, or the first minute that the exchange still has. `VenueRefused` when all are too old."""
-    if venue.history is None or start_ms >= end_ms:
+    first = venue.first_minute(now_ms)
+    if first is None or start_ms >= end_ms:
         return start_ms
-    reach = int(venue.history.total_seconds()) * 1000
-    first = (now_ms - reach) // MINUTE_MS * MINUTE_MS + MINUTE_MS
     if end_ms <= first:
         raise VenueRefused(
-            f"{venue.name}: minutes of {symbol}: it has those of the last {reach // MINUTE_MS} minutes only, "
+            f"{venue.name}: minutes of {symbol}: it has those of the last "
+            f"{(now_ms - first) // MINUTE_MS + 1} minutes only, "
             f"and the range ended {(now_ms - end_ms) // MINUTE_MS} minutes ago"
         )
     return max(start_ms, first)
