@@ -11,7 +11,7 @@ from typing import Self
 from django.db import connection
 
 from apps.candles.models import Instrument
-from apps.candles.storage import aggregates, arrow, moving, schema, stores
+from apps.candles.storage import aggregates, moving, schema, stores
 from apps.candles.storage.capabilities import detect
 from apps.candles.storage.rollups import refresh_rollups
 from apps.candles.storage.stores import AGGREGATES, PORTABLE, Base, Rollups, Store
@@ -45,13 +45,9 @@ class Place:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Work here for the duration of a block, on a connection that is open already."""
-        arrow.forget()
-        try:
-            with database.using(self.name):
-                database.value("SELECT 1")
-                yield
-        finally:
-            arrow.forget()
+        with database.using(self.name):
+            database.value("SELECT 1")
+            yield
 
     def drop(self) -> None:
         """Remove it."""
