@@ -77,13 +77,21 @@ def chosen(area: str, only: Sequence[str]) -> list[tuple[type[Experiment], list[
     return found
 
 
-def measure(bench: Bench, area: str, only: Sequence[str], repeat: int) -> list[Row]:
-    """Run the experiments one after another. Raises `Failed`."""
+def measure(bench: Bench, area: str, only: Sequence[str], repeat: int) -> tuple[list[Row], dict[str, str]]:
+    """Run the experiments one after another. Raises `Failed`.
+
+    The second part says of the figures that cannot be measured here why.
+    """
     rows: list[Row] = []
+    left_out: dict[str, str] = {}
     with bench.closing:
         for make, names in chosen(area, only):
             experiment = make(bench)
             own = {figure.name: Row(figure=figure) for figure in make.figures if figure.name in names}
+            if (obstacle := experiment.obstacle()) is not None:
+                bench.say(f"{', '.join(own)}: left out: {obstacle}")
+                left_out |= dict.fromkeys(own, obstacle)
+                continue
             bench.say(f"{', '.join(own)}: preparing")
             experiment.prepare()
             for turn in range(repeat):
@@ -91,8 +99,10 @@ def measure(bench: Bench, area: str, only: Sequence[str], repeat: int) -> list[R
                     if name in own:
                         own[name].add(ours, peer)
                 bench.say(f"{turn + 1} of {repeat}: " + "; ".join(_latest(row) for row in own.values()))
+            for name, row in own.items():
+                row.remark = experiment.remarks.get(name, "")
             rows += own.values()
-    return rows
+    return rows, left_out
 
 
 def _latest(row: Row) -> str:
@@ -128,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
             say=say,
         )
         found = report.machine()
-        rows = measure(bench, options.area, options.only, options.repeat)
+        rows, left_out = measure(bench, options.area, options.only, options.repeat)
         _tear_down()
         stack.keep_logs = False
     if options.json:
@@ -139,11 +149,14 @@ def run(options: argparse.Namespace) -> int:
             "machine": found,
             "rows": [row.as_json() for row in rows],
             "missed": missed(rows),
+            "left_out": left_out,
         }
         print(json.dumps(document, indent=2))
     else:
         print(f"{report.conditions(found)}; medians of {options.repeat}\n")
         print(f"{report.table(rows)}\n\n{report.legend(rows)}")
+        if left_out:
+            print(f"\n{report.omissions(left_out)}")
     return _MISSED if missed(rows) else 0
 
 

@@ -9,6 +9,7 @@ from tests.benchmarks.experiment import Experiment
 
 #: Area -> the module whose ``EXPERIMENTS`` it consists of. Imported when asked for, with Django set up.
 AREAS = {
+    "candles": "tests.benchmarks.candles.area",
     "liveness": "tests.benchmarks.liveness.area",
     "tasks": "tests.benchmarks.tasks.area",
 }

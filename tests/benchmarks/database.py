@@ -15,17 +15,26 @@ from psycopg import sql
 PRISTINE = "pristine"
 
 
-def _administer(statement: sql.Composed) -> None:
+def _administer(*statements: sql.Composed) -> None:
     parameters = connection.get_connection_params()
     for name in ("cursor_factory", "context"):
         parameters.pop(name, None)
     with psycopg.connect(**{**parameters, "dbname": "postgres"}, autocommit=True) as server:
-        server.execute(statement)
+        for statement in statements:
+            server.execute(statement)
 
 
 def copy(name: str, *, of: str = PRISTINE) -> None:
-    """Make the database *name* as a copy of another."""
-    _administer(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(of)))
+    """Make the database *name* as a copy of another, to which we are not connected."""
+    # Where TimescaleDB is, its scheduler is connected to every database and comes back when it is ended.
+    _administer(
+        sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(of)),
+        sql.SQL("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = {}").format(
+            sql.Literal(of)
+        ),
+        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(of)),
+        sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(of)),
+    )
 
 
 def drop(name: str) -> None:

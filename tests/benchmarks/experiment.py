@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, ClassVar, TypeVar
 
 from tests.benchmarks import cpu
@@ -59,6 +60,12 @@ class Experiment(ABC):
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
+        #: Figure -> what else there is to say about it, for the report.
+        self.remarks: dict[str, str] = {}
+
+    def obstacle(self) -> str | None:
+        """Why this cannot be measured here, so that its figures are left out; None when it can."""
+        return None
 
     @abstractmethod
     def prepare(self) -> None:
@@ -75,6 +82,22 @@ class Experiment(ABC):
             return self._settled(ours), second
         first = self._settled(ours)
         return first, self._settled(peer)
+
+    def by_turns(
+        self,
+        turn: int,
+        ours: Callable[[], float],
+        peer: Callable[[], float],
+        times: int,
+        *,
+        of: Callable[[Sequence[float]], float] = median,
+    ) -> tuple[float, float]:
+        """Both so many times, one after the other: what disturbs one disturbs both. The medians of each.
+
+        Where few are affordable, *of* may be the best of them: what else the machine does only slows down.
+        """
+        mine, theirs = zip(*(self.in_turns(turn + time, ours, peer) for time in range(times)), strict=True)
+        return of(mine), of(theirs)
 
     def _settled(self, measure: Callable[[], T]) -> T:
         cpu.wait_for_quiet(self.bench.settle)

@@ -58,13 +58,15 @@ class Figure:
     goal: Goal | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Row:
     """A figure with all its samples, one pair for each repetition."""
 
     figure: Figure
     ours: list[float] = field(default_factory=list)
     peer: list[float] = field(default_factory=list)
+    remark: str = ""
+    """What else there is to say about this run's."""
 
     def add(self, ours: float, peer: float) -> None:
         """Keep the samples of one repetition."""
@@ -96,6 +98,7 @@ class Row:
             "ratio": self.ratio if median(self.peer) else None,
             "goal": None if figure.goal is None else str(figure.goal),
             "holds": self.holds,
+            "remark": self.remark,
             "samples": {"ours": self.ours, "peer": self.peer},
         }
 

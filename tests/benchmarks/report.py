@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -75,10 +75,20 @@ def table(rows: Sequence[Row]) -> str:
 
 def legend(rows: Sequence[Row]) -> str:
     """What each name stands for."""
-    width = max(len(row.figure.name) for row in rows)
+    width = max((len(row.figure.name) for row in rows), default=0)
     return "\n".join(
-        f"{row.figure.name.ljust(width)}  {row.figure.what}; peer: {row.figure.peer}" for row in rows
+        f"{row.figure.name.ljust(width)}  {row.figure.what}; peer: {row.figure.peer}"
+        + (f"; {row.remark}" if row.remark else "")
+        for row in rows
     )
+
+
+def omissions(left_out: Mapping[str, str]) -> str:
+    """Why figures are not there: *left_out* holds the reason by the figure's name."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(name)
+    return "\n".join(f"left out: {', '.join(names)}: {reason}" for reason, names in by_reason.items())
 
 
 def conditions(found: dict[str, Any]) -> str:

@@ -62,6 +62,15 @@ def test_the_table_has_a_line_for_each_figure():
     assert "how fast; peer: a snail" in report.legend(rows)
 
 
+def test_a_remark_stands_in_the_legend_and_what_is_left_out_below_with_its_reason():
+    measured = row([1.0], [2.0])
+    measured.remark = "on real minutes"
+    assert report.legend([measured]).endswith("how fast; peer: a snail; on real minutes")
+    assert measured.as_json()["remark"] == "on real minutes"
+    left_out = {"far": "no road", "high": "no stairs", "wide": "no road"}
+    assert report.omissions(left_out) == "left out: far, wide: no road\nleft out: high: no stairs"
+
+
 def test_json_holds_every_sample():
     encoded = json.loads(json.dumps(row([1.0, 3.0], [0.0, 0.0]).as_json()))
     assert encoded["samples"] == {"ours": [1.0, 3.0], "peer": [0.0, 0.0]}

@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+import psycopg
+from django.db import connection, transaction
 
 from apps.candles.models import Instrument
 from apps.candles.storage import aggregates, locks, stores
 from apps.candles.storage.exact import ScaleOverflow
 from apps.candles.storage.stores import Rollups, Store
-from apps.candles.timeframes import DAY, M1, ROLLUPS, W1, to_datetime, to_ms
+from apps.candles.timeframes import DAY, M1, ROLLUPS, to_datetime, to_ms
 from apps.core.resources import sql
 
 #: Instruments that are refreshed in one transaction.
@@ -108,12 +109,14 @@ def remake(ranges: Ranges, store: Store, *, suffix: str = "", base_suffix: str =
         "ids": list(ranges.ids),
         "lo": list(ranges.lo),
         "hi": list(ranges.hi),
-        # Whole weeks, which hold the buckets of every level.
-        "first": to_datetime(W1.floor(first)),
-        "last": to_datetime(W1.floor(last) + W1.width),
     }
+    # A small refresh would mostly wait for the planner: PostgreSQL keeps the plans of prepared statements.
+    # TimescaleDB has to see the times themselves, by which it leaves chunks and batches out.
+    prepare = store.base == stores.Base.PARTITIONS
     with connection.cursor() as cursor:
         unlimited(cursor, store)
+    # Django's own cursor puts parameters into the text, which could not be prepared.
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         for level in ROLLUPS:
             assert level.lower is not None
             of_minutes = level.lower is M1
@@ -124,10 +127,15 @@ def remake(ranges: Ranges, store: Store, *, suffix: str = "", base_suffix: str =
                 "width": timedelta(milliseconds=level.width),
                 "span": timedelta(milliseconds=max(level.width, DAY)),
             }
-            cursor.execute(sql(__package__, "rollup_clear.sql").format(**names), parameters)
+            clear = sql(__package__, "rollup_clear.sql").format(**names)
+            fill = sql(__package__, "rollup_fill.sql").format(**names)
+            # Around all buckets, and no farther: what lies within is decompressed before anything is deleted.
+            parameters["first"] = to_datetime(level.floor(first))
+            parameters["last"] = to_datetime(level.ceil(last + 1))
+            cursor.execute(clear, parameters, prepare=prepare)
             try:
-                cursor.execute(sql(__package__, "rollup_fill.sql").format(**names), parameters)
-            except IntegrityError as exc:
+                cursor.execute(fill, parameters, prepare=prepare)
+            except psycopg.IntegrityError as exc:
                 raise ScaleOverflow(f"a volume in {level.table} does not fit: {exc}") from exc
 
 

@@ -35,6 +35,7 @@ def create(store: Store, *, suffix: str = "") -> None:
     if not parted:
         run("hypertable.sql", table=table, days=CHUNK_DAYS)
         run("columnstore.sql", table=table)
+        run("batches.sql")
     create_rollups(store, suffix=suffix, base_suffix=suffix)
 
 
