@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import importlib
 import importlib.metadata
 import re
 import sys
@@ -31,8 +33,16 @@ def missing(requirements: Path = REQUIREMENTS) -> list[str]:
 def ensure(
     say: Callable[[str], None], *, requirements: Path = REQUIREMENTS, python: Path = Path(sys.executable)
 ) -> None:
-    """Install what is missing for *python*. Raises `installers.InstallFailed`."""
-    absent = missing(requirements)
-    if absent:
-        say(f"installing what we are compared with: {', '.join(absent)}")
-        installers.install(python, requirements, say=say)
+    """Install what is missing for *python*. Raises `installers.InstallFailed`.
+
+    Several at once wait for each other: two that install into one environment get in each other's way.
+    """
+    if not missing(requirements):
+        return
+    with (Path(sys.prefix) / "peers.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        importlib.invalidate_caches()
+        absent = missing(requirements)
+        if absent:
+            say(f"installing what we are compared with: {', '.join(absent)}")
+            installers.install(python, requirements, say=say)

@@ -14,6 +14,8 @@ from django.db import connection
 from django.test import Client
 
 from apps.candles.clients import forget_clients
+from apps.candles.storage import stores
+from apps.candles.storage.stores import Base
 from apps.candles.venues import VENUES
 from apps.stack.exchange.api import Exchange
 from apps.stack.exchange.server import ExchangeServer
@@ -34,6 +36,13 @@ def staff(client: Client) -> Client:
     """A client that is signed in as an operator."""
     client.force_login(get_user_model().objects.create_user("operator", is_staff=True))
     return client
+
+
+@pytest.fixture
+def of_partitions(db: None) -> None:
+    """Tests of what is otherwise on TimescaleDB, and tested there by test_policies.py."""
+    if stores.in_force().base != Base.PARTITIONS:
+        pytest.skip("of monthly partitions only")
 
 
 class SimulatedExchange:

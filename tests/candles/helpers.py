@@ -13,6 +13,9 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from apps.candles.models import Instrument
+from apps.candles.storage import stores
+from apps.candles.storage.partitions import ensure_partitions
+from apps.candles.storage.stores import Base
 from apps.candles.timeframes import M1, ROLLUPS
 
 MINUTE = 60_000
@@ -109,6 +112,12 @@ def rolled(minutes: dict[int, Any], width: int) -> dict[int, tuple[int, ...]]:
         else:
             made[at] = (o, h, low, c, v, 1)
     return made
+
+
+def make_room(*ts: int) -> None:
+    """Let minutes at these times be stored by SQL: where there are partitions, somebody has to make them."""
+    if stores.in_force().base == Base.PARTITIONS:
+        ensure_partitions(np.array(ts))
 
 
 def assert_levels_match(market: Instrument) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,15 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.candles.models import Instrument
+from apps.candles.selectors import coverage
 from apps.candles.services import BeyondRetention, refresh_rollups, write_candles
+from apps.candles.sources.cached import CachedSource
+from apps.candles.sources.timescale import TimescaleSource
 from apps.candles.storage import moving, policies, stores
 from apps.candles.storage.chunks import compress_old
 from apps.candles.storage.status import status
 from apps.candles.storage.stores import AGGREGATES, PORTABLE, Base, Rollups, Store
+from apps.candles.timeframes import to_datetime
 from tests.candles.helpers import MINUTE, TABLES, assert_levels_match, instrument, stored, walk
 from tests.candles.stores import shared_candles, store
 
@@ -92,6 +97,26 @@ def test_what_is_older_than_the_retention_goes_and_its_roll_ups_stay(
         write_candles(instrument=market, minutes=walk(10, start=days_ago(45), seed=3))
         refresh_rollups()
         days = {**days, **{ts: row for ts, row in stored("candle_1d", market).items() if ts >= days_ago(47)}}
+
+
+def test_copies_of_what_was_dropped_are_not_read_any_more(
+    store: Store, market: Instrument, settings: Any, tmp_path: Path
+) -> None:
+    only(store, base=Base.HYPERTABLE)
+    settings.CANDLES_CHUNK_INTERVAL_DAYS = 1
+    policies.apply()
+    write_candles(instrument=market, minutes=walk(80 * 1440, start=days_ago(90)))
+    cache = CachedSource(TimescaleSource(), tmp_path, limit=10**9)
+    span = market.text, "1m", timezone.now() - timedelta(days=100), timezone.now()
+    assert len(cache.load(*span)) == 80 * 1440
+    settings.CANDLES_RETENTION_DAYS = 50
+    policies.apply()
+    run_jobs("policy_retention")
+    policies.apply()
+    left = stored("candle_1m", market)
+    assert 40 * 1440 - 1500 <= len(left) <= 41 * 1440 + 1500
+    assert cache.load(*span).ts.tolist() == list(left)
+    assert coverage([market.pk])[market.pk].first == to_datetime(min(left))
 
 
 def run_jobs(procedure: str) -> None:

@@ -118,6 +118,7 @@ def test_an_instrument_that_cannot_be_refreshed_does_not_keep_the_others_from_it
     assert_levels_match(markets[1])
 
 
+@pytest.mark.usefixtures("of_partitions")
 def test_partitions_are_there_three_months_ahead() -> None:
     now = np.datetime64(timezone.now().strftime("%Y-%m"), "M")
     wanted = [str(now + ahead).replace("-", "_") for ahead in range(4)]
@@ -136,6 +137,7 @@ def test_without_a_retention_everything_is_kept() -> None:
     assert len(stored("candle_1m", market)) == 10
 
 
+@pytest.mark.usefixtures("of_partitions")
 def test_months_that_are_not_kept_are_dropped_and_their_roll_ups_stay(
     border: datetime, settings: Any
 ) -> None:
@@ -153,6 +155,7 @@ def test_months_that_are_not_kept_are_dropped_and_their_roll_ups_stay(
     assert rollups(market) == {level.name: rolled(minutes, level.width) for level in ROLLUPS}
 
 
+@pytest.mark.usefixtures("of_partitions")
 def test_a_copy_of_a_month_that_is_dropped_is_not_read_any_more(
     border: datetime, settings: Any, tmp_path: Path
 ) -> None:
@@ -166,6 +169,7 @@ def test_a_copy_of_a_month_that_is_dropped_is_not_read_any_more(
     assert len(cached.load(market.text, "1h", *week).ts) == 6 * 24
 
 
+@pytest.mark.usefixtures("of_partitions")
 def test_a_late_minute_that_is_not_kept_is_refused_and_no_roll_up_is_emptied(
     border: datetime, settings: Any
 ) -> None:
@@ -184,6 +188,7 @@ def test_a_late_minute_that_is_not_kept_is_refused_and_no_roll_up_is_emptied(
     assert not dirty()
 
 
+@pytest.mark.usefixtures("of_partitions")
 def test_what_waits_for_its_refresh_is_not_dropped_before(border: datetime, settings: Any) -> None:
     market = with_old_minutes(border, settings, refresh=False)
     minutes = stored("candle_1m", market)
@@ -199,6 +204,7 @@ def test_what_waits_for_its_refresh_is_not_dropped_before(border: datetime, sett
     assert rollups(market) == {level.name: rolled(minutes, level.width) for level in ROLLUPS}
 
 
+@pytest.mark.usefixtures("of_partitions")
 def test_nobody_has_to_wait_behind_a_long_reader(border: datetime, settings: Any) -> None:
     market = with_old_minutes(border, settings)
     before = stored("candle_1m", market)

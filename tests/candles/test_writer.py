@@ -91,6 +91,7 @@ def test_rolled_back_with_the_callers_transaction() -> None:
         assert stored(table, market) == {}
 
 
+@pytest.mark.usefixtures("of_partitions")
 def test_partitions_are_made_for_months_that_have_minutes_and_for_no_others() -> None:
     market = instrument()
     minutes = walk(4, start=MONDAY)

@@ -80,7 +80,17 @@ def apply() -> list[str]:
     if store.base == Base.PARTITIONS:
         return _apply_partitions()
     with transaction.atomic():
-        return [*_apply_chunks(store), *_apply_policies(store)]
+        changes = [*_apply_chunks(store), *_apply_policies(store)]
+        kept = conf.retention()
+        if kept is not None:
+            _renew_old_months(timezone.now() - kept)
+    return changes
+
+
+def _renew_old_months(before: datetime) -> None:
+    """Let nobody rely on copies of months of which TimescaleDB's policy may have dropped chunks."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "renew_months.sql"), {"before": before})
 
 
 def _apply_partitions() -> list[str]:

@@ -4,6 +4,6 @@
 DO $$
 BEGIN
     EXECUTE format('ALTER DATABASE %I SET timescaledb.compression_batch_size_limit = 950', current_database());
-EXCEPTION WHEN insufficient_privilege THEN
+EXCEPTION WHEN insufficient_privilege OR undefined_object THEN
     RAISE NOTICE 'timescaledb.compression_batch_size_limit stays as it is';
 END $$
