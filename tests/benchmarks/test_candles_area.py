@@ -22,7 +22,8 @@ TIMESCALE = {
     *(f"write-{what}-timescale" for what in ("new", "upsert", "same", "bulk")),
     *("write-hypertable-incremental", "write-hypertable-aggregates"),
     *("read-copy-timescale", "read-pandas-timescale", "roll-up-1d-timescale", "roll-up-1h-timescale"),
-    *("late-1-timescale", "late-50-timescale", "late-500-timescale", "gaps-timescale"),
+    *(f"late-{n}-{how}" for n in (1, 50, 500) for how in ("aggregates", "incremental", "compressed")),
+    "gaps-timescale",
     *("live-500-incremental", "live-500-aggregates", "aggregate-refresh"),
     *(f"compress-{what}{how}" for what in ("store", "worst") for how in ("", "-incremental")),
 }

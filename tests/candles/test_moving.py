@@ -94,7 +94,8 @@ def relations() -> set[str]:
 
 
 def relations_of(target: Store) -> set[str]:
-    return {*TABLES, "candle_dirty"}
+    views = {f"{table}_done" for table in TABLES[1:]} if target.rollups == Rollups.AGGREGATES else set()
+    return {*TABLES, *views, "candle_dirty"}
 
 
 @pytest.mark.parametrize(

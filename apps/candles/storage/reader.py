@@ -9,7 +9,9 @@ from datetime import datetime
 import numpy as np
 import psycopg
 from django.db import connections
+from django.utils import timezone
 
+from apps.candles.storage.aggregates import LIVE
 from apps.candles.storage.dirty import Range, Ticks, bucket, replaced, touched
 from apps.candles.storage.wire import PG_EPOCH
 from apps.candles.timeframes import M1, MINUTE, Timeframe, to_datetime, to_ms
@@ -34,6 +36,8 @@ class State:
     volume_scale: int
     #: The first and last touched minutes (ms) of what changed since the roll-ups were made.
     changed: tuple[Range, ...]
+    #: Whether the roll-ups are views of TimescaleDB's.
+    aggregates: bool
 
 
 def read_state(exchange: str, symbol: str, using: str = "default") -> State | None:
@@ -72,10 +76,17 @@ def read_states(
 
 
 def _state(
-    pk: int, price_scale: int, volume_scale: int, lo: list[datetime] | None, hi: list[datetime] | None
+    pk: int,
+    price_scale: int,
+    volume_scale: int,
+    lo: list[datetime] | None,
+    hi: list[datetime] | None,
+    aggregates: bool,
 ) -> State:
     changed = tuple((to_ms(a), to_ms(b)) for a, b in zip(lo or (), hi or (), strict=True))
-    return State(id=pk, price_scale=price_scale, volume_scale=volume_scale, changed=changed)
+    return State(
+        id=pk, price_scale=price_scale, volume_scale=volume_scale, changed=changed, aggregates=aggregates
+    )
 
 
 def read_bars(*, timeframe: Timeframe, state: State, start: int, end: int, using: str = "default") -> Ticks:
@@ -175,24 +186,41 @@ def _read(timeframe: Timeframe, state: State, start: int, end: int, using: str) 
     """Bars as the relation has them, in units of the scales of *state*. Raises `ScalesChanged`."""
     if start >= end:
         return {name: np.empty(0, np.int64) for name in _COLUMNS}
-    scope = {
-        "table": timeframe.table,
-        "instrument_id": state.id,
-        "start": to_datetime(start),
-        "end": to_datetime(end),
-    }
+    table, found = timeframe.table, None
+    if state.aggregates and timeframe is not M1 and end <= to_ms(timezone.now() - LIVE):
+        # What is materialised can be had without the views, which take longer to plan than to read.
+        guard = f"candle_materialised('{table}') >= '{to_datetime(end)}'"
+        found = _fetch(timeframe, f"{table}_done", guard, state, start, end, using)
+    if found is None:
+        found = _fetch(timeframe, table, "true", state, start, end, using)
+    packed = b"".join(found or ())
+    rows = np.frombuffer(packed, ">i8").reshape(-1, len(_COLUMNS)).T.astype(np.int64, order="C")
+    rows[0] = rows[0] // 1000 + PG_EPOCH
+    return dict(zip(_COLUMNS, rows, strict=True))
+
+
+def _fetch(
+    timeframe: Timeframe, table: str, whole: str, state: State, start: int, end: int, using: str
+) -> list[bytes] | None:
+    """Packed bars of *table*; None where it does not hold the whole range, as the condition *whole* says."""
     name = "packed.sql" if timeframe.count(start, end) <= _PIECE else "packed_pieces.sql"
-    query = sql(__package__, name).format(step=_PIECE * timeframe.width // 1000, **scope)
+    query = sql(__package__, name).format(
+        step=_PIECE * timeframe.width // 1000,
+        table=table,
+        whole=whole,
+        instrument_id=state.id,
+        start=to_datetime(start),
+        end=to_datetime(end),
+    )
     connection = connections[using]
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(query.encode(), binary=True)
         found = cursor.fetchall()
     _check_scales(state, found[0][:2] if found else None)
-    packed = b"".join(piece for _, _, piece in found if piece is not None)
-    rows = np.frombuffer(packed, ">i8").reshape(-1, len(_COLUMNS)).T.astype(np.int64, order="C")
-    rows[0] = rows[0] // 1000 + PG_EPOCH
-    return dict(zip(_COLUMNS, rows, strict=True))
+    if not all(row[2] for row in found):
+        return None
+    return [piece for *_, piece in found if piece is not None]
 
 
 def _check_scales(state: State, found: tuple[int | None, ...] | None) -> None:

@@ -31,6 +31,8 @@ from apps.core.resources import sql
 
 #: Instruments that are refreshed in one transaction.
 _TOGETHER = 50
+#: Ranges of a small refresh.
+_FEW = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,7 @@ def remake(ranges: Ranges, store: Store, *, suffix: str = "", base_suffix: str =
     }
     # A small refresh would mostly wait for the planner: PostgreSQL keeps the plans of prepared statements.
     # TimescaleDB has to see the times themselves, by which it leaves chunks and batches out.
-    prepare = store.base == stores.Base.PARTITIONS
+    prepare = store.base == stores.Base.PARTITIONS or len(ranges) <= _FEW
     with connection.cursor() as cursor:
         unlimited(cursor, store)
     # Django's own cursor puts parameters into the text, which could not be prepared.

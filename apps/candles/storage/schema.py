@@ -59,6 +59,7 @@ def create_rollup(level: Timeframe, store: Store, *, suffix: str = "", base_suff
             minutes="count(*)" if of_minutes else "sum(n)",
         )
         run("aggregate_columnstore.sql", table=table)
+        run("aggregate_done.sql", table=table)
         return
     run("rollup.sql", table=table)
     if store.base == Base.HYPERTABLE:
@@ -71,6 +72,10 @@ def activate(store: Store) -> None:
     rollups = ", ".join(level.table for level in ROLLUPS)
     run("functions.sql", logged=_LOGGED[store.rollups], rollups=rollups)
     run("triggers.sql")
+    if store.rollups == Rollups.AGGREGATES:
+        run("materialised.sql")
+    else:
+        _execute("DROP FUNCTION IF EXISTS candle_materialised(name)")
     run(f"trigger_inserted_{'row' if store.rollups == Rollups.AGGREGATES else 'statement'}.sql")
     run(f"trigger_deleted_{row_by_row(store)}.sql")
 
@@ -90,6 +95,8 @@ def drop_rollups(store: Store, *, suffix: str = "") -> None:
     """Remove the roll-ups of *store*, the highest first."""
     kind = "MATERIALIZED VIEW" if store.rollups == Rollups.AGGREGATES else "TABLE"
     for level in reversed(ROLLUPS):
+        if store.rollups == Rollups.AGGREGATES:
+            _execute(f"DROP VIEW {level.table}{suffix}_done")
         _execute(f"DROP {kind} {level.table}{suffix}")
 
 
@@ -99,7 +106,9 @@ def rename_rollups(store: Store, *, before: str, after: str) -> None:
     for level in ROLLUPS:
         old, new = f"{level.table}{before}", f"{level.table}{after}"
         _execute(f"ALTER {'MATERIALIZED VIEW' if aggregates else 'TABLE'} {old} RENAME TO {new}")
-        if not aggregates:
+        if aggregates:
+            _execute(f"ALTER VIEW {old}_done RENAME TO {new}_done")
+        else:
             _execute(f"ALTER TABLE {new} RENAME CONSTRAINT {old}_pkey TO {new}_pkey")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.benchmarks.candles.compressing import Compressing, CompressingIncremental, Materialising
 from tests.benchmarks.candles.gaps import Gaps, GapsTimescale
-from tests.benchmarks.candles.late import Late, LateTimescale
+from tests.benchmarks.candles.late import Late, LateAggregates, LateCompressed, LateIncremental
 from tests.benchmarks.candles.reading import Cached, Reading, ReadingTimescale
 from tests.benchmarks.candles.refreshing import Live, LiveAggregates, LiveIncremental, Refreshing
 from tests.benchmarks.candles.rolled import Rolled, RolledTimescale
@@ -24,7 +24,9 @@ EXPERIMENTS = [
     RolledTimescale,
     Refreshing,
     Late,
-    LateTimescale,
+    LateAggregates,
+    LateIncremental,
+    LateCompressed,
     Live,
     LiveIncremental,
     LiveAggregates,

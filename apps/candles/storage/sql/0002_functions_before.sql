@@ -1,4 +1,5 @@
 -- The functions as 0001 made them, for going back.
+DROP FUNCTION IF EXISTS candle_materialised(name);
 DROP FUNCTION candle_1m_row_changed();
 DROP FUNCTION candle_log(integer[], timestamptz[], timestamptz[]);
 ALTER TABLE candle_dirty DROP COLUMN id, DROP COLUMN at;

@@ -2,6 +2,7 @@
 -- and the version of their minutes in a range of months. Of one moment: bars that are read afterwards are of this
 -- version or of a later one.
 SELECT exchange, symbol, id, price_scale, volume_scale, dirty.lo, dirty.hi,
+       (SELECT relkind = 'v' FROM pg_class WHERE oid = 'candle_5m'::regclass),
        (SELECT bit_xor(token) FROM candles_revision
         WHERE instrument_id = candles_instrument.id AND month >= %(first)s AND month < %(last)s)
 FROM candles_instrument
