@@ -20,7 +20,8 @@ from tests.benchmarks.candles.writing import upsert
 from tests.benchmarks.experiment import Experiment, Failed, Samples
 from tests.benchmarks.figures import Figure, Goal, Kind
 
-_END = data.START + timedelta(days=data.YEAR)
+#: Everything, with the week that the first day lies in.
+_EVER = data.START - timedelta(days=7), data.START + timedelta(days=data.YEAR)
 #: How many instruments there are, and how many days are stored of each.
 _DAYS = {1: 90, 50: 10, 500: 3}
 
@@ -69,8 +70,7 @@ class _Late(Experiment):
         volumes = {
             level: int(np.rint(source.volume * 10**instrument.volume_scale).sum())
             for level, source in (
-                (level, TimescaleSource().load(instrument.text, level, data.START, _END))
-                for level in TIMEFRAMES
+                (level, TimescaleSource().load(instrument.text, level, *_EVER)) for level in TIMEFRAMES
             )
         }
         if len(set(volumes.values())) != 1:
