@@ -104,7 +104,7 @@ def _late_figures(suffix: str, where: str, *, goal: float | None = 15) -> list[F
     return [
         Figure(
             name=f"late-{count}{suffix}",
-            what=f"a late candle, committed, until every level is read right, among {count} instruments, {where}",
+            what=f"a late candle, committed, until all levels read right, among {count} instruments, {where}",
             unit="ms",
             peer="the minute alone by bulk_create(update_conflicts), no level corrected",
             goal=None if goal is None else Goal(kind=Kind.OURS_AT_MOST, value=goal),
