@@ -228,7 +228,7 @@ class TestTimescaleSourceInPieces(DataSourceContract):
 
     @pytest.fixture
     def source(self, market: Instrument, monkeypatch: pytest.MonkeyPatch) -> DataSource:
-        monkeypatch.setattr(reader, "_PIECE", 7)
+        monkeypatch.setattr(reader, "_PIECE", 20_000)
         return TimescaleSource()
 
 
