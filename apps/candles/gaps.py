@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
+from apps.candles.ranges import Range, clipped
 from apps.candles.selectors import coverage
 from apps.candles.timeframes import D1, DAY, H1, MINUTE, to_datetime, to_ms
 from apps.core.resources import sql
 
 _STORAGE = "apps.candles.storage"
 _HOUR = H1.width
-
-#: Half-open, in milliseconds.
-Range = tuple[int, int]
 
 
 def find_gaps(
@@ -50,39 +47,6 @@ def find_gaps(
     absent_minutes = minutes[~np.isin(minutes, _minutes(instrument_id, _ranges(short_hours, _HOUR)))]
     missing = [*_ranges(absent, DAY), *_ranges(absent_hours, _HOUR), *_ranges(absent_minutes, MINUTE)]
     return clipped(missing, lo, hi)
-
-
-def clipped(ranges: Iterable[Range], lo: int, hi: int) -> list[Range]:
-    """What of *ranges* lies in [lo, hi), in order of time, those that touch made one."""
-    merged: list[Range] = []
-    for start, end in sorted((max(lo, start), min(hi, end)) for start, end in ranges):
-        if start >= end:
-            continue
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def without(ranges: Iterable[Range], known: Iterable[Range]) -> list[Range]:
-    """What of *ranges*, which are in order, lies in none of *known*. Neither overlaps in itself."""
-    rest: list[Range] = []
-    taken = sorted(known)
-    passed = 0
-    for start, end in ranges:
-        while passed < len(taken) and taken[passed][1] <= start:
-            passed += 1
-        at = passed
-        while at < len(taken) and taken[at][0] < end:
-            lo, hi = taken[at]
-            if lo > start:
-                rest.append((start, lo))
-            start = max(start, hi)
-            at += 1
-        if start < end:
-            rest.append((start, end))
-    return rest
 
 
 def _ranges(opens: NDArray[np.int64], width: int) -> list[Range]:

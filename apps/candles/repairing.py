@@ -11,10 +11,11 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.candles.gaps import Range, clipped, find_gaps, without
+from apps.candles.gaps import find_gaps
 from apps.candles.ingestion import Fetched, exchange_time, fetch_sifted, kept_from
 from apps.candles.models import Gap, Instrument
 from apps.candles.quarantine import quarantine
+from apps.candles.ranges import Range, clipped, without
 from apps.candles.storage import locks
 from apps.candles.storage.writer import write_candles
 from apps.candles.timeframes import M1, MINUTE, to_datetime, to_ms

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.candles.gaps import Range, clipped, without
+from apps.candles.ranges import Range, clipped, without
 
 _borders = st.lists(st.integers(0, 60), unique=True, max_size=16).map(sorted)
 

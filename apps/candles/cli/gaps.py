@@ -12,8 +12,8 @@ from django.core.management.base import CommandError
 from apps.candles import services
 from apps.candles.cli import arguments
 from apps.candles.cli.output import Output
-from apps.candles.gaps import Range
 from apps.candles.models import Gap, Instrument
+from apps.candles.ranges import Range
 from apps.candles.repairing import open_gaps
 from apps.candles.timeframes import MINUTE, to_datetime
 from apps.candles.venues import VenueError

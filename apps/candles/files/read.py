@@ -88,7 +88,7 @@ def _guarded(path: Path, wanted: str | None, options: Options) -> Iterator[Batch
         yield from _read(path, wanted, options)
     except _DAMAGE as exc:
         raise UnreadableFile(path.name, f"it is damaged: {exc}") from None
-    except NotImplementedError as exc:
+    except NotImplementedError as exc:  # what zipfile says of a compression that it does not know
         raise UnreadableFile(path.name, f"it is packed in an unknown way: {exc}") from None
     except OSError as exc:
         raise UnreadableFile(path.name, f"it cannot be read: {exc.strerror or exc}") from None

@@ -15,6 +15,7 @@ from datetime import timedelta
 from django.db import connection
 from django.utils import timezone
 
+from apps.candles.ranges import merged
 from apps.candles.timeframes import DAY, MINUTE, ROLLUPS, to_datetime, to_ms
 
 #: What is younger than this is never materialised. A transaction that stores minutes and takes less than
@@ -67,28 +68,17 @@ def refresh_ranges(
     Only whole buckets that ended more than `LIVE` ago: everything later is computed on reading.
     """
     limit = to_ms(timezone.now() - LIVE)
-    spans = _merged((lo, hi + MINUTE) for lo, hi in changed)
+    spans = merged(((lo, hi + MINUTE) for lo, hi in changed), near=_NEAR)
     steps = [
         (level, lo, min(hi, level.floor(limit)))
         for level in ROLLUPS
-        for lo, hi in _merged((level.floor(lo), level.ceil(hi)) for lo, hi in spans)
+        for lo, hi in merged(((level.floor(lo), level.ceil(hi)) for lo, hi in spans), near=_NEAR)
         if lo < level.floor(limit)
     ]
     for done, (level, lo, hi) in enumerate(steps):
         if on_step is not None:
             on_step(done, len(steps))
         _call(f"{level.table}{suffix}", lo, hi)
-
-
-def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Half-open ranges in order of time, those that lie near each other made one."""
-    merged: list[tuple[int, int]] = []
-    for lo, hi in sorted(ranges):
-        if merged and lo <= merged[-1][1] + _NEAR:
-            merged[-1] = merged[-1][0], max(hi, merged[-1][1])
-        else:
-            merged.append((lo, hi))
-    return merged
 
 
 def _call(view: str, lo: int, hi: int) -> None:

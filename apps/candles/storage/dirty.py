@@ -11,12 +11,11 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.candles.ranges import Range, clipped
 from apps.candles.timeframes import MINUTE, Timeframe
 
 #: Bars as int64 arrays by column: ``ts`` in milliseconds, the others in units of the scales.
 Ticks = dict[str, NDArray[np.int64]]
-#: Half-open, in milliseconds.
-Range = tuple[int, int]
 
 
 def touched(frame: Timeframe, changed: Iterable[Range], first: int, last: int) -> list[Range]:
@@ -24,16 +23,8 @@ def touched(frame: Timeframe, changed: Iterable[Range], first: int, last: int) -
 
     *changed* are the first and last touched minutes, both included.
     """
-    merged: list[Range] = []
-    for lo, hi in sorted(changed):
-        start, end = max(first, frame.floor(lo)), min(last, frame.ceil(hi + MINUTE))
-        if start >= end:
-            continue
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
-        else:
-            merged.append((start, end))
-    return merged
+    buckets = ((frame.floor(lo), frame.ceil(hi + MINUTE)) for lo, hi in changed)
+    return clipped(buckets, first, last)
 
 
 def replaced(ticks: Ticks, ranges: Iterable[Range], fresh: Iterable[Ticks]) -> Ticks:

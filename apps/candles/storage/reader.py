@@ -11,8 +11,9 @@ import psycopg
 from django.db import connections
 from django.utils import timezone
 
+from apps.candles.ranges import Range
 from apps.candles.storage.aggregates import LIVE
-from apps.candles.storage.dirty import Range, Ticks, bucket, replaced, touched
+from apps.candles.storage.dirty import Ticks, bucket, replaced, touched
 from apps.candles.storage.wire import PG_EPOCH
 from apps.candles.timeframes import M1, MINUTE, Timeframe, to_datetime, to_ms
 from apps.core.resources import sql

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -128,9 +129,12 @@ def write_batch(*, batch: Sequence[tuple[Instrument, Minutes]], refresh: bool = 
         refresh_locked(ids)
     else:
         _check_weeks(given)
+    written: Counter[int] = Counter()
+    for day in days:
+        written[day.instrument_id] += day.rows
     for place, (instrument, minutes) in zip(places, given, strict=True):
         pk, rows = instrument.pk, len(minutes.ts)
-        changed = sum(day.rows for day in days if day.instrument_id == pk)
+        changed = written[pk]
         inserted = after[pk] - before[pk] if before[pk] else rows
         results[place] = WriteResult(inserted=inserted, updated=changed - inserted, unchanged=rows - changed)
     return results
