@@ -27,11 +27,11 @@ from apps.candles.quarantine import (
 )
 from apps.candles.repairing import RepairResult, repair
 from apps.candles.storage.exact import ScaleOverflow
+from apps.candles.storage.given import Minutes
 from apps.candles.storage.rollups import refresh_rollups
 from apps.candles.storage.scales import raise_scale
 from apps.candles.storage.writer import (
     BeyondRetention,
-    Minutes,
     WriteResult,
     delete_candles,
     write_batch,

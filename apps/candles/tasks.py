@@ -21,6 +21,7 @@ from apps.candles.ingestion import fetch_sifted
 from apps.candles.models import Backfill, BackfillChunk, Instrument
 from apps.candles.repairing import ROUTINE, open_gaps, requests_for
 from apps.candles.storage import policies
+from apps.candles.storage.revisions import merge_revisions
 from apps.candles.syncing import SyncFailed, sync_instruments
 from apps.candles.timeframes import MINUTE, to_ms
 from apps.candles.venues.catalogue import VENUES
@@ -210,7 +211,11 @@ def refresh_rollups() -> dict[str, Any]:
 
 @shared_task(base=DurableTask, name="candles.maintain", **_REPEATED)
 def maintain() -> dict[str, Any]:
-    """Make partitions ahead of time, or have TimescaleDB's policies as the settings want them. Hourly."""
+    """Make partitions ahead of time, or have TimescaleDB's policies as the settings want them. Hourly.
+
+    Versions are kept short, too.
+    """
+    merge_revisions()
     return {"changes": policies.apply()}
 
 

@@ -202,14 +202,7 @@ def _remake_month(target: Store, month: date, suffix: str, base_suffix: str) -> 
         )
         days = cursor.fetchall()
     if days:
-        _remake(target, days, suffix, base_suffix)
-
-
-def _remake(
-    target: Store, days: Sequence[tuple[int, datetime, datetime]], suffix: str, base_suffix: str
-) -> None:
-    ranges = Ranges(ids=[day[0] for day in days], lo=[day[1] for day in days], hi=[day[2] for day in days])
-    remake(ranges, target, suffix=suffix, base_suffix=base_suffix)
+        remake(Ranges.of(days), target, suffix=suffix, base_suffix=base_suffix)
 
 
 def _finish(source: Store, target: Store, on_step: OnStep) -> None:
@@ -271,7 +264,7 @@ def _catch_up(source: Store, target: Store) -> None:
             cursor.execute(sql(__package__, "move_days_clear.sql"), parameters)
             cursor.execute(sql(__package__, "move_days_copy.sql"), parameters)
     if target.rollups == Rollups.INCREMENTAL:
-        _remake(target, days, NEXT, _base_suffix(source, target))
+        remake(Ranges.of(days), target, suffix=NEXT, base_suffix=_base_suffix(source, target))
 
 
 def _log_touched(target: Store) -> None:

@@ -17,7 +17,6 @@ FIRST_MONTH, LAST_MONTH = np.datetime64("1970-01"), np.datetime64("2200-01")
 _PATIENCE = "2s"
 
 
-@transaction.atomic
 def ensure_partitions(ts: NDArray[np.int64], *, suffix: str = "") -> list[str]:
     """Make the partitions that rows at *ts* (milliseconds) need, if any; returns their names.
 
@@ -31,8 +30,13 @@ def ensure_partitions(ts: NDArray[np.int64], *, suffix: str = "") -> list[str]:
     wanted = {f"{parent}_{month}".replace("-", "_"): month for month in months}
     if not (missing := _missing(parent, list(wanted))):
         return []
+    return _make(parent, {name: wanted[name] for name in missing})
+
+
+@transaction.atomic
+def _make(parent: str, wanted: dict[str, np.datetime64]) -> list[str]:
     locks.lock_partitions()
-    missing = _missing(parent, missing)
+    missing = _missing(parent, list(wanted))
     with connection.cursor() as cursor:
         for name in missing:
             start, end = wanted[name], wanted[name] + np.timedelta64(1, "M")

@@ -29,13 +29,7 @@ def versions(ids: Iterable[int], start: int, end: int, using: str = "default") -
         return {(pk, month): token for pk, month, token in cursor.fetchall()}
 
 
-def merge_revisions(ids: Iterable[int], *, since: int) -> None:
-    """Make one row of the rows of each month from the one of *since* (ms) on. Versions stay as they are.
-
-    For callers that hold the instruments' locks.
-    """
+def merge_revisions() -> None:
+    """Make one row of the rows of each month. Versions stay as they are, and nobody is waited for."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            sql(__package__, "merge_revisions.sql"),
-            {"ids": list(ids), "first": to_datetime(since).date().replace(day=1)},
-        )
+        cursor.execute(sql(__package__, "merge_revisions.sql"))

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from django.db import connection, transaction
@@ -46,6 +46,15 @@ class Ranges:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @classmethod
+    def of(cls, days: Sequence[tuple[Any, ...]]) -> Self:
+        """Of rows that begin with an instrument, the first and the last minute."""
+        return cls(ids=[day[0] for day in days], lo=[day[1] for day in days], hi=[day[2] for day in days])
+
+    def parameters(self) -> dict[str, Any]:
+        """For SQL."""
+        return {"ids": list(self.ids), "lo": list(self.lo), "hi": list(self.hi)}
+
 
 def refresh_rollups(*, instrument: Instrument | None = None) -> int:
     """Bring the roll-ups of one instrument, or of all, up to date. Returns the instrument days remade.
@@ -55,10 +64,11 @@ def refresh_rollups(*, instrument: Instrument | None = None) -> int:
     TimescaleDB keeps the roll-ups, all that is logged is refreshed, whichever instrument is named, since it
     knows times only; that cannot be done within a transaction.
     """
-    if stores.in_force().rollups == Rollups.AGGREGATES:
+    store = stores.in_force()
+    if store.rollups == Rollups.AGGREGATES:
         return aggregates.refresh()
     if instrument is not None:
-        return _refresh([instrument.pk])
+        return _refresh([instrument.pk], store)
     with connection.cursor() as cursor:
         cursor.execute("SELECT DISTINCT instrument_id FROM candle_dirty ORDER BY instrument_id")
         ids = [row[0] for row in cursor.fetchall()]
@@ -66,12 +76,12 @@ def refresh_rollups(*, instrument: Instrument | None = None) -> int:
     for at in range(0, len(ids), _TOGETHER):
         together = ids[at : at + _TOGETHER]
         try:
-            done += _refresh(together)
+            done += _refresh(together, store)
         except ScaleOverflow:
             # Somebody has stored, by SQL, what cannot be summed up: that is not the trouble of the others.
             for one in together:
                 try:
-                    done += _refresh([one])
+                    done += _refresh([one], store)
                 except ScaleOverflow as exc:
                     refused.append(f"instrument {one}: {exc}")
     if refused:
@@ -80,12 +90,12 @@ def refresh_rollups(*, instrument: Instrument | None = None) -> int:
 
 
 @transaction.atomic
-def _refresh(ids: list[int]) -> int:
+def _refresh(ids: list[int], store: Store) -> int:
     locks.lock_instruments(ids)
-    return refresh_locked(ids)
+    return refresh_locked(ids, store)
 
 
-def refresh_locked(ids: Iterable[int]) -> int:
+def refresh_locked(ids: Iterable[int], store: Store) -> int:
     """The refresh itself, for callers that hold the instruments' locks. Returns the instrument days remade.
 
     Raises `ScaleOverflow` when the volumes of a bucket add up to more than a float64 holds exactly.
@@ -94,24 +104,22 @@ def refresh_locked(ids: Iterable[int]) -> int:
         cursor.execute(sql(__package__, "dirty_take.sql"), {"ids": list(ids)})
         days = cursor.fetchall()
     if days:
-        remake(
-            Ranges(ids=[day[0] for day in days], lo=[day[1] for day in days], hi=[day[2] for day in days]),
-            stores.in_force(),
-        )
+        remake(Ranges.of(days), store, emptied=Ranges.of([day for day in days if day[3]]))
     return len(days)
 
 
-def remake(ranges: Ranges, store: Store, *, suffix: str = "", base_suffix: str = "") -> None:
+def remake(
+    ranges: Ranges, store: Store, *, emptied: Ranges | None = None, suffix: str = "", base_suffix: str = ""
+) -> None:
     """Make the buckets of our own roll-ups that *ranges* touch anew, on every level.
 
-    The roll-ups are those with *suffix*, the minutes those with *base_suffix*. Raises `ScaleOverflow`.
+    *emptied* are those of the ranges from which minutes may be gone, all of them by default: buckets without
+    minutes are removed there. The roll-ups are those with *suffix*, the minutes those with *base_suffix*.
+    Raises `ScaleOverflow`.
     """
+    if emptied is None:
+        emptied = ranges
     first, last = to_ms(min(ranges.lo)), to_ms(max(ranges.hi))
-    parameters: dict[str, Any] = {
-        "ids": list(ranges.ids),
-        "lo": list(ranges.lo),
-        "hi": list(ranges.hi),
-    }
     # A small refresh would mostly wait for the planner: PostgreSQL keeps the plans of prepared statements.
     # TimescaleDB has to see the times themselves, by which it leaves chunks and batches out.
     prepare = store.base == stores.Base.PARTITIONS or len(ranges) <= _FEW
@@ -129,14 +137,14 @@ def remake(ranges: Ranges, store: Store, *, suffix: str = "", base_suffix: str =
                 "width": timedelta(milliseconds=level.width),
                 "span": timedelta(milliseconds=max(level.width, DAY)),
             }
-            clear = sql(__package__, "rollup_clear.sql").format(**names)
+            # Around all buckets, and no farther: what lies within is decompressed before anything is changed.
+            bounds = {"first": to_datetime(level.floor(first)), "last": to_datetime(level.ceil(last + 1))}
+            if emptied:
+                clear = sql(__package__, "rollup_clear.sql").format(**names)
+                cursor.execute(clear, emptied.parameters() | bounds, prepare=prepare)
             fill = sql(__package__, "rollup_fill.sql").format(**names)
-            # Around all buckets, and no farther: what lies within is decompressed before anything is deleted.
-            parameters["first"] = to_datetime(level.floor(first))
-            parameters["last"] = to_datetime(level.ceil(last + 1))
-            cursor.execute(clear, parameters, prepare=prepare)
             try:
-                cursor.execute(fill, parameters, prepare=prepare)
+                cursor.execute(fill, ranges.parameters() | bounds, prepare=prepare)
             except psycopg.IntegrityError as exc:
                 raise ScaleOverflow(f"a volume in {level.table} does not fit: {exc}") from exc
 

@@ -37,7 +37,7 @@ def raise_scale(*, instrument: Instrument, price_scale: int, volume_scale: int) 
     ours = store.rollups == Rollups.INCREMENTAL
     if ours:
         # With nothing dirty, multiplying every level keeps all of them right.
-        refresh_locked([instrument.pk])
+        refresh_locked([instrument.pk], store)
     with connection.cursor() as cursor:
         cursor.execute(sql(__package__, "extremes.sql"), {"instrument_id": instrument.pk})
         price, volume = cursor.fetchone()

@@ -6,19 +6,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
+import psycopg
 from django.db import connection, transaction
 from django.utils import timezone
-from numpy.typing import NDArray
 
 from apps.candles import conf
 from apps.candles.models import Instrument
 from apps.candles.storage import locks, stores
 from apps.candles.storage.exact import LIMIT, ScaleOverflow
+from apps.candles.storage.given import COLUMNS, Columns, Given, Minutes, gather
 from apps.candles.storage.partitions import check_times, ensure_partitions
-from apps.candles.storage.revisions import merge_revisions
 from apps.candles.storage.rollups import refresh_locked, unlimited
 from apps.candles.storage.scales import raise_scale
 from apps.candles.storage.stores import Base, Rollups, Store
@@ -26,36 +26,8 @@ from apps.candles.storage.wire import layout
 from apps.candles.timeframes import DAY, MINUTE, W1, to_datetime, to_ms
 from apps.core.resources import sql
 
-#: Rows of several instruments, column by column.
-Columns = dict[str, NDArray[np.int64]]
-
-_PRICES = ("open", "high", "low", "close")
-_COLUMNS = ("instrument_id", "ts", *_PRICES, "volume")
-
-
-class Minutes(Protocol):
-    """Minutes ready to be stored: int64 arrays of one length, in ascending order of ``ts``.
-
-    ``ts`` is the open time in milliseconds. Prices and volumes are integers: the value times ten to
-    the power of the scale given here, which need not be the scale of the instrument.
-    """
-
-    @property
-    def ts(self) -> NDArray[np.int64]: ...
-    @property
-    def open(self) -> NDArray[np.int64]: ...
-    @property
-    def high(self) -> NDArray[np.int64]: ...
-    @property
-    def low(self) -> NDArray[np.int64]: ...
-    @property
-    def close(self) -> NDArray[np.int64]: ...
-    @property
-    def volume(self) -> NDArray[np.int64]: ...
-    @property
-    def price_scale(self) -> int: ...
-    @property
-    def volume_scale(self) -> int: ...
+#: Up to so many rows are stored by a single statement.
+_FEW = 1000
 
 
 class BeyondRetention(ValueError):
@@ -99,45 +71,38 @@ def write_batch(*, batch: Sequence[tuple[Instrument, Minutes]], refresh: bool = 
     Raises ValueError when the arrays are not what `Minutes` promises or an instrument is named twice,
     `BeyondRetention`, and `ScaleOverflow` when a value does not stay below 2^53. Nothing is stored then.
     """
-    results = [WriteResult()] * len(batch)
-    places = sorted(
-        (place for place, (_, minutes) in enumerate(batch) if _check(minutes)),
-        key=lambda place: batch[place][0].pk,
-    )
-    if not places:
-        return results
-    given = [batch[place] for place in places]
-    ids = [instrument.pk for instrument, _ in given]
-    if len(set(ids)) < len(ids):
-        raise ValueError("an instrument is named twice")
+    given = gather(batch)
+    if not given.pairs:
+        return [WriteResult()] * len(batch)
     _check_retention(given)
-    locks.lock_instruments(ids)
+    locks.lock_instruments(given.ids)
     _level_scales(given)
-    columns = _columns(given)
+    columns = given.columns()
     store = stores.in_force()
     if store.base == Base.PARTITIONS:
-        ensure_partitions(columns["ts"])
+        ensure_partitions(given.ts)
     else:
-        check_times(columns["ts"])
-    before = _stored(given)
-    days = _store(store, columns, {pk for pk, count in before.items() if count})
-    after = _stored([pair for pair in given if before[pair[0].pk]])
+        check_times(given.ts)
+    days, inserted = _store(store, given, columns)
     if days:
         _log(days)
-        merge_revisions(ids, since=int(columns["ts"].min()))
     if refresh and store.rollups == Rollups.INCREMENTAL:
-        refresh_locked(ids)
+        refresh_locked(given.ids, store)
     else:
         _check_weeks(given)
     written: Counter[int] = Counter()
     for day in days:
         written[day.instrument_id] += day.rows
-    for place, (instrument, minutes) in zip(places, given, strict=True):
-        pk, rows = instrument.pk, len(minutes.ts)
-        changed = written[pk]
-        inserted = after[pk] - before[pk] if before[pk] else rows
-        results[place] = WriteResult(inserted=inserted, updated=changed - inserted, unchanged=rows - changed)
-    return results
+    return [
+        _result(len(minutes.ts), inserted[instrument.pk], written[instrument.pk])
+        if len(minutes.ts)
+        else WriteResult()
+        for instrument, minutes in batch
+    ]
+
+
+def _result(given: int, inserted: int, written: int) -> WriteResult:
+    return WriteResult(inserted=inserted, updated=written - inserted, unchanged=given - written)
 
 
 @transaction.atomic
@@ -152,92 +117,33 @@ def delete_candles(*, instrument: Instrument, start: datetime, end: datetime) ->
             [instrument.pk, start, end],
         )
         deleted: int = cursor.rowcount
-    merge_revisions([instrument.pk], since=to_ms(start))
     if store.rollups == Rollups.INCREMENTAL:
-        refresh_locked([instrument.pk])
+        refresh_locked([instrument.pk], store)
     return deleted
 
 
-def _check(minutes: Minutes) -> int:
-    """The number of minutes. Raises ValueError unless the arrays keep the promises of `Minutes`."""
-    ts = minutes.ts
-    for name in ("ts", *_PRICES, "volume"):
-        array = getattr(minutes, name)
-        if array.dtype != np.int64 or array.shape != (len(ts),):
-            raise ValueError(f"{name} is not an int64 array of {len(ts)} minutes")
-    if np.any(ts % MINUTE):
-        raise ValueError("ts holds times that are not whole minutes")
-    if np.any(np.diff(ts) <= 0):
-        raise ValueError("ts is not strictly ascending")
-    return len(ts)
-
-
-def _check_retention(batch: Sequence[tuple[Instrument, Minutes]]) -> None:
+def _check_retention(given: Given) -> None:
     kept = conf.retention()
     if kept is None:
         return
     oldest = to_ms(timezone.now() - kept)
-    for instrument, minutes in batch:
+    for instrument, minutes in given.pairs:
         if minutes.ts[0] < oldest:
             raise BeyondRetention(
                 f"{instrument}: minutes before {to_datetime(oldest):%Y-%m-%d %H:%M} UTC are not kept"
             )
 
 
-def _level_scales(batch: Sequence[tuple[Instrument, Minutes]]) -> None:
+def _level_scales(given: Given) -> None:
     """Raise the scales of the instruments where their minutes are finer, and see what they are now."""
-    stored = Instrument.objects.in_bulk([instrument.pk for instrument, _ in batch])
-    for instrument, minutes in batch:
+    stored = Instrument.objects.in_bulk(given.ids)
+    for instrument, minutes in given.pairs:
         now = stored[instrument.pk]
         instrument.price_scale, instrument.volume_scale = now.price_scale, now.volume_scale
         if minutes.price_scale > now.price_scale or minutes.volume_scale > now.volume_scale:
             raise_scale(
                 instrument=instrument, price_scale=minutes.price_scale, volume_scale=minutes.volume_scale
             )
-
-
-def _columns(batch: Sequence[tuple[Instrument, Minutes]]) -> Columns:
-    """All rows, column by column, with the decimals of the instruments, which have at least as many."""
-    scaled = [_scaled(minutes, instrument) for instrument, minutes in batch]
-    return {
-        "instrument_id": np.repeat(
-            [instrument.pk for instrument, _ in batch], [len(minutes.ts) for _, minutes in batch]
-        ),
-        "ts": np.concatenate([minutes.ts for _, minutes in batch]),
-        **{name: np.concatenate([columns[name] for columns in scaled]) for name in (*_PRICES, "volume")},
-    }
-
-
-def _scaled(minutes: Minutes, instrument: Instrument) -> Columns:
-    scaled = {}
-    for name in (*_PRICES, "volume"):
-        array: NDArray[np.int64] = getattr(minutes, name)
-        if name == "volume":
-            factor = 10 ** (instrument.volume_scale - minutes.volume_scale)
-        else:
-            factor = 10 ** (instrument.price_scale - minutes.price_scale)
-        if max(int(array.max()), -int(array.min())) * factor >= LIMIT:
-            raise ScaleOverflow(f"{instrument}: {name} does not fit at the scale of the instrument")
-        scaled[name] = array * factor if factor > 1 else array
-    return scaled
-
-
-def _stored(batch: Sequence[tuple[Instrument, Minutes]]) -> dict[int, int]:
-    """How many minutes are stored between the first and the last given one, by instrument."""
-    if not batch:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            sql(__package__, "stored.sql"),
-            {
-                "ids": [instrument.pk for instrument, _ in batch],
-                "lo": [to_datetime(int(minutes.ts[0])) for _, minutes in batch],
-                "hi": [to_datetime(int(minutes.ts[-1])) for _, minutes in batch],
-                "first": to_datetime(min(int(minutes.ts[0]) for _, minutes in batch)),
-                "last": to_datetime(max(int(minutes.ts[-1]) for _, minutes in batch)),
-            },
-        )
-        return dict(cursor.fetchall())
 
 
 class _Day(NamedTuple):
@@ -249,28 +155,78 @@ class _Day(NamedTuple):
     rows: int
 
 
-def _store(store: Store, columns: Columns, present: set[int]) -> list[_Day]:
-    """Write the rows: those of instruments in *present* replace what is there, the others are new.
+class _Written(NamedTuple):
+    """What a write has changed."""
 
-    Returns the days in which a value changed.
-    """
-    days: list[_Day] = []
+    days: list[_Day]
+    #: How many of the rows had not been there, by instrument.
+    inserted: Counter[int]
+
+
+def _store(store: Store, given: Given, columns: Columns) -> _Written:
+    """Write the rows; those that are there already with the same values are left alone."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL chandlery.quiet = 'on'")
-        old = np.isin(columns["instrument_id"], list(present))
-        if not old.all():
-            new = {name: column[~old] for name, column in columns.items()} if present else columns
-            _copy("candle_1m", new)
-            days += _days(new)
-        if present:
-            cursor.execute(sql(__package__, "stage.sql"))
-            cursor.execute("DELETE FROM candle_stage")
-            _copy("candle_stage", {name: column[old] for name, column in columns.items()})
-            unlimited(cursor, store)
-            cursor.execute(sql(__package__, "upsert.sql"))
-            days += [_Day(*row) for row in cursor.fetchall()]
+        unlimited(cursor, store)
+        written = _insert(columns) if len(given.ts) <= _FEW else _load(given, columns)
         cursor.execute("SET LOCAL chandlery.quiet = 'off'")
-    return days
+    return written
+
+
+def _insert(columns: Columns) -> _Written:
+    """Write a few rows."""
+    rows: dict[str, Any] = {name: column.tolist() for name, column in columns.items()}
+    rows["ts"] = [to_datetime(ts) for ts in rows["ts"]]
+    rows["first"], rows["last"] = min(rows["ts"]), max(rows["ts"])
+    # Django's own cursor puts parameters into the text, which could not be prepared.
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(sql(__package__, "insert.sql"), rows, prepare=True)
+        found = cursor.fetchall()
+    inserted: Counter[int] = Counter()
+    for day in found:
+        inserted[day[0]] += day[4]
+    return _Written([_Day(*day[:4]) for day in found], inserted)
+
+
+def _load(given: Given, columns: Columns) -> _Written:
+    """Write many rows: those of instruments that have minutes there by way of a stage, the others at once."""
+    before = _stored(given.pairs)
+    known = [pair for pair in given.pairs if before[pair[0].pk]]
+    inserted = Counter(dict(zip(given.ids, given.counts.tolist(), strict=True)))
+    if not known:
+        _copy("candle_1m", columns)
+        return _Written(_days(columns), inserted)
+    days = []
+    old = np.isin(columns["instrument_id"], [instrument.pk for instrument, _ in known])
+    if not old.all():
+        new = {name: column[~old] for name, column in columns.items()}
+        _copy("candle_1m", new)
+        days += _days(new)
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "stage.sql"))
+        cursor.execute("DELETE FROM candle_stage")
+        _copy("candle_stage", {name: column[old] for name, column in columns.items()})
+        cursor.execute(sql(__package__, "upsert.sql"))
+        days += [_Day(*row) for row in cursor.fetchall()]
+    for pk, rows in _stored(known).items():
+        inserted[pk] = rows - before[pk]
+    return _Written(days, inserted)
+
+
+def _stored(pairs: Sequence[tuple[Instrument, Minutes]]) -> dict[int, int]:
+    """How many minutes are stored between the first and the last given one, by instrument."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql(__package__, "stored.sql"),
+            {
+                "ids": [instrument.pk for instrument, _ in pairs],
+                "lo": [to_datetime(int(minutes.ts[0])) for _, minutes in pairs],
+                "hi": [to_datetime(int(minutes.ts[-1])) for _, minutes in pairs],
+                "first": to_datetime(min(int(minutes.ts[0]) for _, minutes in pairs)),
+                "last": to_datetime(max(int(minutes.ts[-1]) for _, minutes in pairs)),
+            },
+        )
+        return dict(cursor.fetchall())
 
 
 def _days(columns: Columns) -> list[_Day]:
@@ -299,22 +255,22 @@ def _log(days: Sequence[_Day]) -> None:
 
 
 def _copy(table: str, columns: Columns) -> None:
-    wire = layout(table, _COLUMNS)
+    wire = layout(table, COLUMNS)
     with (
         connection.cursor() as cursor,
         connection.wrap_database_errors,
-        cursor.copy(f"COPY {table} ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT binary)") as copy,
+        cursor.copy(f"COPY {table} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT binary)") as copy,
     ):
         for piece in wire.encode(len(columns["ts"]), columns):
             copy.write(piece)
 
 
-def _check_weeks(batch: Sequence[tuple[Instrument, Minutes]]) -> None:
+def _check_weeks(given: Given) -> None:
     """Raise `ScaleOverflow` when a week's volume is more than a float64 holds.
 
     For roll-ups that do not say so now: those that are made later, and views, which have no constraints.
     """
-    for instrument, minutes in batch:
+    for instrument, minutes in given.pairs:
         factor = 10 ** (instrument.volume_scale - minutes.volume_scale)
         if int(minutes.volume.max()) * factor < LIMIT // (W1.width // MINUTE):
             continue

@@ -1,8 +1,8 @@
 -- The functions as 0001 made them, for going back.
 DROP FUNCTION IF EXISTS candle_materialised(name);
 DROP FUNCTION candle_1m_row_changed();
-DROP FUNCTION candle_log(integer[], timestamptz[], timestamptz[]);
-ALTER TABLE candle_dirty DROP COLUMN id, DROP COLUMN at;
+DROP FUNCTION candle_log(integer[], timestamptz[], timestamptz[], boolean);
+ALTER TABLE candle_dirty DROP COLUMN id, DROP COLUMN at, DROP COLUMN removed;
 CREATE OR REPLACE FUNCTION candle_1m_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF current_setting('chandlery.rescaling', true) = 'on' THEN

@@ -1,7 +1,6 @@
+-- Each row is taken once, also where two of these meet.
 WITH many AS (
-    SELECT instrument_id, month FROM candles_revision
-    WHERE instrument_id = ANY (%(ids)s) AND month >= %(first)s
-    GROUP BY instrument_id, month HAVING count(*) > 1
+    SELECT instrument_id, month FROM candles_revision GROUP BY instrument_id, month HAVING count(*) > 1
 ), taken AS (
     DELETE FROM candles_revision AS r USING many
     WHERE r.instrument_id = many.instrument_id AND r.month = many.month

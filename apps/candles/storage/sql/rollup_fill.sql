@@ -24,3 +24,6 @@ CROSS JOIN LATERAL (
       AND ts >= %(first)s AND ts < %(last)s
     GROUP BY 1
 ) AS made
+ON CONFLICT (instrument_id, ts) DO UPDATE
+SET open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
+    volume = excluded.volume, n = excluded.n

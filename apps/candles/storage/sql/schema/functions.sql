@@ -1,6 +1,7 @@
 -- What has changed since the roll-ups were made: the first and last touched minute of one instrument in one
--- UTC day. Rows are only added where minutes change and only removed by a refresh. There is no unique key: were
--- rows merged, a refresh could remove one that a concurrent writer was counting on.
+-- UTC day, and whether minutes may be gone from there. Rows are only added where minutes change and only removed
+-- by a refresh. There is no unique key: were rows merged, a refresh could remove one that a concurrent writer was
+-- counting on.
 CREATE TABLE IF NOT EXISTS candle_dirty (
     instrument_id integer     NOT NULL,
     lo            timestamptz NOT NULL,
@@ -8,14 +9,15 @@ CREATE TABLE IF NOT EXISTS candle_dirty (
 );
 ALTER TABLE candle_dirty ADD COLUMN IF NOT EXISTS id bigint GENERATED ALWAYS AS IDENTITY;
 ALTER TABLE candle_dirty ADD COLUMN IF NOT EXISTS at timestamptz NOT NULL DEFAULT now();
+ALTER TABLE candle_dirty ADD COLUMN IF NOT EXISTS removed boolean NOT NULL DEFAULT true;
 CREATE INDEX IF NOT EXISTS candle_dirty_instrument ON candle_dirty (instrument_id);
 
 -- Log changed ranges, each within one UTC day of one instrument, and change the version of their months. Nothing
 -- is updated here, so writers do not wait for each other.
-CREATE OR REPLACE FUNCTION candle_log(ids integer[], los timestamptz[], his timestamptz[]) RETURNS void
-LANGUAGE sql AS $$
-    INSERT INTO candle_dirty (instrument_id, lo, hi)
-    SELECT id, lo, hi FROM unnest(ids, los, his) AS changed (id, lo, hi) WHERE {logged};
+CREATE OR REPLACE FUNCTION candle_log(ids integer[], los timestamptz[], his timestamptz[], removed boolean)
+RETURNS void LANGUAGE sql AS $$
+    INSERT INTO candle_dirty (instrument_id, lo, hi, removed)
+    SELECT id, lo, hi, candle_log.removed FROM unnest(ids, los, his) AS changed (id, lo, hi) WHERE {logged};
     INSERT INTO candles_revision (instrument_id, month, token)
     SELECT id, month, hashtextextended(gen_random_uuid()::text, 0)
     FROM (
@@ -29,7 +31,7 @@ $$;
 CREATE OR REPLACE FUNCTION candle_1m_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF current_setting('chandlery.quiet', true) IS DISTINCT FROM 'on' THEN
-        PERFORM candle_log(array_agg(instrument_id), array_agg(lo), array_agg(hi))
+        PERFORM candle_log(array_agg(instrument_id), array_agg(lo), array_agg(hi), TG_OP <> 'INSERT')
         FROM (
             SELECT instrument_id, min(ts) AS lo, max(ts) AS hi FROM changed
             GROUP BY instrument_id, date_bin('1 day', ts, '1970-01-05 00:00+00')
@@ -48,7 +50,7 @@ DECLARE
 BEGIN
     IF current_setting('chandlery.day_logged', true) IS DISTINCT FROM place THEN
         PERFORM candle_log(
-            ARRAY[touched.instrument_id], ARRAY[day], ARRAY[day + interval '1439 minutes']
+            ARRAY[touched.instrument_id], ARRAY[day], ARRAY[day + interval '1439 minutes'], true
         );
         PERFORM set_config('chandlery.day_logged', place, true);
     END IF;
