@@ -43,12 +43,14 @@ class State:
 
 def read_state(exchange: str, symbol: str, using: str = "default") -> State | None:
     """The state of an instrument; None when it is not known."""
-    with connections[using].cursor() as cursor:
-        cursor.execute(sql(__package__, "state.sql"), {"exchange": exchange, "symbol": symbol})
+    connection = connections[using]
+    connection.ensure_connection()
+    # Prepared, because to plan it would take several times as long.
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        query = sql(__package__, "state.sql")
+        cursor.execute(query, {"exchange": exchange, "symbol": symbol}, prepare=True)
         found = cursor.fetchone()
-    if found is None:
-        return None
-    return _state(*found)
+    return None if found is None else _state(*found)
 
 
 def read_states(
