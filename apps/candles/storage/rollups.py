@@ -33,6 +33,8 @@ from apps.core.resources import sql
 _TOGETHER = 50
 #: Ranges of a small refresh.
 _FEW = 20
+#: Minutes of a large one.
+_MANY = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,12 @@ class Ranges:
     def of(cls, days: Sequence[tuple[Any, ...]]) -> Self:
         """Of rows that begin with an instrument, the first and the last minute."""
         return cls(ids=[day[0] for day in days], lo=[day[1] for day in days], hi=[day[2] for day in days])
+
+    @property
+    def whole_days(self) -> bool:
+        """Whether these are many minutes, and most of their days."""
+        minutes = sum((hi - lo) / timedelta(minutes=1) + 1 for lo, hi in zip(self.lo, self.hi, strict=True))
+        return minutes >= max(_MANY, len(self) * 720)
 
     def parameters(self) -> dict[str, Any]:
         """For SQL."""
@@ -117,8 +125,10 @@ def remake(
     minutes are removed there. The roll-ups are those with *suffix*, the minutes those with *base_suffix*.
     Raises `ScaleOverflow`.
     """
-    if emptied is None:
+    if emptied is None or ranges.whole_days:
+        # It takes a quarter less to clear all of it than to look for each bucket whether it is there.
         emptied = ranges
+    conflict = "" if emptied is ranges else sql(__package__, "rollup_conflict.sql")
     first, last = to_ms(min(ranges.lo)), to_ms(max(ranges.hi))
     # A small refresh would mostly wait for the planner: PostgreSQL keeps the plans of prepared statements.
     # TimescaleDB has to see the times themselves, by which it leaves chunks and batches out.
@@ -136,6 +146,7 @@ def remake(
                 "minutes": "count(*)" if of_minutes else "sum(n)",
                 "width": timedelta(milliseconds=level.width),
                 "span": timedelta(milliseconds=max(level.width, DAY)),
+                "conflict": conflict,
             }
             # Around all buckets, and no farther: what lies within is decompressed before anything is changed.
             bounds = {"first": to_datetime(level.floor(first)), "last": to_datetime(level.ceil(last + 1))}

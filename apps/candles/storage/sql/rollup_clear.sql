@@ -1,4 +1,4 @@
--- Remove the buckets that dirty ranges touch from where minutes may be gone. A range lies within a UTC day; {span} is the bucket's width, or a
+-- Remove the buckets that dirty ranges touch. A range lies within a UTC day; {span} is the bucket's width, or a
 -- day where that is wider, so that ranges which share a bucket become one. The bounds around all ranges, and the
 -- instruments once more, let the planner leave partitions, chunks and batches out.
 WITH dirty AS (

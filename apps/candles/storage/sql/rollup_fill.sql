@@ -1,6 +1,7 @@
 -- Make the buckets that dirty ranges touch anew from the next lower level. {minutes} is how many minutes a
--- group of rows of the lower level holds. For the ranges and bounds see rollup_clear.sql. First and last are
--- taken of one order, because to sort a second time would take half as long again.
+-- group of rows of the lower level holds. For the ranges and bounds see rollup_clear.sql; what comes last is
+-- rollup_conflict.sql, or nothing. First and last are taken of one order, because to sort a second time would take
+-- half as long again.
 WITH dirty AS (
     SELECT instrument_id,
            date_bin('{width}', min(lo), '1970-01-05 00:00+00') AS lo,
@@ -24,6 +25,4 @@ CROSS JOIN LATERAL (
       AND ts >= %(first)s AND ts < %(last)s
     GROUP BY 1
 ) AS made
-ON CONFLICT (instrument_id, ts) DO UPDATE
-SET open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
-    volume = excluded.volume, n = excluded.n
+{conflict}
