@@ -13,10 +13,12 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from apps.candles.models import Instrument
+from apps.candles.sources.base import VALUES
+from apps.candles.sources.timescale import TimescaleSource
 from apps.candles.storage import stores
 from apps.candles.storage.partitions import ensure_partitions
 from apps.candles.storage.stores import Base
-from apps.candles.timeframes import M1, ROLLUPS
+from apps.candles.timeframes import DAY, M1, ROLLUPS, TIMEFRAMES, to_datetime
 
 MINUTE = 60_000
 #: 2024-01-01T00:00Z, a Monday.
@@ -129,6 +131,20 @@ def assert_levels_match(market: Instrument) -> None:
             level.name,
             [(k, a.get(k), b.get(k)) for k in sorted({*a, *b}) if a.get(k) != b.get(k)][:10],
         )
+
+
+def assert_read_as_rolled(market: Instrument) -> None:
+    """On every timeframe, what a reader is given is what the stored minutes make."""
+    minutes = stored("candle_1m", market)
+    ever = to_datetime(min(minutes) - 7 * DAY), to_datetime(max(minutes) + 7 * DAY)
+    for frame in TIMEFRAMES.values():
+        loaded = TimescaleSource().load(market.text, frame.name, *ever)
+        made = rolled(minutes, frame.width)
+        assert loaded.ts.tolist() == list(made), frame.name
+        for place, name in enumerate(VALUES):
+            scale = market.volume_scale if name == "volume" else market.price_scale
+            expected = [row[place] / 10**scale for row in made.values()]
+            assert getattr(loaded, name).tolist() == expected, (frame.name, name)
 
 
 def dirty() -> int:

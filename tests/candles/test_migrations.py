@@ -10,15 +10,26 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.candles.models import Instrument, Revision
+from apps.candles.selectors import coverage
 from apps.candles.services import refresh_rollups, write_candles
 from apps.candles.storage import moving, stores
 from apps.candles.storage.capabilities import detect
 from apps.candles.storage.installing import create_extension
 from apps.candles.storage.stores import PORTABLE, Base, Store
-from tests.candles.helpers import TABLES, assert_levels_match, instrument, rolled, stored, walk
+from apps.candles.timeframes import to_datetime, to_ms
+from tests.candles.helpers import (
+    TABLES,
+    assert_levels_match,
+    instrument,
+    make_room,
+    rolled,
+    stored,
+    utc,
+    walk,
+)
 from tests.candles.stores import shared_candles, store
 
 __all__ = ["shared_candles", "store"]
@@ -57,6 +68,9 @@ def test_going_back_keeps_all_candles_and_coming_forward_again_too(back_again: S
         cursor.execute("DELETE FROM candle_1m WHERE instrument_id = %s AND ts < '2024-01-03'", [one.pk])
         cursor.execute("SELECT count(*) FROM candle_dirty")
         assert cursor.fetchone()[0] == 2
+        # A month that nothing but the log knows of.
+        make_room(late := to_ms(utc(2024, 5, 5)))
+        cursor.execute("INSERT INTO candle_1m VALUES (%s, %s, 5, 9, 1, 7, 3)", [other.pk, to_datetime(late)])
         cursor.execute("SELECT symbol, active FROM candles_instrument ORDER BY id")
         assert [active for _, active in cursor.fetchall()] == [True, False]
     call_command("migrate", "candles", verbosity=0)
@@ -68,7 +82,8 @@ def test_going_back_keeps_all_candles_and_coming_forward_again_too(back_again: S
     assert list(Instrument.objects.order_by("pk").values_list("followed", "active")) == [
         (True, True), (False, True),
     ]  # fmt: skip
-    assert Revision.objects.filter(instrument=other).count() == 2
+    assert Revision.objects.filter(instrument=other).count() == 3
+    assert coverage([other.pk])[other.pk].last == to_datetime(late)
 
 
 def test_an_empty_store_becomes_the_best_that_the_server_can_have(back_again: Store, settings: Any) -> None:
@@ -151,3 +166,16 @@ def test_a_dump_brings_everything_back(back_again: Store) -> None:
 
 def test_the_extension_is_there_where_the_server_has_it(db: None) -> None:
     assert (create_extension() is None) == detect().usable
+
+
+def test_who_may_see_little_of_the_server_finds_out_the_same(db: None) -> None:
+    known = detect()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE candle_plain")
+        cursor.execute("SET LOCAL ROLE candle_plain")
+        found = detect()
+        transaction.set_rollback(True)
+    if known.usable and not known.installed:
+        assert found.obstacle == "the database user may not create the extension timescaledb"
+    else:
+        assert found == known

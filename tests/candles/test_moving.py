@@ -15,8 +15,9 @@ from apps.candles.services import delete_candles, raise_scale, refresh_rollups, 
 from apps.candles.storage import moving, stores
 from apps.candles.storage.installing import create_extension
 from apps.candles.storage.moving import MoveUnderWay, Step
+from apps.candles.storage.partitions import drop_partitions
 from apps.candles.storage.stores import AGGREGATES, INCREMENTAL, PORTABLE, Base, Rollups, Store
-from apps.candles.timeframes import DAY, to_datetime
+from apps.candles.timeframes import DAY, to_datetime, to_ms
 from tests.candles.conftest import shared_candles
 from tests.candles.helpers import MINUTE, MONDAY, TABLES, assert_levels_match, instrument, stored, utc, walk
 
@@ -83,6 +84,32 @@ def test_everything_is_there_afterwards_and_nothing_else(
     assert relations() == relations_of(target)
     write_candles(instrument=markets[0], minutes=walk(3000, seed=9, start=MONDAY + 80 * DAY))
     assert_right(target, markets)
+
+
+@pytest.mark.parametrize(("source", "target"), MOVES, indirect=["source"])
+def test_roll_ups_of_minutes_that_are_not_kept_are_there_afterwards(
+    source: Store, target: Store, markets: list[Instrument]
+) -> None:
+    newcomer = instrument()
+    write_candles(instrument=newcomer, minutes=walk(3000, start=MONDAY + 66 * DAY))
+    refresh_rollups()
+    if source.base == Base.PARTITIONS:
+        assert drop_partitions(to_ms(utc(2024, 2, 15))) == ["candle_1m_2024_01"]
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT drop_chunks('candle_1m', older_than => '2024-02-20'::timestamptz)")
+            assert len(cursor.fetchall()) >= 1
+    everybody = [*markets, newcomer]
+    before = [{table: stored(table, market) for table in TABLES} for market in everybody]
+    assert min(before[0]["candle_5m"]) == MONDAY
+    assert min(before[0]["candle_1m"]) > MONDAY + 20 * DAY
+    moving.move(target, on_step=steps())
+    for _ in range(2):
+        for market, tables in zip(everybody, before, strict=True):
+            for table, bars in tables.items():
+                found = stored(table, market)
+                assert {ts for ts in found | bars if found.get(ts) != bars.get(ts)} == set(), table
+        refresh_rollups()
 
 
 def relations() -> set[str]:

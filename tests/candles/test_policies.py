@@ -107,8 +107,12 @@ def test_copies_of_what_was_dropped_are_not_read_any_more(
     policies.apply()
     write_candles(instrument=market, minutes=walk(80 * 1440, start=days_ago(90)))
     cache = CachedSource(TimescaleSource(), tmp_path, limit=10**9)
-    span = market.text, "1m", timezone.now() - timedelta(days=100), timezone.now()
+    refresh_rollups()
+    ever = timezone.now() - timedelta(days=100), timezone.now()
+    span = market.text, "1m", *ever
     assert len(cache.load(*span)) == 80 * 1440
+    hours = cache.load(market.text, "1h", *ever)
+    assert len(hours) >= 80 * 24
     settings.CANDLES_RETENTION_DAYS = 50
     policies.apply()
     run_jobs("policy_retention")
@@ -116,7 +120,23 @@ def test_copies_of_what_was_dropped_are_not_read_any_more(
     left = stored("candle_1m", market)
     assert 40 * 1440 - 1500 <= len(left) <= 41 * 1440 + 1500
     assert cache.load(*span).ts.tolist() == list(left)
+    assert cache.load(market.text, "1h", *ever).fingerprint == hours.fingerprint
     assert coverage([market.pk])[market.pk].first == to_datetime(min(left))
+
+
+@pytest.mark.parametrize("days", [1, 10, 21, 22, 50])
+def test_however_little_is_kept_there_are_policies_and_roll_ups_are_right(
+    store: Store, market: Instrument, settings: Any, days: int
+) -> None:
+    settings.CANDLES_RETENTION_DAYS = days
+    policies.apply()
+    assert policies.apply() == []
+    write_candles(instrument=market, minutes=walk(600, start=days_ago(0.6)))
+    refresh_rollups()
+    write_candles(instrument=market, minutes=walk(60, start=days_ago(0.5), seed=1))
+    refresh_rollups()
+    run_jobs("policy_refresh_continuous_aggregate")
+    assert_levels_match(market)
 
 
 def run_jobs(procedure: str) -> None:

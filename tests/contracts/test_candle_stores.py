@@ -40,6 +40,7 @@ from tests.candles.helpers import (
     TABLES,
     Arrays,
     assert_levels_match,
+    assert_read_as_rolled,
     instrument,
     rolled,
     stored,
@@ -56,19 +57,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "binanceus_btcusdt_1m_2023-03-01_2023-03-21.csv.gz"
 
 EVER = utc(2023, 1, 1), utc(2025, 1, 1)
-
-
-def assert_read_as_rolled(market: Instrument) -> None:
-    """On every timeframe, what a reader is given is what the stored minutes make."""
-    minutes = stored("candle_1m", market)
-    for frame in TIMEFRAMES.values():
-        loaded = TimescaleSource().load(market.text, frame.name, *EVER)
-        made = rolled(minutes, frame.width)
-        assert loaded.ts.tolist() == list(made), frame.name
-        for place, name in enumerate(VALUES):
-            scale = market.volume_scale if name == "volume" else market.price_scale
-            expected = [row[place] / 10**scale for row in made.values()]
-            assert getattr(loaded, name).tolist() == expected, (frame.name, name)
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.candles.ranges import merged
-from apps.candles.timeframes import DAY, MINUTE, ROLLUPS, to_datetime, to_ms
+from apps.candles.timeframes import DAY, MINUTE, ROLLUPS, Timeframe, to_datetime, to_ms
+from apps.core.resources import sql
 
 #: What is younger than this is never materialised. A transaction that stores minutes and takes less than
 #: half of it (see `schema`) can therefore not be overtaken by a refresh that does not see them.
@@ -65,7 +66,9 @@ def refresh_ranges(
 ) -> None:
     """Materialise the buckets that ranges of minutes (ms, both included) touch, on every level.
 
-    Only whole buckets that ended more than `LIVE` ago: everything later is computed on reading.
+    Only whole buckets that ended more than `LIVE` ago: everything later is computed on reading. TimescaleDB
+    computes only what is newer than all that is materialised, so where a range goes beyond that, what lies
+    between is materialised with it: minutes that were new when they were stored, which nobody has logged.
     """
     limit = to_ms(timezone.now() - LIVE)
     spans = merged(((lo, hi + MINUTE) for lo, hi in changed), near=_NEAR)
@@ -78,7 +81,18 @@ def refresh_ranges(
     for done, (level, lo, hi) in enumerate(steps):
         if on_step is not None:
             on_step(done, len(steps))
+        if not suffix:
+            mark = level.floor(_materialised(level))
+            lo = min(lo, mark) if hi > mark else lo
         _call(f"{level.table}{suffix}", lo, hi)
+
+
+def _materialised(level: Timeframe) -> int:
+    """Up to when (ms) a level is materialised; where nothing is, when the first month with minutes begins."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "materialised.sql"), [level.table])
+        (mark,) = cursor.fetchone()
+    return to_ms(mark)
 
 
 def _call(view: str, lo: int, hi: int) -> None:

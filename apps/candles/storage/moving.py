@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,15 @@ from apps.candles.storage import aggregates, locks, schema, stores
 from apps.candles.storage.partitions import ensure_partitions
 from apps.candles.storage.rollups import Ranges, remake, unlimited
 from apps.candles.storage.stores import Base, Rollups, Store
-from apps.candles.timeframes import MINUTE, to_ms
+from apps.candles.timeframes import ROLLUPS, to_ms
 from apps.core.resources import sql
 
 NEXT = "_next"
+#: What is materialised of an aggregate, which can be written as well.
+_DONE = "_done"
 #: How long the last step waits for those who use the tables before it lets them go on and tries again.
 _PATIENCE = "5s"
+_SHORT_PATIENCE = "500ms"
 _TRIES = 60
 #: With fewer days than this left to copy again, the last step copies them while everybody waits.
 _FEW = 200
@@ -64,6 +67,7 @@ def move(target: Store, *, on_step: OnStep) -> None:
         months = _months()
         if source.base != target.base:
             _by_month("copying minutes", months, lambda month: _copy_month(target, month), on_step)
+        _keep_old(source, target)
         _by_month("making roll-ups", months, lambda month: _fill_month(source, target, month), on_step)
         _finish(source, target, on_step)
 
@@ -108,9 +112,12 @@ def convert(target: Store) -> None:
     """
     source = stores.in_force()
     _create(source, target)
-    for month in _months():
+    months = _months()
+    for month in months:
         if source.base != target.base:
             _copy_rows(target, month)
+    _copy_old(source, target)
+    for month in months:
         _remake_month(target, month, NEXT, _base_suffix(source, target))
     _replace(source, target)
 
@@ -184,11 +191,44 @@ def _copy_rows(target: Store, month: date) -> None:
         cursor.execute(sql(__package__, "move_month.sql"), {"start": start, "end": end})
 
 
+@transaction.atomic
+def _keep_old(source: Store, target: Store) -> None:
+    """Copy the roll-ups that could not be made again, unless that is noted as done."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO candle_move_done (step, month) VALUES ('old roll-ups', '1970-01-01')"
+            " ON CONFLICT DO NOTHING"
+        )
+        if not cursor.rowcount:
+            return
+    _copy_old(source, target)
+
+
+def _copy_old(source: Store, target: Store) -> None:
+    """Copy the roll-ups of minutes that are not kept any more."""
+    before, after = (_DONE if one.rollups == Rollups.AGGREGATES else "" for one in (source, target))
+    with connection.cursor() as cursor:
+        for level in ROLLUPS:
+            cursor.execute(
+                sql(__package__, "move_old.sql").format(
+                    old=f"{level.table}{before}",
+                    new=f"{level.table}{NEXT}{after}",
+                    width=timedelta(milliseconds=level.width),
+                )
+            )
+
+
 def _fill_month(source: Store, target: Store, month: date) -> None:
     """Make the roll-ups of a month. Weeks that reach into the next one are whole after that one."""
     if target.rollups == Rollups.AGGREGATES:
         start, end = _bounds(month)
-        aggregates.refresh_ranges([(to_ms(start), to_ms(end) - MINUTE)], suffix=NEXT)
+        with connection.cursor() as cursor:
+            # Where no minutes are kept, a refresh would remove what there is.
+            span = sql(__package__, "move_span.sql").format(suffix=_base_suffix(source, target))
+            cursor.execute(span, {"start": start, "end": end})
+            first, last = cursor.fetchone()
+        if first is not None:
+            aggregates.refresh_ranges([(to_ms(first), to_ms(last))], suffix=NEXT)
     else:
         with transaction.atomic():
             _remake_month(target, month, NEXT, _base_suffix(source, target))
@@ -218,6 +258,12 @@ def _finish(source: Store, target: Store, on_step: OnStep) -> None:
                 with connection.cursor() as cursor:
                     cursor.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
                     cursor.execute("LOCK TABLE candle_1m IN ACCESS EXCLUSIVE MODE")
+                    # A refresh holds roll-ups and may wait for the minutes now. It is not to be the one that
+                    # PostgreSQL ends: it looks for deadlocks after a second.
+                    cursor.execute(f"SET LOCAL lock_timeout = '{_SHORT_PATIENCE}'")
+                    if source.rollups == Rollups.INCREMENTAL:
+                        tables = ", ".join(level.table for level in ROLLUPS)
+                        cursor.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
                     cursor.execute("SET LOCAL lock_timeout = 0")
                 _catch_up(source, target)
                 _log_touched(target)

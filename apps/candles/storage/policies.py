@@ -140,22 +140,27 @@ def wanted_jobs(store: Store) -> list[Job]:
         # What a refresh of the whole window touches must not be compressed yet.
         settled = max(after, conf.refresh_window()) + timedelta(milliseconds=10 * level.width)
         wanted.append(Job(procedure="policy_compression", relation=level.table, compress_after=settled))
-        if store.rollups == Rollups.AGGREGATES:
-            wanted.append(_refresh_job(level))
+        if store.rollups == Rollups.AGGREGATES and (job := _refresh_job(level)) is not None:
+            wanted.append(job)
     kept = conf.retention()
     if kept is not None:
         wanted.append(Job(procedure="policy_retention", relation="candle_1m", drop_after=kept))
     return wanted
 
 
-def _refresh_job(level: Timeframe) -> Job:
-    """It looks at two buckets at least, and at nothing that is still live."""
+def _refresh_job(level: Timeframe) -> Job | None:
+    """It looks at two buckets at least, and at nothing that is still live. None where less than that is kept.
+
+    What is logged is refreshed all the same.
+    """
     width = timedelta(milliseconds=level.width)
     start = max(conf.refresh_window(), LIVE + 3 * width)
     kept = conf.retention()
     if kept is not None:
         # A roll-up that was refreshed from minutes that are gone would be emptied.
         start = min(start, kept - timedelta(milliseconds=W1.width))
+        if start < LIVE + 2 * width:
+            return None
     return Job(
         procedure="policy_refresh_continuous_aggregate",
         relation=level.table,

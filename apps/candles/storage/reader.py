@@ -15,7 +15,7 @@ from apps.candles.ranges import Range
 from apps.candles.storage.aggregates import LIVE
 from apps.candles.storage.dirty import Ticks, bucket, replaced, touched
 from apps.candles.storage.wire import PG_EPOCH
-from apps.candles.timeframes import M1, MINUTE, Timeframe, to_datetime, to_ms
+from apps.candles.timeframes import D1, M1, MINUTE, Timeframe, to_datetime, to_ms
 from apps.core.resources import sql
 
 #: Buckets in one value, at most.
@@ -104,7 +104,12 @@ def read_bars(*, timeframe: Timeframe, state: State, start: int, end: int, using
     if timeframe is M1 or not state.changed:
         return ticks
     ranges = touched(timeframe, state.changed, start, end)
-    fresh = [bucket(timeframe, _read(M1, state, lo, hi, using)) for lo, hi in ranges]
+    # Weeks are made of days, because the minutes of a part of one may not be kept any more.
+    lower = D1 if timeframe.width > D1.width else M1
+    fresh = [
+        bucket(timeframe, read_bars(timeframe=lower, state=state, start=lo, end=hi, using=using))
+        for lo, hi in ranges
+    ]
     return replaced(ticks, ranges, fresh) if ranges else ticks
 
 

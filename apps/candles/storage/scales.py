@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import connection, transaction
 
 from apps.candles.models import MAX_SCALE, Instrument
@@ -48,15 +50,19 @@ def raise_scale(*, instrument: Instrument, price_scale: int, volume_scale: int) 
             )
         unlimited(cursor, store)
         cursor.execute("SET LOCAL chandlery.quiet = 'on'")
+        factors = {"price": price_factor, "volume": volume_factor, "instrument_id": instrument.pk}
+        rescale = sql(__package__, "rescale.sql")
         for level in (M1, *ROLLUPS) if ours else (M1,):
-            cursor.execute(
-                sql(__package__, "rescale.sql").format(table=level.table),
-                {"price": price_factor, "volume": volume_factor, "instrument_id": instrument.pk},
-            )
+            cursor.execute(rescale.format(table=level.table, condition=""), factors)
         cursor.execute("SET LOCAL chandlery.quiet = 'off'")
         if not ours:
-            # TimescaleDB's roll-ups hold the old integers until they are refreshed.
+            # Roll-ups of TimescaleDB hold the old integers until they are refreshed. Those whose minutes are
+            # gone never are.
             cursor.execute(sql(__package__, "all_dirty.sql"), {"instrument_id": instrument.pk})
+            for level in ROLLUPS:
+                older = sql(__package__, "older_than_minutes.sql")
+                older = older.format(width=timedelta(milliseconds=level.width))
+                cursor.execute(rescale.format(table=f"{level.table}_done", condition=older), factors)
     Instrument.objects.filter(pk=instrument.pk).update(price_scale=price_scale, volume_scale=volume_scale)
     instrument.price_scale, instrument.volume_scale = price_scale, volume_scale
     return True

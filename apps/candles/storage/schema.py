@@ -20,10 +20,10 @@ ROLLUP_CHUNKS = 10
 CHUNK_DAYS = 30
 
 #: Continuous aggregates answer for the newest minutes without our help: nothing younger than
-#: `policies.LIVE` is ever materialised. Twice that margin is left to transactions that are slow to commit.
+#: `aggregates.LIVE` is ever materialised. Half of that is left to transactions that are slow to commit.
 _LOGGED = {
     Rollups.INCREMENTAL: "true",
-    Rollups.AGGREGATES: "hi < clock_timestamp() - interval '30 minutes'",
+    Rollups.AGGREGATES: "lo < clock_timestamp() - interval '30 minutes'",
 }
 
 
