@@ -136,7 +136,8 @@ def assert_levels_match(market: Instrument) -> None:
 def assert_read_as_rolled(market: Instrument) -> None:
     """On every timeframe, what a reader is given is what the stored minutes make."""
     minutes = stored("candle_1m", market)
-    ever = to_datetime(min(minutes) - 7 * DAY), to_datetime(max(minutes) + 7 * DAY)
+    first, last = min(minutes, default=MONDAY), max(minutes, default=MONDAY)
+    ever = to_datetime(first - 7 * DAY), to_datetime(last + 7 * DAY)
     for frame in TIMEFRAMES.values():
         loaded = TimescaleSource().load(market.text, frame.name, *ever)
         made = rolled(minutes, frame.width)
