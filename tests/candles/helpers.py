@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from django.db import connection
-from numpy.typing import NDArray
 
 from apps.candles.models import Instrument
+from apps.candles.quality import CheckedMinutes
 from apps.candles.sources.base import VALUES
 from apps.candles.sources.timescale import TimescaleSource
 from apps.candles.storage import stores
@@ -32,16 +32,10 @@ TABLES = tuple(level.table for level in (M1, *ROLLUPS))
 Bar = tuple[int, int, int, int, int]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Arrays:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arrays(CheckedMinutes):
     """Minutes as `write_candles` takes them."""
 
-    ts: NDArray[np.int64]
-    open: NDArray[np.int64]
-    high: NDArray[np.int64]
-    low: NDArray[np.int64]
-    close: NDArray[np.int64]
-    volume: NDArray[np.int64]
     price_scale: int = 2
     volume_scale: int = 5
 

@@ -180,7 +180,7 @@ def _insert(columns: Columns) -> _Written:
     rows["first"], rows["last"] = min(rows["ts"]), max(rows["ts"])
     # Django's own cursor puts parameters into the text, which could not be prepared.
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(sql(__package__, "insert.sql"), rows, prepare=True)
+        cursor.execute(_upsert("insert.sql", "given"), rows, prepare=True)
         found = cursor.fetchall()
     inserted: Counter[int] = Counter()
     for day in found:
@@ -206,11 +206,15 @@ def _load(given: Given, columns: Columns) -> _Written:
         cursor.execute(sql(__package__, "stage.sql"))
         cursor.execute("DELETE FROM candle_stage")
         _copy("candle_stage", {name: column[old] for name, column in columns.items()})
-        cursor.execute(sql(__package__, "upsert.sql"))
+        cursor.execute(_upsert("load.sql", "candle_stage"))
         days += [_Day(*row) for row in cursor.fetchall()]
     for pk, rows in _stored(known).items():
         inserted[pk] = rows - before[pk]
     return _Written(days, inserted)
+
+
+def _upsert(name: str, given: str) -> str:
+    return sql(__package__, name).format(upsert=sql(__package__, "upsert.sql").format(given=given).strip())
 
 
 def _stored(pairs: Sequence[tuple[Instrument, Minutes]]) -> dict[int, int]:

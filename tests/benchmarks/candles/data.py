@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.candles.models import Instrument
+from apps.candles.quality import CheckedMinutes
 from apps.candles.timeframes import DAY, MINUTE, to_ms
 
 _RECORDED = (
@@ -66,21 +67,9 @@ MARKETS = (
 WORST = MARKETS[0]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Minutes:
-    """What `apps.candles.storage.writer.Minutes` promises."""
-
-    ts: NDArray[np.int64]
-    open: NDArray[np.int64]
-    high: NDArray[np.int64]
-    low: NDArray[np.int64]
-    close: NDArray[np.int64]
-    volume: NDArray[np.int64]
-    price_scale: int
-    volume_scale: int
-
-    def __len__(self) -> int:
-        return len(self.ts)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Minutes(CheckedMinutes):
+    """Minutes that others are made of."""
 
     def chosen(self, places: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Minutes:
         """Some of them."""

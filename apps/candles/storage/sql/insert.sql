@@ -1,5 +1,5 @@
--- A few rows; what is done is that of upsert.sql. Returns how many of the written rows are new, too: all parts of a
--- statement see what was there before it.
+-- A few rows. Returns what load.sql does, and how many of the written rows are new: all parts of a statement see what
+-- was there before it.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest(
         %(instrument_id)s::integer[], %(ts)s::timestamptz[], %(open)s::bigint[], %(high)s::bigint[],
@@ -13,14 +13,7 @@ WITH given AS MATERIALIZED (
         OFFSET 0
     )
 ), written AS (
-    INSERT INTO candle_1m AS c (instrument_id, ts, open, high, low, close, volume)
-    SELECT instrument_id, ts, open, high, low, close, volume FROM given
-    ON CONFLICT (instrument_id, ts) DO UPDATE
-    SET open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
-        volume = excluded.volume
-    WHERE (c.open, c.high, c.low, c.close, c.volume)
-        IS DISTINCT FROM (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
-    RETURNING c.instrument_id, c.ts
+    {upsert}
 )
 SELECT instrument_id, min(written.ts), max(written.ts), count(*), count(*) FILTER (WHERE known.ts IS NULL)
 FROM written LEFT JOIN known USING (instrument_id, ts)

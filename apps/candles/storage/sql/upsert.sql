@@ -1,14 +1,9 @@
--- Identical rows are left alone: writing them would make dead rows and dirty days for nothing. Returns which days
--- of each instrument were written: their first and last written minute, and how many were.
-WITH written AS (
+-- Identical rows are left alone: writing them would make dead rows and dirty days for nothing.
     INSERT INTO candle_1m AS c (instrument_id, ts, open, high, low, close, volume)
-    SELECT instrument_id, ts, open, high, low, close, volume FROM candle_stage
+    SELECT instrument_id, ts, open, high, low, close, volume FROM {given}
     ON CONFLICT (instrument_id, ts) DO UPDATE
     SET open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
         volume = excluded.volume
     WHERE (c.open, c.high, c.low, c.close, c.volume)
         IS DISTINCT FROM (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
     RETURNING c.instrument_id, c.ts
-)
-SELECT instrument_id, min(ts), max(ts), count(*) FROM written
-GROUP BY instrument_id, date_bin('1 day', ts, '1970-01-05 00:00+00')
