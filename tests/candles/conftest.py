@@ -21,14 +21,16 @@ from apps.stack.exchange.api import Exchange
 from apps.stack.exchange.server import ExchangeServer
 from tests.candles.venuefaces import client_of
 from tests.stack.exchange_process import RunningExchange, running_exchange
+from tests.support import filled
 
 
 @pytest.fixture
 def shared_candles(committed: None) -> Iterator[None]:
     """Tests whose candles other connections see. Django does not empty tables that it does not manage."""
     yield
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE candle_1m")
+    if filled("candle_1m", "candle_1d", "candle_dirty"):
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE candle_1m")
 
 
 @pytest.fixture
