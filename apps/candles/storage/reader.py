@@ -15,7 +15,7 @@ from apps.candles.ranges import Range
 from apps.candles.storage.aggregates import LIVE
 from apps.candles.storage.dirty import Ticks, bucket, replaced, touched
 from apps.candles.storage.wire import PG_EPOCH
-from apps.candles.timeframes import M1, Timeframe, to_datetime, to_ms
+from apps.candles.timeframes import M1, ROLLUPS, Timeframe, to_datetime, to_ms
 from apps.core.resources import sql
 
 #: Buckets in one value, at most.
@@ -165,6 +165,39 @@ def read_first(
             # Roll-ups that are not refreshed yet do not show what is newer.
             stop = _forth(timeframe, ranges, rows)
         rows *= 2
+
+
+def read_ends(*, state: State, using: str = "default") -> dict[str, Range]:
+    """When the first and the last bar of each roll-up open (ms, both included), by timeframe.
+
+    Those without bars are left out. A roll-up reaches farther than the minutes where old ones were dropped.
+    Of views of TimescaleDB's it is what is materialised: what is not yet is made of minutes that are there.
+    Raises `ScalesChanged`.
+    """
+    if state.changed:
+        return _ends_of_bars(state, using)
+    suffix = "_done" if state.aggregates else ""
+    ends = sql(__package__, "ends.sql")
+    query = " UNION ALL ".join(
+        ends.format(name=level.name, table=f"{level.table}{suffix}") for level in ROLLUPS
+    )
+    with connections[using].cursor() as cursor:
+        cursor.execute(query, {"instrument_id": state.id})
+        return {
+            name: (to_ms(first), to_ms(last)) for name, first, last in cursor.fetchall() if first is not None
+        }
+
+
+def _ends_of_bars(state: State, using: str) -> dict[str, Range]:
+    """`read_ends` by way of bars, which are right although their refresh is still to come."""
+    ends = {}
+    for level in ROLLUPS:
+        start, stop = _beginning(level), level.floor(to_ms(timezone.now())) + level.width
+        first = read_first(timeframe=level, state=state, start=start, end=stop, count=1, using=using)
+        last = read_last(timeframe=level, state=state, end=stop, count=1, using=using)
+        if len(first["ts"]) and len(last["ts"]):
+            ends[level.name] = int(first["ts"][0]), int(last["ts"][-1])
+    return ends
 
 
 def _beginning(frame: Timeframe) -> int:
