@@ -14,6 +14,7 @@ from django.utils import timezone
 from apps.candles.models import Instrument
 from apps.candles.services import refresh_rollups, write_candles
 from apps.candles.sources import DiskSource, Span, export_npz
+from apps.candles.sources.cached import CachedSource
 from apps.candles.sources.timescale import TimescaleSource
 from apps.candles.storage import policies
 from apps.candles.storage.stores import Base, Store
@@ -78,14 +79,18 @@ def test_roll_ups_of_dropped_minutes_are_available_and_exported(
     assert spans == spans_of_bars(market)
     assert spans["1m"].first > before.pop("1m").first
     assert {name: span for name, span in spans.items() if name != "1m"} == before
-    export_npz(source=source, root=tmp_path, instrument=market.text)
+    export_npz(source=source, root=tmp_path / "exported", instrument=market.text)
+    disk = DiskSource(tmp_path / "exported")
+    cache = CachedSource(source, tmp_path / "cache", limit=10**9)
     for name in TIMEFRAMES:
-        exported = DiskSource(tmp_path).load(market.text, name, *EVER)
-        assert exported.fingerprint == source.load(market.text, name, *EVER).fingerprint
+        fingerprint = source.load(market.text, name, *EVER).fingerprint
+        assert disk.load(market.text, name, *EVER).fingerprint == fingerprint
+        for _ in range(2):
+            assert cache.load(market.text, name, *EVER).fingerprint == fingerprint
 
 
 def test_roll_ups_are_all_that_is_available_where_every_minute_was_dropped(
-    store: Store, market: Instrument, settings: Any
+    store: Store, market: Instrument, settings: Any, tmp_path: Path
 ) -> None:
     write_candles(instrument=market, minutes=walk(3 * 1440, start=days_ago(200)))
     refresh_rollups()
@@ -94,6 +99,8 @@ def test_roll_ups_are_all_that_is_available_where_every_minute_was_dropped(
     spans = TimescaleSource().available(market.text)
     assert spans == spans_of_bars(market)
     assert list(spans) == list(TIMEFRAMES)[1:]
+    cached = CachedSource(TimescaleSource(), tmp_path, limit=10**9).load(market.text, "1h", *EVER)
+    assert to_datetime(int(cached.ts[0])) == spans["1h"].first
 
 
 def test_what_is_available_is_right_while_the_roll_ups_wait_for_a_refresh(market: Instrument) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -15,12 +17,15 @@ from numpy.typing import NDArray
 
 from apps.candles.sources.base import VALUES, Candles, Span, check_request
 from apps.candles.sources.timescale import TimescaleSource
-from apps.candles.timeframes import Timeframe, to_datetime
+from apps.candles.timeframes import M1, Timeframe, to_datetime
 
 logger = logging.getLogger(__name__)
 
 #: Bars wider than an hour are few, and some reach from one month into the next: they are not worth a file.
 _WIDEST = 3_600_000
+
+#: Seconds after which nobody is still writing a file.
+_WRITING = 3_600
 
 #: A month's bars as six rows of 8 bytes a value: ``ts`` as int64, then the values' float64 bit patterns.
 Block = NDArray[np.int64]
@@ -32,7 +37,8 @@ class CachedSource:
     A file holds the bars of one instrument, timeframe and UTC month at one version of its minutes
     (`apps.candles.storage.revisions`), which is part of its name: whatever changes in the database, what is
     read here is what the source would give. Files of former versions are removed when a newer one is
-    written; when all files together take more than *limit* bytes, those that were not read for longest are.
+    written, and so is what a process that was killed has not written to its end; when all files together take
+    more than *limit* bytes, those that were not read for longest are.
     Several processes may share a folder. Where files cannot be written, the source is read.
     """
 
@@ -49,6 +55,10 @@ class CachedSource:
         first, last = frame.ceil(first), frame.ceil(last)
         versions = self.source.versions(instrument, first, last)
         blocks = []
+        held = min(last, next(iter(versions), last))
+        if frame is not M1 and first < held:
+            # Of months whose minutes were dropped there are roll-ups, and no version.
+            blocks.append(self._read(instrument, frame, to_datetime(first), to_datetime(held)))
         for month, version in versions.items():
             block = self._block(instrument, frame, month, version)
             blocks.append(block[:, slice(*np.searchsorted(block[0], (first, last)))])
@@ -68,13 +78,13 @@ class CachedSource:
             block: Block = np.load(path, mmap_mode="r", allow_pickle=False)
             os.utime(path)
         except (OSError, ValueError, EOFError):
-            block = self._read(instrument, frame, month)
+            start = to_datetime(month)
+            end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+            block = self._read(instrument, frame, start, end)
             self._keep(path, f"{name}-*.npy", block)
         return block
 
-    def _read(self, instrument: str, frame: Timeframe, month: int) -> Block:
-        start = to_datetime(month)
-        end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+    def _read(self, instrument: str, frame: Timeframe, start: datetime, end: datetime) -> Block:
         candles = self.source.load(instrument, frame.name, start, end)
         return np.stack([candles.ts, *(getattr(candles, name).view(np.int64) for name in VALUES)])
 
@@ -96,13 +106,27 @@ class CachedSource:
             logger.warning("candles are not cached: %s", exc)
 
     def _make_room(self) -> None:
-        found = [(path, path.stat()) for path in self.root.glob("*/*/*.npy")]
-        excess = sum(stat.st_size for _, stat in found) - self.limit
-        for path, stat in sorted(found, key=lambda entry: entry[1].st_mtime):
+        """Remove what killed processes left half written and, above the limit, what was not read longest."""
+        begun, blocks = _held(self.root, "part"), _held(self.root, "npy")
+        abandoned = time.time() - _WRITING
+        _remove(path for path, stat in begun if stat.st_mtime < abandoned)
+        kept = [*blocks, *(entry for entry in begun if entry[1].st_mtime >= abandoned)]
+        excess = sum(stat.st_size for _, stat in kept) - self.limit
+        for path, stat in sorted(blocks, key=lambda entry: entry[1].st_mtime):
             if excess <= 0:
                 break
             _remove(iter([path]))
             excess -= stat.st_size
+
+
+def _held(root: Path, ending: str) -> list[tuple[Path, os.stat_result]]:
+    """The files with this ending that are there."""
+    found = []
+    for path in root.glob(f"*/*/*.{ending}"):
+        # Another process may have removed or renamed it.
+        with suppress(FileNotFoundError):
+            found.append((path, path.stat()))
+    return found
 
 
 def _remove(paths: Iterator[Path]) -> None:
