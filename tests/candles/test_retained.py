@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.candles.models import Instrument
+from apps.candles.selectors import coverage_report
 from apps.candles.services import refresh_rollups, write_candles
 from apps.candles.sources import DiskSource, Span, export_npz
 from apps.candles.sources.cached import CachedSource
@@ -87,6 +88,19 @@ def test_roll_ups_of_dropped_minutes_are_available_and_exported(
         assert disk.load(market.text, name, *EVER).fingerprint == fingerprint
         for _ in range(2):
             assert cache.load(market.text, name, *EVER).fingerprint == fingerprint
+
+
+def test_the_coverage_is_that_of_the_minutes_that_are_kept(
+    store: Store, market: Instrument, settings: Any
+) -> None:
+    write_candles(instrument=market, minutes=walk(110 * 1440, start=days_ago(111), gaps=0.2))
+    refresh_rollups()
+    keep(30, store, settings)
+    left = list(stored("candle_1m", market))
+    [covered] = coverage_report(limit=10).instruments
+    assert (covered.text, covered.minutes) == (market.text, len(left))
+    assert (covered.first, covered.last) == (to_datetime(left[0]), to_datetime(left[-1]))
+    assert covered.minutes + covered.missing == (left[-1] - left[0]) // MINUTE + 1
 
 
 def test_roll_ups_are_all_that_is_available_where_every_minute_was_dropped(
