@@ -70,6 +70,17 @@ def test_moments_may_be_written_in_several_ways(client: Client, start: str, end:
     assert body["ts"] == [MONDAY + i * MINUTE for i in range(60)]
 
 
+def test_as_many_bars_as_a_form_takes_may_be_asked_for_whatever_their_width(
+    client: Client, market: Instrument
+) -> None:
+    expected = TimescaleSource().load(market.text, "1w", utc(2023, 1, 1), utc(2025, 1, 1))
+    response = client.get(
+        CANDLES, {"instrument": market.text, "timeframe": "1w", "format": "csv", "limit": 600_000}
+    )
+    assert response.status_code == 200
+    assert len(response.content.splitlines()) == 1 + len(expected) > 1
+
+
 def test_without_a_range_the_latest_500_bars_are_given(client: Client) -> None:
     market = instrument()
     begin = minute_of(timezone.now()) - timedelta(minutes=700)

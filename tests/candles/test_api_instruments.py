@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from apps.candles.models import Instrument
+from apps.candles.models import Instrument, Revision
 from apps.candles.services import delete_candles, write_candles
 from apps.candles.timeframes import to_datetime
 from tests.candles.asking import INSTRUMENTS, problem_of
@@ -146,6 +146,23 @@ def test_a_page_takes_two_queries_however_long_it_is(client: Client, django_asse
     for limit in ("10", "100", "1000"):
         with django_assert_num_queries(2, connection=connection):
             client.get(INSTRUMENTS, {"limit": limit})
+
+
+def test_a_page_of_what_is_stored_is_found_in_few_queries_among_many_others(
+    client: Client, django_assert_max_num_queries: Any
+) -> None:
+    fields = {"exchange": "binance", "base": "", "quote": "", "price_scale": 2, "volume_scale": 5}
+    many = Instrument.objects.bulk_create(Instrument(symbol=f"A{n:04}/USDT", **fields) for n in range(2500))
+    last = market("kraken", "BTC/USD")
+    write_candles(instrument=last, minutes=walk(3))
+    with django_assert_max_num_queries(2, connection=connection):
+        assert listed(client, stored="true", limit="1") == [last.text]
+    # Of others all was deleted.
+    Revision.objects.bulk_create(Revision(instrument=one, month=utc(2024, 1, 1), token=1) for one in many)
+    with django_assert_max_num_queries(8, connection=connection):
+        assert listed(client, stored="true", limit="1") == [last.text]
+    with django_assert_max_num_queries(2, connection=connection):
+        assert listed(client, stored="false", limit="2") == [many[0].text, many[1].text]
 
 
 @pytest.mark.parametrize(

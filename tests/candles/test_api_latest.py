@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,6 +67,19 @@ def test_without_a_price_a_day_before_there_is_no_change(client: Client, count: 
     (price,) = latest(client, market.text)
     assert (price["change"] is not None, price["change_percent"] is not None) == (known, known)
     assert price["price"] is not None
+
+
+def test_a_price_of_zero_a_day_before_has_no_percentage_and_spoils_no_other_price(client: Client) -> None:
+    market, other, minutes = instrument(followed=True), instrument(followed=True), walk(DAY + 1)
+    zero = minutes[:1]
+    flat = replace(zero, **dict.fromkeys(("open", "high", "low", "close"), zero.ts * 0))
+    write_candles(instrument=market, minutes=minutes)
+    write_candles(instrument=market, minutes=flat)
+    write_candles(instrument=other, minutes=minutes)
+    first, second = latest(client)
+    assert (first["change"], first["change_percent"]) == (first["price"], None)
+    assert first["price"] == minutes.close[-1] / 100
+    assert second["change_percent"] is not None
 
 
 def test_a_price_two_days_older_is_not_compared_with(client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -117,6 +118,32 @@ def test_the_least_recently_read_make_room(watched: Watched, tmp_path: Path, mar
     assert sorted((path.parent.name, path.name[:7]) for path in tmp_path.rglob("*.npy")) == [
         ("1h", "2024-01"), ("1m", "2024-01"), ("1m", "2024-03"),
     ]  # fmt: skip
+
+
+def test_what_killed_processes_left_half_written_goes_and_what_is_being_written_stays_and_counts(
+    watched: Watched, tmp_path: Path, market: Instrument
+) -> None:
+    full = CachedSource(watched, tmp_path, limit=10**9)
+    full.load(market.text, "1m", *SPAN)
+    folder = next(tmp_path.rglob("*.npy")).parent
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    left, begun = folder / "left.part", folder / "begun.part"
+    for path in (left, begun):
+        path.write_bytes(b"x" * 1000)
+    two_hours_ago = time.time() - 7200
+    os.utime(left, (two_hours_ago, two_hours_ago))
+    for name in ("5m", "15m"):
+        full.load(market.text, name, *SPAN)
+        size += sum(path.stat().st_size for path in folder.with_name(name).iterdir())
+        assert (left.exists(), begun.exists()) == (False, True)
+    assert len(files(full)) == 9
+    full.limit = size + 1000
+    full._make_room()
+    assert len(files(full)) == 9
+    full.limit -= 1
+    full._make_room()
+    assert len(files(full)) == 8
+    assert begun.exists()
 
 
 def test_a_damaged_file_is_made_anew(cache: CachedSource, market: Instrument) -> None:

@@ -300,6 +300,33 @@ def test_a_quote_is_of_the_newest_day_and_changes_from_the_one_before(
     assert values["chp"] == pytest.approx(100 * (values["lp"] - previous) / previous, abs=0.005)
 
 
+def test_a_quote_is_of_the_minutes_while_the_roll_ups_wait_for_them(
+    client: Client, market: Instrument
+) -> None:
+    new = instrument("NEW/USDT")
+    minutes = walk(5 * 1440, seed=3)
+    write_candles(instrument=new, minutes=minutes, refresh=False)
+    write_candles(instrument=market, minutes=minutes, refresh=False)
+    write_candles(instrument=instrument("OLD/USDT"), minutes=minutes)
+    entries = get(client, "quotes", symbols="NEW/USDT,BTC/USDT,OLD/USDT")["d"]
+    values = [
+        {name: entry["v"][name] for name in ("lp", "open_price", "high_price", "low_price", "volume", "ch")}
+        for entry in entries
+    ]
+    assert values[0]["lp"] == minutes.close[-1] / 100
+    assert values[0] == values[1] == values[2]
+
+
+def test_a_quote_without_minutes_that_wait_to_leave_the_roll_ups_has_no_price(
+    client: Client, market: Instrument
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM candle_1m WHERE instrument_id = %s", [market.pk])
+    (entry,) = get(client, "quotes", symbols="BTC/USDT")["d"]
+    assert entry["s"] == "ok"
+    assert "lp" not in entry["v"]
+
+
 def test_quotes_come_in_their_order_and_an_unknown_one_spoils_no_other(
     client: Client, market: Instrument
 ) -> None:

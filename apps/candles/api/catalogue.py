@@ -9,12 +9,15 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.candles import selectors
 from apps.candles.instruments import parse_instrument
-from apps.candles.models import Instrument
+from apps.candles.models import Instrument, Revision
 from apps.candles.sources.base import Span
+
+# Instruments that are looked at together once those of the first look were not enough.
+_TOGETHER = 1000
 
 
 def find(
@@ -60,6 +63,10 @@ def page(
     *conditions* are those of `find`.
     """
     found = find(**conditions)
+    if stored:
+        # Where nothing was ever written there is nothing; of the others, all may have been deleted.
+        found = found.filter(Exists(Revision.objects.filter(instrument=OuterRef("pk"))))
+    step = limit + 1
     kept: list[Instrument] = []
     spans: dict[int, Span] = {}
     while True:
@@ -67,13 +74,14 @@ def page(
         if after is not None:
             exchange, symbol = after
             rest = found.filter(Q(exchange__gt=exchange) | Q(exchange=exchange, symbol__gt=symbol))
-        some = list(rest[: limit + 1])
+        some = list(rest[:step])
         covered = selectors.coverage([instrument.pk for instrument in some])
         spans |= covered
         kept += [one for one in some if stored is None or (one.pk in covered) is stored]
-        if len(kept) > limit or len(some) <= limit:
+        if len(kept) > limit or len(some) < step:
             return InstrumentPage(instruments=kept[:limit], coverage=spans, more=len(kept) > limit)
         after = some[-1].exchange, some[-1].symbol
+        step = max(step, _TOGETHER)
 
 
 def named(texts: Iterable[str]) -> dict[str, Instrument]:

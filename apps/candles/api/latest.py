@@ -111,7 +111,9 @@ def _prices(ids: list[int]) -> dict[str, dict[str, Any]]:
         if previous is not None:
             # Of integers: the difference is exact.
             entry["change"] = (close - previous) / 10.0**scale
-            entry["change_percent"] = round(100 * (close - previous) / previous, 4)
+            # Of nothing, there is no percentage.
+            if previous:
+                entry["change_percent"] = round(100 * (close - previous) / previous, 4)
         text = instrument_text(exchange, symbol)
         prices[text] = {"instrument": text, **entry}
     return prices

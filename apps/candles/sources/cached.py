@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -22,6 +24,9 @@ logger = logging.getLogger(__name__)
 #: Bars wider than an hour are few, and some reach from one month into the next: they are not worth a file.
 _WIDEST = 3_600_000
 
+#: Seconds after which nobody is still writing a file.
+_WRITING = 3_600
+
 #: A month's bars as six rows of 8 bytes a value: ``ts`` as int64, then the values' float64 bit patterns.
 Block = NDArray[np.int64]
 
@@ -32,7 +37,8 @@ class CachedSource:
     A file holds the bars of one instrument, timeframe and UTC month at one version of its minutes
     (`apps.candles.storage.revisions`), which is part of its name: whatever changes in the database, what is
     read here is what the source would give. Files of former versions are removed when a newer one is
-    written; when all files together take more than *limit* bytes, those that were not read for longest are.
+    written, and so is what a process that was killed has not written to its end; when all files together take
+    more than *limit* bytes, those that were not read for longest are.
     Several processes may share a folder. Where files cannot be written, the source is read.
     """
 
@@ -96,13 +102,27 @@ class CachedSource:
             logger.warning("candles are not cached: %s", exc)
 
     def _make_room(self) -> None:
-        found = [(path, path.stat()) for path in self.root.glob("*/*/*.npy")]
-        excess = sum(stat.st_size for _, stat in found) - self.limit
-        for path, stat in sorted(found, key=lambda entry: entry[1].st_mtime):
+        """Remove what killed processes left half written and, above the limit, what was not read longest."""
+        begun, blocks = _held(self.root, "part"), _held(self.root, "npy")
+        abandoned = time.time() - _WRITING
+        _remove(path for path, stat in begun if stat.st_mtime < abandoned)
+        kept = [*blocks, *(entry for entry in begun if entry[1].st_mtime >= abandoned)]
+        excess = sum(stat.st_size for _, stat in kept) - self.limit
+        for path, stat in sorted(blocks, key=lambda entry: entry[1].st_mtime):
             if excess <= 0:
                 break
             _remove(iter([path]))
             excess -= stat.st_size
+
+
+def _held(root: Path, ending: str) -> list[tuple[Path, os.stat_result]]:
+    """The files with this ending that are there."""
+    found = []
+    for path in root.glob(f"*/*/*.{ending}"):
+        # Another process may have removed or renamed it.
+        with suppress(FileNotFoundError):
+            found.append((path, path.stat()))
+    return found
 
 
 def _remove(paths: Iterator[Path]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from apps.candles.instruments import parse_instrument
+from apps.candles.ranges import Range
 from apps.candles.selectors import coverage
 from apps.candles.sources.base import VALUES, Candles, Span, UnknownInstrument, check_request
 from apps.candles.storage.dirty import Ticks
@@ -13,6 +15,7 @@ from apps.candles.storage.reader import (
     ScalesChanged,
     State,
     read_bars,
+    read_ends,
     read_first,
     read_last,
     read_state,
@@ -110,15 +113,23 @@ class TimescaleSource:
 
     def available(self, instrument: str) -> dict[str, Span]:
         """See `DataSource.available`."""
-        state = self._state(instrument)
+        state, ends = self._ends(instrument)
         minutes = coverage([state.id], using=self.using).get(state.id)
-        if minutes is None:
-            return {}
-        first, last = to_ms(minutes.first), to_ms(minutes.last)
-        return {
-            name: Span(first=to_datetime(frame.floor(first)), last=to_datetime(frame.floor(last)))
-            for name, frame in TIMEFRAMES.items()
-        }
+        spans = {}
+        for name, frame in TIMEFRAMES.items():
+            opens = list(ends.get(name, ()))
+            if minutes is not None:
+                opens += [frame.floor(to_ms(minutes.first)), frame.floor(to_ms(minutes.last))]
+            if opens:
+                spans[name] = Span(first=to_datetime(min(opens)), last=to_datetime(max(opens)))
+        return spans
+
+    def _ends(self, instrument: str) -> tuple[State, dict[str, Range]]:
+        """The instrument's state, and when the first and the last bar of its roll-ups open."""
+        while True:
+            state = self._state(instrument)
+            with suppress(ScalesChanged):
+                return state, read_ends(state=state, using=self.using)
 
     def _state(self, text: str) -> State:
         try:

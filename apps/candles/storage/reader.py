@@ -15,7 +15,7 @@ from apps.candles.ranges import Range
 from apps.candles.storage.aggregates import LIVE
 from apps.candles.storage.dirty import Ticks, bucket, replaced, touched
 from apps.candles.storage.wire import PG_EPOCH
-from apps.candles.timeframes import D1, M1, MINUTE, Timeframe, to_datetime, to_ms
+from apps.candles.timeframes import D1, M1, ROLLUPS, Timeframe, to_datetime, to_ms
 from apps.core.resources import sql
 
 #: Buckets in one value, at most.
@@ -99,7 +99,7 @@ def read_bars(*, timeframe: Timeframe, state: State, start: int, end: int, using
     roll-up is not refreshed yet, its bars are made from the minutes. Raises `ScalesChanged`.
     """
     # Whole buckets, so that the last one is read to its own end.
-    start, end = timeframe.ceil(start), timeframe.ceil(end)
+    start, end = max(timeframe.ceil(start), _beginning(timeframe)), timeframe.ceil(end)
     ticks = _read(timeframe, state, start, end, using)
     if timeframe is M1 or not state.changed:
         return ticks
@@ -121,21 +121,27 @@ def read_last(*, timeframe: Timeframe, state: State, end: int, count: int, using
     """
     end = timeframe.ceil(end)
     # One more, because the bucket that now lies in often has no bar yet.
-    start = end - (count + 1) * timeframe.width
+    start = max(end - (count + 1) * timeframe.width, _beginning(timeframe))
     rows = count
     while True:
         ticks = read_bars(timeframe=timeframe, state=state, start=start, end=end, using=using)
         if len(ticks["ts"]) >= count:
             return {name: column[-count:] for name, column in ticks.items()}
-        earlier, newest = _earlier(timeframe, state.id, end, rows, using)
-        if earlier is None or earlier >= start:
-            # Roll-ups that are not refreshed yet do not show what is older.
-            earlier = min((timeframe.floor(lo) for lo, _ in state.changed), default=start)
-        elif newest is not None and not state.changed:
-            end = newest + timeframe.width
-        if earlier >= start:
+        found, oldest, newest = _earlier(timeframe, state.id, end, rows, using)
+        while found == rows and oldest >= start:
+            # Bars that are stored and were not read: their minutes are gone, and their refresh is to come.
+            rows *= 2
+            found, oldest, newest = _earlier(timeframe, state.id, end, rows, using)
+        if found and oldest < start:
+            start = oldest
+            if not state.changed:
+                end = newest + timeframe.width
+        elif not (ranges := touched(timeframe, state.changed, _beginning(timeframe), start)):
             return ticks
-        start, rows = earlier, 2 * rows
+        else:
+            # Roll-ups that are not refreshed yet do not show what is older.
+            start = _back(timeframe, ranges, rows)
+        rows *= 2
 
 
 def read_first(
@@ -152,30 +158,97 @@ def read_first(
         ticks = read_bars(timeframe=timeframe, state=state, start=start, end=stop, using=using)
         if len(ticks["ts"]) >= count or stop >= end:
             return {name: column[:count] for name, column in ticks.items()}
-        later = _later(timeframe, state.id, start, end, rows, using)
-        if later is None or later < stop:
-            # Roll-ups that are not refreshed yet do not show what is newer.
-            later = max((timeframe.floor(hi) for _, hi in state.changed), default=stop - MINUTE)
-        if later < stop:
+        found, newest = _later(timeframe, state.id, start, end, rows, using)
+        while found == rows and newest < stop:
+            rows *= 2
+            found, newest = _later(timeframe, state.id, start, end, rows, using)
+        if found and newest >= stop:
+            stop = newest + timeframe.width
+        elif not (ranges := touched(timeframe, state.changed, stop, end)):
             return ticks
-        stop, rows = min(end, later + timeframe.width), 2 * rows
+        else:
+            # Roll-ups that are not refreshed yet do not show what is newer.
+            stop = _forth(timeframe, ranges, rows)
+        rows *= 2
 
 
-def _earlier(
-    frame: Timeframe, instrument_id: int, end: int, rows: int, using: str
-) -> tuple[int | None, int | None]:
-    """The open times of the oldest and the newest of the last *rows* stored bars before *end*, if any."""
+def read_ends(*, state: State, using: str = "default") -> dict[str, Range]:
+    """When the first and the last bar of each roll-up open (ms, both included), by timeframe.
+
+    Those without bars are left out. A roll-up reaches farther than the minutes where old ones were dropped.
+    Of views of TimescaleDB's it is what is materialised: what is not yet is made of minutes that are there.
+    Raises `ScalesChanged`.
+    """
+    if state.changed:
+        return _ends_of_bars(state, using)
+    suffix = "_done" if state.aggregates else ""
+    ends = sql(__package__, "ends.sql")
+    query = " UNION ALL ".join(
+        ends.format(name=level.name, table=f"{level.table}{suffix}") for level in ROLLUPS
+    )
+    with connections[using].cursor() as cursor:
+        cursor.execute(query, {"instrument_id": state.id})
+        return {
+            name: (to_ms(first), to_ms(last)) for name, first, last in cursor.fetchall() if first is not None
+        }
+
+
+def _ends_of_bars(state: State, using: str) -> dict[str, Range]:
+    """`read_ends` by way of bars, which are right although their refresh is still to come."""
+    ends = {}
+    for level in ROLLUPS:
+        start, stop = _beginning(level), level.floor(to_ms(timezone.now())) + level.width
+        first = read_first(timeframe=level, state=state, start=start, end=stop, count=1, using=using)
+        last = read_last(timeframe=level, state=state, end=stop, count=1, using=using)
+        if len(first["ts"]) and len(last["ts"]):
+            ends[level.name] = int(first["ts"][0]), int(last["ts"][-1])
+    return ends
+
+
+def _beginning(frame: Timeframe) -> int:
+    """The first bucket of all: no minute before 1970 is stored."""
+    return frame.floor(0)
+
+
+def _back(frame: Timeframe, ranges: Sequence[Range], rows: int) -> int:
+    """Where the last *rows* buckets of *ranges* begin, or all when there are no more."""
+    for lo, hi in reversed(ranges):
+        if rows * frame.width <= hi - lo:
+            return hi - rows * frame.width
+        rows -= (hi - lo) // frame.width
+    return ranges[0][0]
+
+
+def _forth(frame: Timeframe, ranges: Sequence[Range], rows: int) -> int:
+    """Where the first *rows* buckets of *ranges* end, or all when there are no more."""
+    for lo, hi in ranges:
+        if rows * frame.width <= hi - lo:
+            return lo + rows * frame.width
+        rows -= (hi - lo) // frame.width
+    return ranges[-1][1]
+
+
+def _earlier(frame: Timeframe, instrument_id: int, end: int, rows: int, using: str) -> tuple[int, int, int]:
+    """How many bars the last *rows* stored ones before *end* are, when the oldest and the newest open.
+
+    The times are 0 when there are none.
+    """
     with connections[using].cursor() as cursor:
         cursor.execute(
             sql(__package__, "earlier.sql").format(table=frame.table),
             {"instrument_id": instrument_id, "end": to_datetime(end), "rows": rows},
         )
-        oldest, newest = cursor.fetchone()
-    return (None, None) if oldest is None else (to_ms(oldest), to_ms(newest))
+        found, oldest, newest = cursor.fetchone()
+    return (found, to_ms(oldest), to_ms(newest)) if found else (0, 0, 0)
 
 
-def _later(frame: Timeframe, instrument_id: int, start: int, end: int, rows: int, using: str) -> int | None:
-    """The open time of the last of the first *rows* stored bars in [start, end); None when there are none."""
+def _later(
+    frame: Timeframe, instrument_id: int, start: int, end: int, rows: int, using: str
+) -> tuple[int, int]:
+    """How many bars the first *rows* stored ones in [start, end) are, and when the last of them opens.
+
+    The time is 0 when there are none.
+    """
     with connections[using].cursor() as cursor:
         cursor.execute(
             sql(__package__, "later.sql").format(table=frame.table),
@@ -186,8 +259,8 @@ def _later(frame: Timeframe, instrument_id: int, start: int, end: int, rows: int
                 "rows": rows,
             },
         )
-        (ts,) = cursor.fetchone()
-    return None if ts is None else to_ms(ts)
+        found, newest = cursor.fetchone()
+    return (found, to_ms(newest)) if found else (0, 0)
 
 
 def _read(timeframe: Timeframe, state: State, start: int, end: int, using: str) -> Ticks:

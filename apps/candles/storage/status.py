@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
 from apps.candles.storage import moving, policies, stores
 from apps.candles.storage.capabilities import Capabilities, detect
 from apps.candles.storage.policies import JobReport
-from apps.candles.storage.stores import Base, Store
-from apps.candles.timeframes import M1, ROLLUPS
+from apps.candles.storage.stores import Base, Rollups, Store
+from apps.candles.timeframes import D1, M1, ROLLUPS
 from apps.core.resources import sql
+
+#: What takes fewer bytes than this, indexes included, is counted row by row.
+_SMALL = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +24,7 @@ class RelationSize:
     """One relation: its size with indexes, and what compression made of it."""
 
     name: str
-    #: Rows, estimated by the server's statistics.
+    #: Rows: counted where that is cheap, else estimated.
     rows: int
     total_bytes: int
     #: Partitions or chunks.
@@ -29,6 +33,8 @@ class RelationSize:
     #: What the compressed ones took before and take now; None where there are none.
     before_bytes: int | None
     after_bytes: int | None
+    #: Before this moment nothing can be in it; None where nobody says so.
+    since: datetime | None
 
     @property
     def ratio(self) -> float | None:
@@ -66,6 +72,7 @@ def status() -> StoreStatus:
             [[level.table for level in (M1, *ROLLUPS)]],
         )
         sizes = [RelationSize(**dict(zip(_SIZES, row, strict=True))) for row in cursor.fetchall()]
+        sizes = [replace(one, rows=_rows(cursor, one, sizes, store, settled=not pending)) for one in sizes]
     return StoreStatus(
         capabilities=capabilities,
         in_force=store,
@@ -78,4 +85,23 @@ def status() -> StoreStatus:
     )
 
 
-_SIZES = ("name", "rows", "total_bytes", "parts", "compressed", "before_bytes", "after_bytes")
+_SIZES = ("name", "rows", "total_bytes", "parts", "compressed", "before_bytes", "after_bytes", "since")
+
+
+def _rows(cursor: Any, one: RelationSize, sizes: list[RelationSize], store: Store, *, settled: bool) -> int:
+    """How many rows a relation has: counted when it is small, minutes by their days when those are few.
+
+    *settled* is whether no roll-up waits for a refresh.
+    """
+    if one.total_bytes < _SMALL and not one.compressed:
+        materialised = one.name != M1.table and store.rollups == Rollups.AGGREGATES
+        table = f"{one.name}_done" if materialised else one.name
+        cursor.execute(sql(__package__, "rows.sql").format(table=table))
+        return int(cursor.fetchone()[0])
+    days = next(other for other in sizes if other.name == D1.table)
+    if one.name == M1.table and days.total_bytes < _SMALL:
+        # Days stay when their minutes are dropped.
+        cursor.execute(sql(__package__, "rows_of_days.sql"), [one.since])
+        counted = int(cursor.fetchone()[0])
+        return counted if settled else max(counted, one.rows)
+    return one.rows

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
 
 from apps.candles.models import Instrument
+from apps.candles.sources.base import VALUES
+from apps.candles.sources.timescale import TimescaleSource
 from apps.candles.udf.symbols import description, find_all, ticker
 from apps.core.resources import sql
+
+#: The values of one day by their names in `VALUES`.
+Day = dict[str, float]
 
 
 def quotes(names: Sequence[str]) -> dict[str, Any]:
@@ -19,13 +25,11 @@ def quotes(names: Sequence[str]) -> dict[str, Any]:
     stored before it. There is no order book here, so no ``bid`` and no ``ask``.
     """
     found = find_all(names)
-    days = _days({instrument.pk for instrument in found.values()})
+    days = _days(found.values())
     return {"s": "ok", "d": [_entry(name, found.get(name), days) for name in names]}
 
 
-def _entry(
-    name: str, instrument: Instrument | None, days: dict[int, list[dict[str, float]]]
-) -> dict[str, Any]:
+def _entry(name: str, instrument: Instrument | None, days: dict[int, list[Day]]) -> dict[str, Any]:
     if instrument is None:
         return {"s": "error", "n": name, "v": {}}
     values: dict[str, Any] = {
@@ -55,14 +59,25 @@ def _entry(
     return {"s": "ok", "n": name, "v": values}
 
 
-def _days(ids: set[int]) -> dict[int, list[dict[str, float]]]:
-    """The newest two stored days of each of these instruments, the newer first."""
-    days: dict[int, list[dict[str, float]]] = {}
+def _days(instruments: Iterable[Instrument]) -> dict[int, list[Day]]:
+    """The newest two stored days of each of these instruments, the newer first.
+
+    In one query; days that are not refreshed yet are read as any other bars are, one instrument at a time.
+    """
+    wanted = {instrument.pk: instrument for instrument in instruments}
+    days: dict[int, list[Day]] = {}
+    waiting = []
     with connection.cursor() as cursor:
-        cursor.execute(sql(__package__, "quotes.sql"), {"ids": list(ids)})
-        for pk, price_scale, volume_scale, *prices, volume in cursor.fetchall():
-            day = dict(
-                zip(("open", "high", "low", "close"), (v / 10.0**price_scale for v in prices), strict=True)
-            )
-            days.setdefault(pk, []).append({**day, "volume": volume / 10.0**volume_scale})
+        cursor.execute(sql(__package__, "quotes.sql"), {"ids": list(wanted)})
+        for pk, waits, price_scale, volume_scale, *prices, volume in cursor.fetchall():
+            if waits:
+                waiting.append(pk)
+                continue
+            values = [*(price / 10.0**price_scale for price in prices), volume / 10.0**volume_scale]
+            days.setdefault(pk, []).append(dict(zip(VALUES, values, strict=True)))
+    for pk in waiting:
+        bars = TimescaleSource().load_last(wanted[pk].text, "1d", timezone.now(), 2)
+        days[pk] = [
+            {name: float(getattr(bars, name)[at]) for name in VALUES} for at in range(len(bars))[::-1]
+        ]
     return days
