@@ -19,7 +19,7 @@ from apps.candles.clients import client_for
 from apps.candles.exchanges import limits, respected
 from apps.candles.ingestion import fetch_sifted
 from apps.candles.models import Backfill, BackfillChunk, Instrument
-from apps.candles.repairing import ROUTINE, open_gaps, requests_for
+from apps.candles.repairing import ROUTINE, forget_filled, instruments_noted, open_gaps, requests_for
 from apps.candles.storage import policies
 from apps.candles.storage.revisions import merge_revisions
 from apps.candles.syncing import SyncFailed, sync_instruments
@@ -178,7 +178,12 @@ def repair(
 
 @shared_task(base=DurableTask, name="candles.repair_gaps", **_REPEATED)
 def repair_gaps() -> dict[str, Any]:
-    """Have the gaps of every followed instrument repaired. Run by beat every hour."""
+    """Have the gaps of every followed instrument repaired. Run by beat every hour.
+
+    What was noted as absent and is stored by now is forgotten, whoever's it is.
+    """
+    for one in instruments_noted():
+        forget_filled(instrument=one)
     found: list[str] = []
     for one in selectors.instruments(active=True, followed=True):
         gaps = open_gaps(instrument=one, longest=ROUTINE) if one.exchange in VENUES else []
@@ -187,7 +192,8 @@ def repair_gaps() -> dict[str, Any]:
         found.append(one.text)
         repair.apply_async(
             kwargs={"instrument_id": one.pk, "routine": True},
-            unique_key=f"candles.repair:{one.pk}",
+            # Not that of a repair that somebody asked for, which leaves nothing out.
+            unique_key=f"candles.repair_routine:{one.pk}",
             **limits(one.exchange, requests=requests_for(exchange=one.exchange, gaps=gaps)),
         )
     return {"instruments": found}

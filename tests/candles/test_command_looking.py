@@ -87,6 +87,26 @@ def test_gaps_are_listed_with_their_length_and_those_known_with_their_cause() ->
     assert (part["open_minutes"], part["known_minutes"]) == (1, 0)
 
 
+def test_gaps_are_cut_to_the_range_and_to_minutes() -> None:
+    market = instrument("BTC/USDT")
+    minutes = walk(300)
+    kept = np.ones(300, bool)
+    kept[[*range(60, 70), *range(200, 210)]] = False
+    write_candles(instrument=market, minutes=minutes[kept])
+    monday = utc(2024, 1, 1)
+    Gap.objects.create(
+        instrument=market, start=monday + timedelta(minutes=200), end=monday + timedelta(minutes=210),
+        cause=Gap.Cause.NO_TRADES, asked_at=monday,
+    )  # fmt: skip
+    [found] = json.loads(candles("gaps", TEXT, "--known", "--json", "--start", "2024-01-01T01:04:30Z",
+                                 "--end", "2024-01-01T03:22:01Z").out)  # fmt: skip
+    assert (found["open_minutes"], found["known_minutes"]) == (5, 3)
+    assert [(gap["start"][11:16], gap["end"][11:16], gap["minutes"]) for gap in found["gaps"]] == [
+        ("01:05", "01:10", 5),
+        ("03:20", "03:23", 3),
+    ]
+
+
 def test_gaps_of_all_that_is_followed(market: Instrument) -> None:
     instrument("ETH/USDT")
     lose(market, 3, 5)
