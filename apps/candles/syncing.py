@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: Instruments whose minutes are stored, and their roll-ups made, together.
 _TOGETHER = 50
+#: After so many failures of an exchange in a row it is away; fewer may be the trouble of single instruments.
+_AWAY = 3
 
 
 class SyncFailed(Exception):
@@ -54,13 +56,15 @@ def sync_instruments(
 ) -> SyncResult:
     """Fetch and store what instruments of one exchange lack up to the last minute that has ended.
 
-    Once the exchange was unavailable, it is asked for nothing more.
+    Once the exchange asked to be left alone, or was unavailable for three instruments in a row, it is asked for
+    nothing more.
     """
     result = SyncResult()
     now = timezone.now()
     last = selectors.latest([one.pk for one in instruments], since=now - conf.sync_lookback())
     clock: int | None = None
     resting: VenueUnavailable | None = None
+    unavailable = 0
     batch: list[tuple[Instrument, Fetched]] = []
     for done, instrument in enumerate(instruments):
         wanted = sync_range(last=last.get(instrument.pk), now=now)
@@ -79,8 +83,10 @@ def sync_instruments(
                     fetch_sifted(instrument=instrument, start=wanted[0], end=wanted[1], now_ms=clock),
                 )
             )
+            unavailable = 0
         except VenueError as exc:
-            if isinstance(exc, VenueUnavailable):
+            unavailable = unavailable + 1 if isinstance(exc, VenueUnavailable) else 0
+            if isinstance(exc, VenueUnavailable) and (exc.retry_after or unavailable >= _AWAY):
                 resting = exc
                 result.retry_after = exc.retry_after
             _failed(result, instrument, exc)

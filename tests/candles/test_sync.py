@@ -191,6 +191,36 @@ def test_an_exchange_that_is_away_is_asked_once_and_the_run_waits_as_long_as_it_
     assert all(name in run.error["message"] for name in ("binance:BTC/USDT", "binance:ETH/USDT"))
 
 
+def test_an_instrument_whose_requests_fail_alone_is_no_trouble_of_those_after_it(
+    exchange: SimulatedExchange,
+) -> None:
+    broken, *others = (followed(symbol) for symbol in ("BNB/USDT", "BTC/USDT", "ETH/USDT"))
+    exchange.disturb({"path": KLINES, "kind": "status", "status": 502, "symbol": "BNBUSDT", "times": None})
+    run = sync()["binance"]
+    assert run.state == TaskRun.State.SUCCEEDED
+    assert run.result["instruments"] == 2
+    assert list(run.result["failed"]) == [broken.text]
+    assert all(stored("candle_1m", market) for market in others)
+
+
+@pytest.mark.parametrize(("spared", "asked"), [(None, 3), ("M01USDT", 5), ("M02USDT", 6), ("gone", 5)])
+def test_an_exchange_that_is_unavailable_three_times_in_a_row_is_away(
+    many_markets: list[str], exchange: SimulatedExchange, spared: str | None, asked: int
+) -> None:
+    for symbol in many_markets[:10]:
+        followed(symbol)
+    if spared == "gone":
+        # Trouble of another kind, of which the exchange says something.
+        exchange.disturb({"path": KLINES, "kind": "garbage", "symbol": "M01USDT"})
+    elif spared is not None:
+        exchange.disturb({"path": KLINES, "kind": "delay", "seconds": 0, "symbol": spared})
+    exchange.disturb({"path": KLINES, "kind": "status", "status": 502, "times": None})
+    run = sync()["binance"]
+    assert exchange.requests(KLINES) == asked
+    failed = (run.result or {}).get("failed") or run.error["message"].split("; ")
+    assert len(failed) == (10 if spared in (None, "gone") else 9)
+
+
 def test_many_instruments_are_stored_together_and_one_that_does_not_fit_fails_alone(
     many_markets: list[str], exchange: SimulatedExchange
 ) -> None:
