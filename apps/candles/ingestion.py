@@ -13,7 +13,7 @@ from apps.candles.clients import client_for
 from apps.candles.exchanges import respected
 from apps.candles.models import Instrument
 from apps.candles.quality import CheckedMinutes, Rejected, sift_minutes
-from apps.candles.timeframes import minute_of, to_ms
+from apps.candles.timeframes import M1, minute_of, to_ms
 from apps.candles.venues.fetch import Page, fetch_minutes, server_time
 
 #: So long at least minutes are still kept when they are fetched, so that they are when they are stored.
@@ -32,6 +32,8 @@ class Fetched:
     #: where they are not kept here, and where the newest have not ended.
     start: int
     end: int
+    #: Minutes at the beginning of what was to be fetched that the exchange does not serve any more.
+    not_served: int = 0
 
 
 def kept_from() -> datetime | None:
@@ -74,4 +76,10 @@ def fetch_sifted(
         price_scale=instrument.price_scale,
         volume_scale=instrument.volume_scale,
     )
-    return Fetched(minutes=sifted.minutes, rejected=sifted.rejected, start=raw.start_ms, end=raw.end_ms)
+    return Fetched(
+        minutes=sifted.minutes,
+        rejected=sifted.rejected,
+        start=raw.start_ms,
+        end=raw.end_ms,
+        not_served=M1.count(to_ms(start), min(raw.start_ms, to_ms(end))),
+    )

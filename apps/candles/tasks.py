@@ -72,7 +72,11 @@ def prepare_backfill(*, backfill_id: str) -> None:
 
 @shared_task(base=DurableTask, name="candles.ingest_chunk", **_INGESTION)
 def ingest_chunk(*, chunk_id: str) -> None:
-    """Fetch all of a chunk, then store all of it together with the run's success."""
+    """Fetch all of a chunk, then store all of it together with the run's success.
+
+    Of a chunk that has grown too old for its exchange the rest is stored; the result says how much that was
+    not served.
+    """
     chunk = BackfillChunk.objects.select_related("backfill__instrument").get(pk=chunk_id)
     instrument = chunk.backfill.instrument
     assert instrument is not None
@@ -93,6 +97,7 @@ def ingest_chunk(*, chunk_id: str) -> None:
                 updated=result.updated,
                 unchanged=result.unchanged,
                 quarantined=len(fetched.rejected),
+                not_served=fetched.not_served,
             )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.models import F
+from django.test import Client
 from django.utils import timezone
 
 from apps.candles import selectors, services
@@ -19,8 +20,10 @@ from apps.candles.timeframes import minute_of, to_datetime
 from apps.tasks import services as task_services
 from apps.tasks.models import TaskRun
 from apps.tasks.testing import run_pending
+from tests.candles.asking import BACKFILLS
+from tests.candles.commanding import candles
 from tests.candles.conftest import SimulatedExchange
-from tests.candles.helpers import assert_levels_match, dirty, instrument, stored, utc
+from tests.candles.helpers import MINUTE, assert_levels_match, dirty, instrument, stored, utc
 from tests.candles.ingesting import (
     KLINES,
     START,
@@ -385,6 +388,33 @@ def test_minutes_that_an_exchange_does_not_serve_any_more_are_refused_at_the_req
             )
         assert caught.value.field == field
     assert Backfill.objects.count() == 0
+
+
+def test_minutes_that_grew_too_old_while_a_chunk_waited_are_told(
+    exchange: SimulatedExchange, staff: Client, settings: Any
+) -> None:
+    settings.CANDLES_CHUNK_DAYS = 30  # one chunk, wherever midnight is
+    start, end = recent(60 * 12 + 20), recent(60 * 11)
+    backfill = ask_for(1 / 24, start=recent(60), text="kraken:BTC/USD")
+    # It was asked for in time, and has waited since.
+    Backfill.objects.update(start=start, end=end)
+    run_until_ended()
+    status = status_of(backfill)
+    times = sorted(stored("candle_1m", Instrument.objects.get()))
+    assert status.state is BackfillState.SUCCEEDED
+    # The exchange has what is left, whose first minute moves on while this runs.
+    assert status.not_served == (times[0] - ms(start)) // MINUTE
+    assert len(times) == 80 - status.not_served
+    assert 20 < status.not_served < 60
+    said = f"{status.not_served} that the exchange serves no more"
+    watched = candles("backfill", "--watch", backfill.pk)
+    assert watched.lines == [
+        f"{backfill.pk}: kraken:BTC/USD: succeeded, {len(times)} minutes stored, 0 in quarantine, {said}"
+    ]
+    assert staff.get(f"{BACKFILLS}/{backfill.pk}").json()["not_served"] == status.not_served
+    whole = ask_for(1 / 24, start=recent(60), text="kraken:BTC/USD")
+    run_until_ended()
+    assert status_of(whole).not_served == 0
 
 
 def test_minutes_that_are_not_kept_are_refused_at_the_request(
