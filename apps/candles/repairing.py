@@ -16,11 +16,10 @@ from django.utils import timezone
 from apps.candles.gaps import find_gaps
 from apps.candles.ingestion import Fetched, exchange_time, fetch_sifted, kept_from
 from apps.candles.models import Gap, Instrument
-from apps.candles.quarantine import quarantine
 from apps.candles.ranges import Range, clipped, merged, without
 from apps.candles.selectors import coverage
 from apps.candles.storage import locks
-from apps.candles.storage.writer import write_candles
+from apps.candles.storing import store_fetched
 from apps.candles.timeframes import M1, MINUTE, to_datetime, to_ms
 from apps.candles.venues.catalogue import find_venue
 from apps.core.resources import sql
@@ -106,10 +105,10 @@ def repair(
             )
         with transaction.atomic():
             if fetched is not None:
-                filled += write_candles(instrument=instrument, minutes=fetched.minutes).inserted
-                quarantined += quarantine(
-                    instrument=instrument, rejected=fetched.rejected, origin="repair", run=run
-                )
+                stored = store_fetched(instrument=instrument, fetched=fetched, origin="repair", run=run)
+                fetched = stored.fetched
+                filled += stored.written.inserted
+                quarantined += stored.quarantined
             absent += _note_absent(instrument, lo, hi, fetched)
         done += sum(end - start for start, end in together) // MINUTE
         if on_progress is not None:

@@ -141,7 +141,9 @@ def backfill_statuses(backfills: Sequence[Backfill]) -> dict[uuid.UUID, Backfill
     wanted = preparations.union(of_these.values("task_run").order_by(), all=True)
     runs = {
         run.pk: run
-        for run in TaskRun.objects.only("state", "progress", "result", "error", "started_at").filter(pk__in=wanted)
+        for run in TaskRun.objects.only("state", "progress", "result", "error", "started_at").filter(
+            pk__in=wanted
+        )
     }
     for chunk in of_these.order_by("start"):
         chunks[chunk.backfill_id].append(chunk)

@@ -17,6 +17,7 @@ from apps.candles.quarantine import quarantine
 from apps.candles.services import sync_range
 from apps.candles.storage.exact import ScaleOverflow
 from apps.candles.storage.writer import BeyondRetention, write_batch
+from apps.candles.storing import store_fetched
 from apps.candles.venues.errors import VenueError, VenueUnavailable
 
 logger = logging.getLogger(__name__)
@@ -56,8 +57,8 @@ def sync_instruments(
 ) -> SyncResult:
     """Fetch and store what instruments of one exchange lack up to the last minute that has ended.
 
-    Once the exchange asked to be left alone, or was unavailable for three instruments in a row, it is asked for
-    nothing more.
+    Once the exchange asked to be left alone, or was unavailable for three instruments in a row, it is asked
+    for nothing more.
     """
     result = SyncResult()
     now = timezone.now()
@@ -98,16 +99,19 @@ def sync_instruments(
 
 
 def _store(batch: list[tuple[Instrument, Fetched]], run: uuid.UUID | None, result: SyncResult) -> None:
-    """Store a batch; where one of its instruments cannot be stored, the others one by one."""
+    """Store a batch at once or, where one of its instruments cannot be stored so, one by one."""
     try:
         result.rows += _write(batch, run)
         result.synced += len(batch)
-    except (ScaleOverflow, BeyondRetention) as exc:
-        if len(batch) == 1:
-            _failed(result, batch[0][0], exc)
-            return
-        for one in batch:
-            _store([one], run, result)
+    except (ScaleOverflow, BeyondRetention):
+        for instrument, fetched in batch:
+            try:
+                stored = store_fetched(instrument=instrument, fetched=fetched, origin="sync", run=run)
+            except (ScaleOverflow, BeyondRetention) as exc:
+                _failed(result, instrument, exc)
+            else:
+                result.rows += stored.written.inserted
+                result.synced += 1
 
 
 @transaction.atomic

@@ -90,13 +90,13 @@ def ingest_chunk(*, chunk_id: str) -> None:
     with _final_refusals():
         fetched = fetch_sifted(instrument=instrument, start=chunk.start, end=chunk.end, on_page=on_page)
         with run.completing(result=written):
-            result = services.chunk_complete(chunk=chunk, instrument=instrument, fetched=fetched, run=run.id)
+            stored = services.chunk_complete(chunk=chunk, instrument=instrument, fetched=fetched, run=run.id)
             refresh_rollups.apply_async(unique_key="candles.refresh_rollups")
             written.update(
-                inserted=result.inserted,
-                updated=result.updated,
-                unchanged=result.unchanged,
-                quarantined=len(fetched.rejected),
+                inserted=stored.written.inserted,
+                updated=stored.written.updated,
+                unchanged=stored.written.unchanged,
+                quarantined=stored.quarantined,
                 not_served=fetched.not_served,
             )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from django.db import connection
 from django.db.models import F
@@ -14,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.candles import selectors, services
-from apps.candles.models import Backfill, BackfillChunk, Instrument
+from apps.candles.models import Backfill, BackfillChunk, Instrument, QuarantinedCandle
 from apps.candles.selectors import BackfillState
 from apps.candles.timeframes import minute_of, to_datetime
 from apps.tasks import services as task_services
@@ -23,7 +25,7 @@ from apps.tasks.testing import run_pending
 from tests.candles.asking import BACKFILLS
 from tests.candles.commanding import candles
 from tests.candles.conftest import SimulatedExchange
-from tests.candles.helpers import MINUTE, assert_levels_match, dirty, instrument, stored, utc
+from tests.candles.helpers import MINUTE, assert_levels_match, dirty, instrument, stored, utc, walk
 from tests.candles.ingesting import (
     KLINES,
     START,
@@ -229,6 +231,26 @@ def test_finer_values_raise_the_scale_and_lose_nothing(exchange: SimulatedExchan
     differences = [kept[ts][4] - expected[ts][4] * 10_000 for ts in expected]
     assert sorted(differences)[-2:] == [0, 1]  # the one that was made finer, in its ninth decimal
     assert_levels_match(market)
+
+
+def test_a_value_too_fine_for_what_is_stored_keeps_nothing_else_out(exchange: SimulatedExchange) -> None:
+    market = filled(0.25, start=START - timedelta(days=20))
+    services.write_candles(instrument=market, minutes=replace(walk(2), volume=np.full(2, 2**51)))
+    exchange.disturb({"path": KLINES, "kind": "rows", "rows": "finer"})
+    backfill = ask_for(0.25)
+    run_until_ended()
+    status = status_of(backfill)
+    assert (status.state, status.rows, status.quarantined) == (BackfillState.SUCCEEDED, 359, 1)
+    odd = QuarantinedCandle.objects.get()
+    assert (odd.reason, odd.origin, odd.ts) == ("too_many_decimals", "backfill", START + timedelta(hours=3))
+    market.refresh_from_db()
+    assert (market.price_scale, market.volume_scale) == (2, 5)
+    expected = sent(exchange, backfill.start, backfill.end)
+    del expected[ms(odd.ts)]
+    assert stored("candle_1m", market).items() >= expected.items()
+    assert_levels_match(market)
+    # It is still missing, and what a repair gets of it the second time is as fine as the others are.
+    assert services.repair(instrument=market, start=START, end=backfill.end).filled == 1
 
 
 def test_a_cancelled_chunk_leaves_the_backfill_cancelled(exchange: SimulatedExchange) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from django.db import connection, transaction
 
@@ -248,6 +250,17 @@ def test_minutes_in_quarantine_are_not_absent(exchange: SimulatedExchange) -> No
     assert noted(market) == [(104, 106, "unexplained")]
     assert open_gaps(instrument=market) == [(ms(bad.ts), ms(bad.ts) + MINUTE)]
     assert repair(instrument=market).filled == 1
+
+
+def test_a_value_too_fine_for_what_is_stored_is_not_absent(exchange: SimulatedExchange) -> None:
+    market = filled()
+    services.write_candles(instrument=market, minutes=replace(walk(2), volume=np.full(2, 2**51)))
+    lose(market, 100, 110)
+    exchange.disturb({"path": KLINES, "kind": "rows", "rows": "finer"})
+    result = repair(instrument=market, start=START)
+    assert (result.missing, result.filled, result.quarantined, result.absent) == (10, 9, 1, 0)
+    assert QuarantinedCandle.objects.get().reason == "too_many_decimals"
+    assert noted(market) == []
 
 
 def test_a_repair_that_is_broken_off_goes_on_where_it_was(exchange: SimulatedExchange) -> None:

@@ -54,9 +54,7 @@ def handle(options: Mapping[str, Any], output: Output) -> None:
         output.json(results)
 
 
-def _known(
-    instrument: Instrument, start: datetime | None, end: datetime | None
-) -> list[tuple[Range, str]]:
+def _known(instrument: Instrument, start: datetime | None, end: datetime | None) -> list[tuple[Range, str]]:
     """What of [start, end) is known to be absent, each part with its cause."""
     lo = M1.ceil(to_ms(start)) if start else 0
     hi = M1.ceil(to_ms(end or timezone.now()))

@@ -53,9 +53,7 @@ def test_a_crafted_header_is_unreadable(tmp_path: Path, name: str, text: str, bo
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("code", [0xD800, 0xDC80, 0xDFFF, 0xFFFFFFFF])
-def test_text_that_is_none_is_rejected_and_can_be_written_down(
-    tmp_path: Path, order: str, code: int
-) -> None:
+def test_text_that_is_none_is_rejected_and_can_be_written_down(tmp_path: Path, order: str, code: int) -> None:
     body = struct.pack(f"{order}2I", ord("7"), code)
     path = crafted(tmp_path / "a.npz", close=(header(f"'{order}U2'"), body))
     [batch] = read_minutes(path)
