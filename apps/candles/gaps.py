@@ -20,7 +20,7 @@ _HOUR = H1.width
 def find_gaps(
     *, instrument_id: int, start: datetime | None = None, end: datetime | None = None
 ) -> list[Range]:
-    """The ranges of minutes that open in [start, end) and are not stored, in order of time, as long as they go.
+    """The minutes that open in [start, end) and are not stored: ranges in order of time, as long as they go.
 
     Looked for between the first and the last stored minute; what lies before and after is no gap. Minutes
     that changed since the roll-ups were made are looked at one by one, so the answer is always right.

@@ -77,7 +77,8 @@ def ingest_chunk(*, chunk_id: str) -> None:
     Of a chunk that has grown too old for its exchange the rest is stored; the result says how much that was
     not served.
     """
-    chunk = BackfillChunk.objects.select_related("backfill__instrument").get(pk=chunk_id)
+    with _final_refusals():
+        chunk = BackfillChunk.objects.select_related("backfill__instrument").get(pk=chunk_id)
     instrument = chunk.backfill.instrument
     assert instrument is not None
     run = current_run()

@@ -18,7 +18,9 @@ from django.utils import timezone
 from apps.candles import selectors, services
 from apps.candles.models import Backfill, BackfillChunk, Instrument, QuarantinedCandle
 from apps.candles.selectors import BackfillState
+from apps.candles.tasks import ingest_chunk
 from apps.candles.timeframes import minute_of, to_datetime
+from apps.core.ids import uuid7
 from apps.tasks import services as task_services
 from apps.tasks.models import TaskRun
 from apps.tasks.testing import run_pending
@@ -34,6 +36,7 @@ from tests.candles.ingesting import (
     filled,
     ms,
     recent,
+    run_of,
     run_until_ended,
     sent,
     status_of,
@@ -251,6 +254,11 @@ def test_a_value_too_fine_for_what_is_stored_keeps_nothing_else_out(exchange: Si
     assert_levels_match(market)
     # It is still missing, and what a repair gets of it the second time is as fine as the others are.
     assert services.repair(instrument=market, start=START, end=backfill.end).filled == 1
+
+
+def test_a_chunk_that_is_gone_is_not_tried_again() -> None:
+    run = run_of(ingest_chunk, kwargs={"chunk_id": str(uuid7())})
+    assert (run.state, run.attempt) == ("dead", 1)
 
 
 def test_a_cancelled_chunk_leaves_the_backfill_cancelled(exchange: SimulatedExchange) -> None:

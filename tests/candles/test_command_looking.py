@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.core.management import CommandError, call_command
 
 from apps.candles.models import Candle1m, Gap, Instrument
 from apps.candles.services import delete_candles, write_candles
@@ -124,6 +125,20 @@ def test_which_instruments_must_be_said(command: str) -> None:
     instrument("BTC/USDT")
     reversed_ = ("--start", "2024-01-02T00:00Z", "--end", "2024-01-01T00:00Z")
     assert candles(command, TEXT, *reversed_).error.startswith("--start")
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59-12:00", "0001-01-01T00:00+01:00"])
+def test_a_moment_beyond_the_calendar_is_refused(moment: str) -> None:
+    instrument("BTC/USDT")
+    said = candles("gaps", TEXT, "--start", moment)
+    assert said.status
+    assert f"argument --start: '{moment}' lies beyond the years 1 to 9999" in said.error
+
+
+@pytest.mark.parametrize("number", ["-1", "0", "x"])
+def test_so_many_instruments_of_the_store_is_a_number_from_1(number: str) -> None:
+    with pytest.raises(CommandError, match=f"argument --instruments: '{number}' is no number from 1"):
+        call_command("candles_status", f"--instruments={number}")
 
 
 def test_a_repair_fills_what_the_exchange_has_and_knows_what_it_has_not(
