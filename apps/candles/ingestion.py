@@ -25,8 +25,9 @@ _MARGIN = timedelta(hours=1)
 class Fetched:
     """What an exchange has in a range."""
 
+    #: As it came.
     raw: RawMinutes
-    #: They may be finer than the instrument's scales; writing them raises those.
+    #: What is sound. They may be finer than the instrument's scales; writing them raises those.
     minutes: CheckedMinutes
     #: What must not be stored.
     rejected: list[Rejected]

@@ -155,7 +155,10 @@ def _filled(instrument: Instrument, start: datetime | None, end: datetime | None
         max(first, M1.ceil(to_ms(start))) if start else first,
         min(last, M1.ceil(to_ms(end))) if end else last,
     )
-    return without(noted, find_gaps(instrument_id=instrument.pk, start=start, end=end)) if noted else []
+    if not noted:
+        return []
+    lo, hi = to_datetime(noted[0][0]), to_datetime(noted[-1][1])
+    return without(noted, find_gaps(instrument_id=instrument.pk, start=lo, end=hi))
 
 
 def _gaps(
