@@ -22,8 +22,10 @@ _LONGEST_REST = 86_400.0
 def limits(exchange: str, *, requests: int) -> dict[str, Any]:
     """Options of a durable task that makes about so many requests to an exchange.
 
-    They hold across all workers: no more tasks at a time, and no more requests a minute, than
-    ``CANDLES_EXCHANGE_LIMITS`` allows or, where that says nothing, suits the exchange.
+    Chunks and repairs have them. Of these, across all workers, no more run at a time, and they make no more
+    requests a minute, than ``CANDLES_EXCHANGE_LIMITS`` allows or, where it says nothing, suits the exchange.
+    Syncs, look-ups of an instrument and lists of markets do not count: a sync must not wait for backfills.
+    What holds for them is the pace of the exchange's client, which is kept in each process by itself.
     """
     venue = find_venue(exchange)
     asked = conf.exchange_limits().get(exchange, {})

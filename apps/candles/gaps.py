@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from apps.candles.ranges import Range, clipped
 from apps.candles.selectors import coverage
-from apps.candles.timeframes import D1, DAY, H1, MINUTE, to_datetime, to_ms
+from apps.candles.timeframes import D1, DAY, H1, M1, MINUTE, to_datetime, to_ms
 from apps.core.resources import sql
 
 _STORAGE = "apps.candles.storage"
@@ -20,7 +20,7 @@ _HOUR = H1.width
 def find_gaps(
     *, instrument_id: int, start: datetime | None = None, end: datetime | None = None
 ) -> list[Range]:
-    """The ranges in [start, end) of which no minute is stored, in order of time, as long as they go.
+    """The minutes that open in [start, end) and are not stored: ranges in order of time, as long as they go.
 
     Looked for between the first and the last stored minute; what lies before and after is no gap. Minutes
     that changed since the roll-ups were made are looked at one by one, so the answer is always right.
@@ -29,8 +29,8 @@ def find_gaps(
     if span is None:
         return []
     first, last = to_ms(span.first), to_ms(span.last) + MINUTE
-    lo = max(first, to_ms(start)) if start else first
-    hi = min(last, to_ms(end)) if end else last
+    lo = max(first, M1.ceil(to_ms(start))) if start else first
+    hi = min(last, M1.ceil(to_ms(end))) if end else last
     if lo >= hi:
         return []
     days = np.arange(D1.floor(lo), hi, DAY)

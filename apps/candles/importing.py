@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from apps.candles.files import Batch, RejectsFile, read_minutes
 from apps.candles.models import Instrument
-from apps.candles.quality import LIMIT, CheckedMinutes, Reason, Rejected, Sifted, open_time, sift_minutes
+from apps.candles.quality import CheckedMinutes, Reason, Rejected, Sifted, open_time, sift_minutes
 from apps.candles.quarantine import quarantine
 from apps.candles.sources.base import VALUES
 from apps.candles.storage.writer import write_candles
-from apps.candles.timeframes import MINUTE, W1, to_ms
+from apps.candles.timeframes import MINUTE, to_ms
 
 # Binance's archives: ``BTCUSDT-1m-2024-12.zip``, ``BTCUSDT-1m-2024-12-31.csv``.
 _ARCHIVE = re.compile(
@@ -150,20 +150,20 @@ def _check_steps(name: str, ts: NDArray[np.int64]) -> None:
 
 
 def _store(instrument: Instrument, name: str, sifted: Sifted, result: ImportResult) -> None:
-    new = instrument._state.adding
+    new, scales = instrument._state.adding, (instrument.price_scale, instrument.volume_scale)
     try:
         with transaction.atomic():
             if new:
                 instrument.save(force_insert=True)
-            written = write_candles(
-                instrument=instrument, minutes=sifted.minutes, refresh=_large(instrument, sifted.minutes)
-            )
+            written = write_candles(instrument=instrument, minutes=sifted.minutes, refresh=False)
             quarantine(
                 instrument=instrument,
                 rejected=[replace(one, row=tuple(map(_text, one.row))) for one in sifted.rejected],
                 origin=f"import:{_text(name)}",
             )
     except BaseException:
+        # Finer ones were taken back with the rest, and would be given to the next file.
+        instrument.price_scale, instrument.volume_scale = scales
         # It is not there: the next file has to bring it.
         if new:
             instrument.id, instrument._state.adding = None, True
@@ -171,15 +171,6 @@ def _store(instrument: Instrument, name: str, sifted: Sifted, result: ImportResu
     result.inserted += written.inserted
     result.updated += written.updated
     result.unchanged += written.unchanged
-
-
-def _large(instrument: Instrument, minutes: CheckedMinutes) -> bool:
-    """Whether the volumes of a week may not fit together. Then the levels are made in the same transaction:
-    what they refuse is not stored either, lest no later refresh could be done."""
-    if not len(minutes):
-        return False
-    factor: int = 10 ** max(0, instrument.volume_scale - minutes.volume_scale)
-    return int(minutes.volume.max()) * factor >= LIMIT // (W1.width // MINUTE)
 
 
 def _text(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -12,9 +12,10 @@ from apps.candles import conf
 from apps.candles.clients import client_for
 from apps.candles.exchanges import respected
 from apps.candles.models import Instrument
-from apps.candles.quality import CheckedMinutes, Rejected, sift_minutes
-from apps.candles.timeframes import minute_of, to_ms
+from apps.candles.quality import CheckedMinutes, Rejected, Sifted, sift_minutes
+from apps.candles.timeframes import M1, minute_of, to_ms
 from apps.candles.venues.fetch import Page, fetch_minutes, server_time
+from apps.candles.venues.rows import RawMinutes
 
 #: So long at least minutes are still kept when they are fetched, so that they are when they are stored.
 _MARGIN = timedelta(hours=1)
@@ -24,7 +25,9 @@ _MARGIN = timedelta(hours=1)
 class Fetched:
     """What an exchange has in a range."""
 
-    #: They may be finer than the instrument's scales; writing them raises those.
+    #: As it came.
+    raw: RawMinutes
+    #: What is sound. They may be finer than the instrument's scales; writing them raises those.
     minutes: CheckedMinutes
     #: What must not be stored.
     rejected: list[Rejected]
@@ -32,6 +35,13 @@ class Fetched:
     #: where they are not kept here, and where the newest have not ended.
     start: int
     end: int
+    #: Minutes at the beginning of what was to be fetched that the exchange does not serve any more.
+    not_served: int = 0
+
+    def no_finer(self, *, price_scale: int, volume_scale: int) -> Fetched:
+        """The same at these scales exactly: rows that are finer are among those that must not be stored."""
+        sifted = _sift(self.raw, price_scale, volume_scale, finer=False)
+        return replace(self, minutes=sifted.minutes, rejected=sifted.rejected)
 
 
 def kept_from() -> datetime | None:
@@ -66,12 +76,24 @@ def fetch_sifted(
         raw = fetch_minutes(
             client, instrument.symbol, to_ms(start), to_ms(end), now_ms=now_ms, on_page=on_page
         )
-    sifted = sift_minutes(
+    sifted = _sift(raw, instrument.price_scale, instrument.volume_scale)
+    return Fetched(
+        raw=raw,
+        minutes=sifted.minutes,
+        rejected=sifted.rejected,
+        start=raw.start_ms,
+        end=raw.end_ms,
+        not_served=M1.count(to_ms(start), min(raw.start_ms, to_ms(end))),
+    )
+
+
+def _sift(raw: RawMinutes, price_scale: int, volume_scale: int, *, finer: bool = True) -> Sifted:
+    return sift_minutes(
         raw.rows,
         start_ms=raw.start_ms,
         end_ms=raw.end_ms,
         now_ms=raw.now_ms,
-        price_scale=instrument.price_scale,
-        volume_scale=instrument.volume_scale,
+        price_scale=price_scale,
+        volume_scale=volume_scale,
+        finer=finer,
     )
-    return Fetched(minutes=sifted.minutes, rejected=sifted.rejected, start=raw.start_ms, end=raw.end_ms)

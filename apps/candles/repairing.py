@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import uuid
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from apps.candles.gaps import find_gaps
 from apps.candles.ingestion import Fetched, exchange_time, fetch_sifted, kept_from
 from apps.candles.models import Gap, Instrument
-from apps.candles.quarantine import quarantine
-from apps.candles.ranges import Range, clipped, without
+from apps.candles.ranges import Range, clipped, merged, without
+from apps.candles.selectors import coverage
 from apps.candles.storage import locks
-from apps.candles.storage.writer import write_candles
+from apps.candles.storing import store_fetched
 from apps.candles.timeframes import M1, MINUTE, to_datetime, to_ms
 from apps.candles.venues.catalogue import find_venue
 from apps.core.resources import sql
@@ -83,8 +85,10 @@ def repair(
 
     Not asked for again is what the exchange did not have before, unless *again* is set. With *longest* gaps
     that are longer are left out. Every answer is stored in a transaction of its own, so a repair that is
-    broken off has lost nothing. Raises `VenueError`.
+    broken off has lost nothing. What was noted as absent and is stored by now is forgotten first. Raises
+    `VenueError`.
     """
+    forget_filled(instrument=instrument, start=start, end=end)
     found = _gaps(instrument, start, end, longest)
     gaps = found if again else without(found, _known(instrument))
     total = sum(hi - lo for lo, hi in gaps) // MINUTE
@@ -101,15 +105,60 @@ def repair(
             )
         with transaction.atomic():
             if fetched is not None:
-                filled += write_candles(instrument=instrument, minutes=fetched.minutes).inserted
-                quarantined += quarantine(
-                    instrument=instrument, rejected=fetched.rejected, origin="repair", run=run
-                )
+                stored = store_fetched(instrument=instrument, fetched=fetched, origin="repair", run=run)
+                fetched = stored.fetched
+                filled += stored.written.inserted
+                quarantined += stored.quarantined
             absent += _note_absent(instrument, lo, hi, fetched)
         done += sum(end - start for start, end in together) // MINUTE
         if on_progress is not None:
             on_progress(done, total)
     return RepairResult(missing=total, filled=filled, quarantined=quarantined, absent=absent)
+
+
+def instruments_noted() -> QuerySet[Instrument]:
+    """The instruments of which it is noted that their exchange does not have something."""
+    return Instrument.objects.filter(Exists(Gap.objects.filter(instrument=OuterRef("pk"))))
+
+
+def forget_filled(
+    *, instrument: Instrument, start: datetime | None = None, end: datetime | None = None
+) -> int:
+    """Let the minutes of [start, end) that are stored by now, however they came, be noted as absent no more.
+
+    Returns how many these were. Causes that were told by them are told anew.
+    """
+    if not _filled(instrument, start, end):
+        return 0
+    with transaction.atomic():
+        locks.lock_causes(instrument.exchange)
+        filled = _filled(instrument, start, end)
+        if filled:
+            _forget(instrument, filled)
+            explain(
+                exchange=instrument.exchange,
+                start=to_datetime(filled[0][0]),
+                end=to_datetime(filled[-1][1]),
+            )
+    return sum(hi - lo for lo, hi in filled) // MINUTE
+
+
+def _filled(instrument: Instrument, start: datetime | None, end: datetime | None) -> list[Range]:
+    """What is noted of [start, end) although it is stored. Beyond the ends of what is stored nothing is."""
+    noted = _known(instrument)
+    span = coverage([instrument.pk]).get(instrument.pk) if noted else None
+    if span is None:
+        return []
+    first, last = to_ms(span.first), to_ms(span.last) + MINUTE
+    noted = clipped(
+        noted,
+        max(first, M1.ceil(to_ms(start))) if start else first,
+        min(last, M1.ceil(to_ms(end))) if end else last,
+    )
+    if not noted:
+        return []
+    lo, hi = to_datetime(noted[0][0]), to_datetime(noted[-1][1])
+    return without(noted, find_gaps(instrument_id=instrument.pk, start=lo, end=hi))
 
 
 def _gaps(
@@ -151,7 +200,7 @@ def _note_absent(instrument: Instrument, lo: int, hi: int, fetched: Fetched | No
     bad = {M1.floor(one.ts) for one in (fetched.rejected if fetched else []) if one.ts is not None}
     missing = find_gaps(instrument_id=instrument.pk, start=to_datetime(lo), end=to_datetime(hi))
     absent = without(missing, [(ts, ts + MINUTE) for ts in bad])
-    _forget(instrument, served, hi)
+    _forget(instrument, [(served, hi)])
     # What the exchange serves no more keeps the cause that was found when it did.
     expired = without(clipped(absent, lo, served), _known(instrument))
     parts = [
@@ -167,22 +216,30 @@ def _note_absent(instrument: Instrument, lo: int, hi: int, fetched: Fetched | No
     return sum(end - start for start, end in absent) // MINUTE
 
 
-def _forget(instrument: Instrument, lo: int, hi: int) -> None:
-    """Let nothing be noted of [lo, hi)."""
-    noted = Gap.objects.filter(instrument=instrument, start__lt=to_datetime(hi), end__gt=to_datetime(lo))
-    rests = [
+def _forget(instrument: Instrument, ranges: Iterable[Range]) -> None:
+    """Let nothing be noted of *ranges*. What is noted around them stays as it is."""
+    ranges = merged(ranges)
+    if not ranges:
+        return
+    noted = Gap.objects.filter(
+        instrument=instrument, start__lt=to_datetime(ranges[-1][1]), end__gt=to_datetime(ranges[0][0])
+    )
+    gaps = {(to_ms(gap.start), to_ms(gap.end)): gap for gap in noted.order_by("start")}
+    left = without(gaps, ranges)
+    kept = set(left)
+    Gap.objects.filter(pk__in=[gap.pk for span, gap in gaps.items() if span not in kept]).delete()
+    starts, found = [start for start, _ in gaps], list(gaps.values())
+    rests = [(found[bisect_right(starts, lo) - 1], lo, hi) for lo, hi in left if (lo, hi) not in gaps]
+    Gap.objects.bulk_create(
         Gap(
             instrument=instrument,
-            start=to_datetime(start),
-            end=to_datetime(end),
+            start=to_datetime(lo),
+            end=to_datetime(hi),
             cause=gap.cause,
             asked_at=gap.asked_at,
         )
-        for gap in noted
-        for start, end in without([(to_ms(gap.start), to_ms(gap.end))], [(lo, hi)])
-    ]
-    noted.delete()
-    Gap.objects.bulk_create(rests)
+        for gap, lo, hi in rests
+    )
 
 
 def explain(*, exchange: str, start: datetime, end: datetime) -> None:

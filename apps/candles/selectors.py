@@ -116,6 +116,8 @@ class BackfillStatus:
     rows: int
     #: Rows that the exchange gave and that are in quarantine.
     quarantined: int
+    #: Minutes that the exchange served no more when it was asked, as far as the runs of the chunks are kept.
+    not_served: int
     #: The part of the range that is dealt with, 0 to 1, including what is fetched and not yet written.
     progress: float
     #: When it will be done if it goes on as it has since its first task began; None when nothing can be said.
@@ -139,7 +141,9 @@ def backfill_statuses(backfills: Sequence[Backfill]) -> dict[uuid.UUID, Backfill
     wanted = preparations.union(of_these.values("task_run").order_by(), all=True)
     runs = {
         run.pk: run
-        for run in TaskRun.objects.only("state", "progress", "error", "started_at").filter(pk__in=wanted)
+        for run in TaskRun.objects.only("state", "progress", "result", "error", "started_at").filter(
+            pk__in=wanted
+        )
     }
     for chunk in of_these.order_by("start"):
         chunks[chunk.backfill_id].append(chunk)
@@ -163,6 +167,7 @@ def _status(backfill: Backfill, chunks: list[BackfillChunk], runs: dict[Any, Tas
         chunks_done=states.count(State.SUCCEEDED),
         rows=sum(chunk.rows or 0 for chunk in chunks),
         quarantined=sum(chunk.quarantined for chunk in chunks),
+        not_served=sum((run.result or {}).get("not_served", 0) for _, run in pairs if run is not None),
         progress=round(dealt_with / span, 4),
         eta=_eta(state, dealt_with / span, [run for _, run in pairs]),
         errors=[error for error in errors if error is not None],

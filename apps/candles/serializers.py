@@ -41,6 +41,9 @@ class BackfillSerializer(serializers.ModelSerializer[Backfill]):
     chunks_done = serializers.SerializerMethodField()
     rows = serializers.SerializerMethodField(help_text="Minutes stored by the chunks that are done.")
     quarantined = serializers.SerializerMethodField(help_text="Rows of the exchange that are in quarantine.")
+    not_served = serializers.SerializerMethodField(
+        help_text="Minutes that the exchange served no more when it was asked."
+    )
     eta = serializers.SerializerMethodField(help_text="When it is done at this pace; null: unknown.")
     errors = serializers.SerializerMethodField()  # type: ignore[assignment]
     url = serializers.SerializerMethodField(help_text="Ask here again to see how it goes on.")
@@ -49,7 +52,7 @@ class BackfillSerializer(serializers.ModelSerializer[Backfill]):
         model = Backfill
         fields = [
             "id", "instrument", "start", "end", "requested_by", "created_at", "state", "progress",
-            "chunks_total", "chunks_done", "rows", "quarantined", "eta", "errors", "url",
+            "chunks_total", "chunks_done", "rows", "quarantined", "not_served", "eta", "errors", "url",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -76,6 +79,9 @@ class BackfillSerializer(serializers.ModelSerializer[Backfill]):
 
     def get_quarantined(self, backfill: Backfill) -> int:
         return self._status.quarantined
+
+    def get_not_served(self, backfill: Backfill) -> int:
+        return self._status.not_served
 
     @extend_schema_field(serializers.DateTimeField(allow_null=True))
     def get_eta(self, backfill: Backfill) -> str | None:

@@ -37,6 +37,7 @@ from apps.candles.storage.writer import (
     write_batch,
     write_candles,
 )
+from apps.candles.storing import Stored, store_fetched
 from apps.candles.timeframes import D1, minute_of, to_datetime, to_ms
 from apps.candles.venues.catalogue import VENUES, find_venue
 
@@ -162,15 +163,14 @@ def backfill_plan(*, backfill: Backfill, instrument: Instrument) -> list[Backfil
 @transaction.atomic
 def chunk_complete(
     *, chunk: BackfillChunk, instrument: Instrument, fetched: Fetched, run: UUID | None = None
-) -> WriteResult:
+) -> Stored:
     """Store what was fetched for a chunk, and note how much that was: all of it or nothing.
 
-    Roll-ups are left to their next refresh; readers do not notice.
+    Roll-ups are left to their next refresh; readers do not notice. See `store_fetched`.
     """
-    result = write_candles(instrument=instrument, minutes=fetched.minutes, refresh=False)
-    kept = quarantine(instrument=instrument, rejected=fetched.rejected, origin="backfill", run=run)
-    BackfillChunk.objects.filter(pk=chunk.pk).update(rows=result.rows, quarantined=kept)
-    return result
+    stored = store_fetched(instrument=instrument, fetched=fetched, origin="backfill", run=run, refresh=False)
+    BackfillChunk.objects.filter(pk=chunk.pk).update(rows=stored.written.rows, quarantined=stored.quarantined)
+    return stored
 
 
 def sync_range(*, last: datetime | None, now: datetime) -> tuple[datetime, datetime] | None:

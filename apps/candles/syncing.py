@@ -17,12 +17,15 @@ from apps.candles.quarantine import quarantine
 from apps.candles.services import sync_range
 from apps.candles.storage.exact import ScaleOverflow
 from apps.candles.storage.writer import BeyondRetention, write_batch
+from apps.candles.storing import store_fetched
 from apps.candles.venues.errors import VenueError, VenueUnavailable
 
 logger = logging.getLogger(__name__)
 
 #: Instruments whose minutes are stored, and their roll-ups made, together.
 _TOGETHER = 50
+#: After so many failures of an exchange in a row it is away; fewer may be the trouble of single instruments.
+_AWAY = 3
 
 
 class SyncFailed(Exception):
@@ -54,13 +57,15 @@ def sync_instruments(
 ) -> SyncResult:
     """Fetch and store what instruments of one exchange lack up to the last minute that has ended.
 
-    Once the exchange was unavailable, it is asked for nothing more.
+    Once the exchange asked to be left alone, or was unavailable for three instruments in a row, it is asked
+    for nothing more.
     """
     result = SyncResult()
     now = timezone.now()
     last = selectors.latest([one.pk for one in instruments], since=now - conf.sync_lookback())
     clock: int | None = None
     resting: VenueUnavailable | None = None
+    unavailable = 0
     batch: list[tuple[Instrument, Fetched]] = []
     for done, instrument in enumerate(instruments):
         wanted = sync_range(last=last.get(instrument.pk), now=now)
@@ -79,8 +84,10 @@ def sync_instruments(
                     fetch_sifted(instrument=instrument, start=wanted[0], end=wanted[1], now_ms=clock),
                 )
             )
+            unavailable = 0
         except VenueError as exc:
-            if isinstance(exc, VenueUnavailable):
+            unavailable = unavailable + 1 if isinstance(exc, VenueUnavailable) else 0
+            if isinstance(exc, VenueUnavailable) and (exc.retry_after or unavailable >= _AWAY):
                 resting = exc
                 result.retry_after = exc.retry_after
             _failed(result, instrument, exc)
@@ -92,16 +99,19 @@ def sync_instruments(
 
 
 def _store(batch: list[tuple[Instrument, Fetched]], run: uuid.UUID | None, result: SyncResult) -> None:
-    """Store a batch; where one of its instruments cannot be stored, the others one by one."""
+    """Store a batch at once or, where one of its instruments cannot be stored so, one by one."""
     try:
         result.rows += _write(batch, run)
         result.synced += len(batch)
-    except (ScaleOverflow, BeyondRetention) as exc:
-        if len(batch) == 1:
-            _failed(result, batch[0][0], exc)
-            return
-        for one in batch:
-            _store([one], run, result)
+    except (ScaleOverflow, BeyondRetention):
+        for instrument, fetched in batch:
+            try:
+                stored = store_fetched(instrument=instrument, fetched=fetched, origin="sync", run=run)
+            except (ScaleOverflow, BeyondRetention) as exc:
+                _failed(result, instrument, exc)
+            else:
+                result.rows += stored.written.inserted
+                result.synced += 1
 
 
 @transaction.atomic

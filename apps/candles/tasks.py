@@ -19,7 +19,7 @@ from apps.candles.clients import client_for
 from apps.candles.exchanges import limits, respected
 from apps.candles.ingestion import fetch_sifted
 from apps.candles.models import Backfill, BackfillChunk, Instrument
-from apps.candles.repairing import ROUTINE, open_gaps, requests_for
+from apps.candles.repairing import ROUTINE, forget_filled, instruments_noted, open_gaps, requests_for
 from apps.candles.storage import policies
 from apps.candles.storage.revisions import merge_revisions
 from apps.candles.syncing import SyncFailed, sync_instruments
@@ -72,8 +72,13 @@ def prepare_backfill(*, backfill_id: str) -> None:
 
 @shared_task(base=DurableTask, name="candles.ingest_chunk", **_INGESTION)
 def ingest_chunk(*, chunk_id: str) -> None:
-    """Fetch all of a chunk, then store all of it together with the run's success."""
-    chunk = BackfillChunk.objects.select_related("backfill__instrument").get(pk=chunk_id)
+    """Fetch all of a chunk, then store all of it together with the run's success.
+
+    Of a chunk that has grown too old for its exchange the rest is stored; the result says how much that was
+    not served.
+    """
+    with _final_refusals():
+        chunk = BackfillChunk.objects.select_related("backfill__instrument").get(pk=chunk_id)
     instrument = chunk.backfill.instrument
     assert instrument is not None
     run = current_run()
@@ -86,13 +91,14 @@ def ingest_chunk(*, chunk_id: str) -> None:
     with _final_refusals():
         fetched = fetch_sifted(instrument=instrument, start=chunk.start, end=chunk.end, on_page=on_page)
         with run.completing(result=written):
-            result = services.chunk_complete(chunk=chunk, instrument=instrument, fetched=fetched, run=run.id)
+            stored = services.chunk_complete(chunk=chunk, instrument=instrument, fetched=fetched, run=run.id)
             refresh_rollups.apply_async(unique_key="candles.refresh_rollups")
             written.update(
-                inserted=result.inserted,
-                updated=result.updated,
-                unchanged=result.unchanged,
-                quarantined=len(fetched.rejected),
+                inserted=stored.written.inserted,
+                updated=stored.written.updated,
+                unchanged=stored.written.unchanged,
+                quarantined=stored.quarantined,
+                not_served=fetched.not_served,
             )
 
 
@@ -178,7 +184,12 @@ def repair(
 
 @shared_task(base=DurableTask, name="candles.repair_gaps", **_REPEATED)
 def repair_gaps() -> dict[str, Any]:
-    """Have the gaps of every followed instrument repaired. Run by beat every hour."""
+    """Have the gaps of every followed instrument repaired. Run by beat every hour.
+
+    What was noted as absent and is stored by now is forgotten, whoever's it is.
+    """
+    for one in instruments_noted():
+        forget_filled(instrument=one)
     found: list[str] = []
     for one in selectors.instruments(active=True, followed=True):
         gaps = open_gaps(instrument=one, longest=ROUTINE) if one.exchange in VENUES else []
@@ -187,7 +198,8 @@ def repair_gaps() -> dict[str, Any]:
         found.append(one.text)
         repair.apply_async(
             kwargs={"instrument_id": one.pk, "routine": True},
-            unique_key=f"candles.repair:{one.pk}",
+            # Not that of a repair that somebody asked for, which leaves nothing out.
+            unique_key=f"candles.repair_routine:{one.pk}",
             **limits(one.exchange, requests=requests_for(exchange=one.exchange, gaps=gaps)),
         )
     return {"instruments": found}

@@ -246,11 +246,14 @@ def test_backfills_show_how_far_they_are_and_lead_to_their_tasks(operator: Clien
     # With the time at which it will be done.
     assert re.fullmatch(r"running \d\d-\d\d \d\d:\d\d:\d\d", state)
     assert (cells(page, "share"), cells(page, "stored")) == (["75% 1 of 2 chunks"], ["4,316 4"])
+    TaskRun.objects.filter(pk=task_runs[0]).update(result={"not_served": 1234})
+    assert cells(text(operator.get(listing("backfill"))), "stored") == ["4,316 4, 1,234 not served"]
     TaskRun.objects.filter(pk=task_runs[1]).update(
         state="dead", error={"type": "RejectedCandles", "message": "close <b>is</b> NaN", "trace": ""}
     )
     page = text(operator.get(page_of(backfill)))
     assert "failed" in page
+    assert "1,234" in page
     assert "close &lt;b&gt;is&lt;/b&gt; NaN" in page
     for run in (backfill.prepare_run, *task_runs):
         assert f"/admin/tasks/taskrun/{run}/change/" in page

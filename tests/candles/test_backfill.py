@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from django.db import connection
 from django.db.models import F
+from django.test import Client
 from django.utils import timezone
 
 from apps.candles import selectors, services
-from apps.candles.models import Backfill, BackfillChunk, Instrument
+from apps.candles.models import Backfill, BackfillChunk, Instrument, QuarantinedCandle
 from apps.candles.selectors import BackfillState
+from apps.candles.tasks import ingest_chunk
 from apps.candles.timeframes import minute_of, to_datetime
+from apps.core.ids import uuid7
 from apps.tasks import services as task_services
 from apps.tasks.models import TaskRun
 from apps.tasks.testing import run_pending
+from tests.candles.asking import BACKFILLS
+from tests.candles.commanding import candles
 from tests.candles.conftest import SimulatedExchange
-from tests.candles.helpers import assert_levels_match, dirty, instrument, stored, utc
+from tests.candles.helpers import MINUTE, assert_levels_match, dirty, instrument, stored, utc, walk
 from tests.candles.ingesting import (
     KLINES,
     START,
@@ -29,6 +36,7 @@ from tests.candles.ingesting import (
     filled,
     ms,
     recent,
+    run_of,
     run_until_ended,
     sent,
     status_of,
@@ -228,6 +236,31 @@ def test_finer_values_raise_the_scale_and_lose_nothing(exchange: SimulatedExchan
     assert_levels_match(market)
 
 
+def test_a_value_too_fine_for_what_is_stored_keeps_nothing_else_out(exchange: SimulatedExchange) -> None:
+    market = filled(0.25, start=START - timedelta(days=20))
+    services.write_candles(instrument=market, minutes=replace(walk(2), volume=np.full(2, 2**51)))
+    exchange.disturb({"path": KLINES, "kind": "rows", "rows": "finer"})
+    backfill = ask_for(0.25)
+    run_until_ended()
+    status = status_of(backfill)
+    assert (status.state, status.rows, status.quarantined) == (BackfillState.SUCCEEDED, 359, 1)
+    odd = QuarantinedCandle.objects.get()
+    assert (odd.reason, odd.origin, odd.ts) == ("too_many_decimals", "backfill", START + timedelta(hours=3))
+    market.refresh_from_db()
+    assert (market.price_scale, market.volume_scale) == (2, 5)
+    expected = sent(exchange, backfill.start, backfill.end)
+    del expected[ms(odd.ts)]
+    assert stored("candle_1m", market).items() >= expected.items()
+    assert_levels_match(market)
+    # It is still missing, and what a repair gets of it the second time is as fine as the others are.
+    assert services.repair(instrument=market, start=START, end=backfill.end).filled == 1
+
+
+def test_a_chunk_that_is_gone_is_not_tried_again() -> None:
+    run = run_of(ingest_chunk, kwargs={"chunk_id": str(uuid7())})
+    assert (run.state, run.attempt) == ("dead", 1)
+
+
 def test_a_cancelled_chunk_leaves_the_backfill_cancelled(exchange: SimulatedExchange) -> None:
     backfill = ask_for(0.25)
     services.backfill_plan(backfill=backfill, instrument=instrument("BTC/USDT"))
@@ -385,6 +418,33 @@ def test_minutes_that_an_exchange_does_not_serve_any_more_are_refused_at_the_req
             )
         assert caught.value.field == field
     assert Backfill.objects.count() == 0
+
+
+def test_minutes_that_grew_too_old_while_a_chunk_waited_are_told(
+    exchange: SimulatedExchange, staff: Client, settings: Any
+) -> None:
+    settings.CANDLES_CHUNK_DAYS = 30  # one chunk, wherever midnight is
+    start, end = recent(60 * 12 + 20), recent(60 * 11)
+    backfill = ask_for(1 / 24, start=recent(60), text="kraken:BTC/USD")
+    # It was asked for in time, and has waited since.
+    Backfill.objects.update(start=start, end=end)
+    run_until_ended()
+    status = status_of(backfill)
+    times = sorted(stored("candle_1m", Instrument.objects.get()))
+    assert status.state is BackfillState.SUCCEEDED
+    # The exchange has what is left, whose first minute moves on while this runs.
+    assert status.not_served == (times[0] - ms(start)) // MINUTE
+    assert len(times) == 80 - status.not_served
+    assert 20 < status.not_served < 60
+    said = f"{status.not_served} that the exchange serves no more"
+    watched = candles("backfill", "--watch", backfill.pk)
+    assert watched.lines == [
+        f"{backfill.pk}: kraken:BTC/USD: succeeded, {len(times)} minutes stored, 0 in quarantine, {said}"
+    ]
+    assert staff.get(f"{BACKFILLS}/{backfill.pk}").json()["not_served"] == status.not_served
+    whole = ask_for(1 / 24, start=recent(60), text="kraken:BTC/USD")
+    run_until_ended()
+    assert status_of(whole).not_served == 0
 
 
 def test_minutes_that_are_not_kept_are_refused_at_the_request(

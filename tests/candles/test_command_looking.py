@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.core.management import CommandError, call_command
 
 from apps.candles.models import Candle1m, Gap, Instrument
 from apps.candles.services import delete_candles, write_candles
@@ -87,6 +88,26 @@ def test_gaps_are_listed_with_their_length_and_those_known_with_their_cause() ->
     assert (part["open_minutes"], part["known_minutes"]) == (1, 0)
 
 
+def test_gaps_are_cut_to_the_range_and_to_minutes() -> None:
+    market = instrument("BTC/USDT")
+    minutes = walk(300)
+    kept = np.ones(300, bool)
+    kept[[*range(60, 70), *range(200, 210)]] = False
+    write_candles(instrument=market, minutes=minutes[kept])
+    monday = utc(2024, 1, 1)
+    Gap.objects.create(
+        instrument=market, start=monday + timedelta(minutes=200), end=monday + timedelta(minutes=210),
+        cause=Gap.Cause.NO_TRADES, asked_at=monday,
+    )  # fmt: skip
+    [found] = json.loads(candles("gaps", TEXT, "--known", "--json", "--start", "2024-01-01T01:04:30Z",
+                                 "--end", "2024-01-01T03:22:01Z").out)  # fmt: skip
+    assert (found["open_minutes"], found["known_minutes"]) == (5, 3)
+    assert [(gap["start"][11:16], gap["end"][11:16], gap["minutes"]) for gap in found["gaps"]] == [
+        ("01:05", "01:10", 5),
+        ("03:20", "03:23", 3),
+    ]
+
+
 def test_gaps_of_all_that_is_followed(market: Instrument) -> None:
     instrument("ETH/USDT")
     lose(market, 3, 5)
@@ -104,6 +125,20 @@ def test_which_instruments_must_be_said(command: str) -> None:
     instrument("BTC/USDT")
     reversed_ = ("--start", "2024-01-02T00:00Z", "--end", "2024-01-01T00:00Z")
     assert candles(command, TEXT, *reversed_).error.startswith("--start")
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59-12:00", "0001-01-01T00:00+01:00"])
+def test_a_moment_beyond_the_calendar_is_refused(moment: str) -> None:
+    instrument("BTC/USDT")
+    said = candles("gaps", TEXT, "--start", moment)
+    assert said.status
+    assert f"argument --start: '{moment}' lies beyond the years 1 to 9999" in said.error
+
+
+@pytest.mark.parametrize("number", ["-1", "0", "x"])
+def test_so_many_instruments_of_the_store_is_a_number_from_1(number: str) -> None:
+    with pytest.raises(CommandError, match=f"argument --instruments: '{number}' is no number from 1"):
+        call_command("candles_status", f"--instruments={number}")
 
 
 def test_a_repair_fills_what_the_exchange_has_and_knows_what_it_has_not(

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 from django.utils import timezone
 
 from apps.candles import services
 from apps.candles.exchanges import limits, respected
 from apps.candles.models import Backfill, Exchange, Instrument
 from apps.candles.selectors import BackfillState
+from apps.candles.storage import locks
 from apps.candles.tasks import ingest_chunk, repair_gaps, sync_all
 from apps.candles.venues import VenueUnavailable
 from apps.tasks.models import TaskRun
@@ -22,7 +24,7 @@ from tests.candles.conftest import SimulatedExchange
 from tests.candles.helpers import instrument, stored, utc
 from tests.candles.ingesting import KLINES, OHLC, START, ask_for, filled, run_until_ended, status_of
 from tests.platform import Platform
-from tests.support import wait_until
+from tests.support import blocked, wait_until
 
 pytestmark = pytest.mark.usefixtures("shared_candles")
 
@@ -91,11 +93,18 @@ def test_chunks_of_an_exchange_run_at_the_same_time_as_far_as_allowed_across_wor
 ) -> None:
     platform.environ["EXCHANGE_BINANCE_URL"] = exchange.url
     platform.environ["CANDLES_EXCHANGE_LIMITS"] = json.dumps({"binance": {"concurrency": limit}})
-    exchange.disturb({"path": KLINES, "kind": "delay", "seconds": 0.15, "times": None})
+    market = instrument("BTC/USDT")
     backfill = ask_for(12, start=utc(2024, 1, 1))
-    platform.relay()
-    platform.worker("default", "ingest")
-    platform.worker("ingest")
+    with transaction.atomic():
+        # Whoever has something to store waits for this, so the first chunk is there when the next begins.
+        locks.lock_instruments([market.pk])
+        platform.relay()
+        platform.worker("default", "ingest")
+        platform.worker("ingest")
+        wait_until(
+            lambda: blocked() >= limit and [run.state for run in chunks()].count("running") == limit,
+            what="as many chunks at once as are allowed",
+        )
     wait_until(lambda: _ended(backfill), what="the backfill to end")
     assert status_of(backfill).state is BackfillState.SUCCEEDED
     spans = sorted((run.started_at, run.finished_at) for run in chunks())

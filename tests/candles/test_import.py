@@ -408,7 +408,7 @@ def test_volumes_that_no_bucket_can_hold_together_are_not_stored(tmp_path: Path)
     lines = [[MONDAY + n * MINUTE, "1", "1", "1", "1", str(2**52)] for n in range(2)]
     said = candles("import", write_csv(tmp_path / "x.csv", lines), "--instrument", TEXT)
     assert said.status == 1
-    assert "a volume in candle_5m does not fit" in said.err
+    assert "the volume of a week does not fit" in said.err
     assert stored("candle_1m", market) == {}
     one = write_csv(tmp_path / "y.csv", lines[:1])
     assert candles("import", one, "--instrument", TEXT).status == 0
@@ -416,3 +416,35 @@ def test_volumes_that_no_bucket_can_hold_together_are_not_stored(tmp_path: Path)
     more = [[MONDAY + (2 + n) * MINUTE, "1", "1", "1", "1", str(2**39)] for n in range(9000)]
     many = candles("import", write_csv(tmp_path / "z.csv", more), "--instrument", TEXT)
     assert (many.status, many.error.split(":")[0]) == (1, "binance")
+
+
+def test_the_base_of_a_known_instrument_tells_which_volume_is_meant(tmp_path: Path) -> None:
+    header = "ts,open,high,low,close,Volume {},Volume {}"
+    for symbol, first, second, place in (
+        ("ETH/BTC", "BTC", "ETH", 6),
+        # What others are quoted in may be a base, too.
+        ("EUR/BTC", "BTC", "EUR", 6),
+        ("BTC/EUR", "BTC", "EUR", 5),
+        # Of another name than here.
+        ("BTC/USD", "XBT", "USD", 5),
+    ):
+        market, minutes = instrument(symbol), walk(3)
+        lines = [[*line, "7"] if place == 5 else [*line[:5], "7", line[5]] for line in rows(minutes)]
+        path = write_csv(tmp_path / "x.csv", lines, header=header.format(first, second))
+        assert candles("import", path, "--instrument", market.text).status == 0, symbol
+        assert stored("candle_1m", market) == minutes.bars(), symbol
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_scales_that_were_taken_back_are_not_given_to_the_next_file(tmp_path: Path, known: bool) -> None:
+    if known:
+        instrument("BTC/USD", exchange="coinbase")
+    brim = [[MONDAY + minute * MINUTE, *["1.123456"] * 4, "46000000000.00001"] for minute in (0, 1)]
+    full, good = write_csv(tmp_path / "a.csv", brim), write_csv(tmp_path / "b.csv", rows(walk(3)))
+    made = ("--instrument", "coinbase:BTC/USD", "--create", "--base", "BTC", "--quote", "USD")
+    said = candles("import", full, good, *made)
+    assert (said.status, said.error) == (1, "FILE: 1 file not taken whole")
+    assert "a.csv: coinbase:BTC/USD: the volume of a week does not fit" in said.err
+    market = Instrument.objects.get()
+    assert (market.price_scale, market.volume_scale) == (2, 5)
+    assert stored("candle_1m", market) == walk(3).bars()

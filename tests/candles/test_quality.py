@@ -24,12 +24,12 @@ def row(minute: int = 0, **values: Any) -> list[Any]:
     return [START + minute * MINUTE, *(good | values).values()]
 
 
-def sift(rows: Sequence[Sequence[Any]], **settings: int | None) -> Sifted:
+def sift(rows: Sequence[Sequence[Any]], **settings: Any) -> Sifted:
     defaults = {"start_ms": START, "end_ms": END, "now_ms": END, "price_scale": 2, "volume_scale": 3}
     return sift_minutes(rows, **(defaults | settings))
 
 
-def check(rows: Sequence[Sequence[Any]], **settings: int | None) -> CheckedMinutes:
+def check(rows: Sequence[Sequence[Any]], **settings: Any) -> CheckedMinutes:
     """The minutes of a batch of which nothing is rejected."""
     sifted = sift(rows, **settings)
     assert sifted.rejected == []
@@ -329,3 +329,26 @@ def test_a_float_means_its_shortest_decimal(value: float) -> None:
         assert sifted.minutes.volume_scale == decimals
         assert sifted.minutes.volume.tolist() == [int(decimal.scaleb(decimals))]
         assert sifted.minutes.volume[0] / 10.0**decimals == value
+
+
+def test_where_no_finer_ones_are_wanted_the_finer_rows_are_rejected_and_the_scales_stay() -> None:
+    rows = [
+        row(0),
+        row(1, volume="3.1234"),
+        row(2, high="11.2501"),
+        row(3, volume="3.1250000"),
+        row(4, low="x"),
+    ]
+    assert places(sift(rows, price_scale=2, volume_scale=3)) == [(4, Reason.NOT_A_NUMBER)]
+    sifted = sift(rows, price_scale=2, volume_scale=3, finer=False)
+    assert places(sifted) == [
+        (1, Reason.TOO_MANY_DECIMALS),
+        (2, Reason.TOO_MANY_DECIMALS),
+        (4, Reason.NOT_A_NUMBER),
+    ]
+    assert [one.message.split(",")[0] for one in sifted.rejected[:2]] == [
+        "volume has 4 decimals",
+        "high has 4 decimals",
+    ]
+    assert (sifted.minutes.price_scale, sifted.minutes.volume_scale) == (2, 3)
+    assert sifted.minutes.volume.tolist() == [3125, 3125]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from django.db import connection, transaction
 
 from apps.candles import services
 from apps.candles.models import Gap, Instrument, QuarantinedCandle
 from apps.candles.repairing import open_gaps, repair
+from apps.candles.requesting import repair_request
 from apps.candles.storage import locks
 from apps.candles.tasks import repair as repair_task
 from apps.candles.tasks import repair_gaps
 from apps.candles.timeframes import to_datetime
 from apps.candles.venues import VenueUnavailable
-from apps.tasks.testing import assert_requested
+from apps.tasks.testing import assert_requested, requested
 from tests.candles.conftest import SimulatedExchange
 from tests.candles.helpers import MINUTE, assert_levels_match, instrument, stored, walk
 from tests.candles.ingesting import KLINES, OHLC, START, filled, ms, recent, run_of, run_until_ended, sent
@@ -170,6 +173,71 @@ def test_what_the_exchange_does_not_have_is_asked_for_once(exchange: SimulatedEx
     assert stored("candle_1m", market) == sent(exchange, START, END)
 
 
+def test_what_was_filled_another_way_is_absent_no_more(exchange: SimulatedExchange) -> None:
+    exchange.interrupt(outage(100, 130))
+    one, other = filled(), filled(text="binance:ETH/USDT")
+    for market in (one, other):
+        repair(instrument=market)
+    assert noted(one) == noted(other) == [(100, 130, "outage")]
+    services.write_candles(instrument=one, minutes=walk(10, start=ms(at(105))))
+    # It has them by now, so the other had no trades there: the middle of its gap is among them.
+    assert repair(instrument=one, start=at(107), end=at(112)).missing == 0
+    assert noted(one) == [(100, 107, "outage"), (112, 130, "outage")]
+    services.write_candles(instrument=one, minutes=walk(10, start=ms(at(115))))
+    asked = exchange.requests(KLINES)
+    assert repair(instrument=one).missing == 0
+    assert exchange.requests(KLINES) == asked
+    assert noted(one) == [(100, 105, "outage"), (125, 130, "outage")]
+    assert noted(other) == [(100, 130, "no_trades")]
+
+
+@pytest.mark.parametrize("followed", [True, False])
+def test_the_routine_forgets_what_was_filled_though_nothing_is_to_be_repaired(
+    exchange: SimulatedExchange, followed: bool
+) -> None:
+    exchange.interrupt(outage(100, 130))
+    market = filled()
+    repair(instrument=market)
+    Instrument.objects.update(followed=followed)
+    services.write_candles(instrument=market, minutes=walk(30, start=ms(at(100))))
+    assert run_of(repair_gaps).result == {"instruments": []}
+    assert noted(market) == []
+
+
+def test_what_is_noted_beyond_the_ends_of_what_is_stored_stays(exchange: SimulatedExchange) -> None:
+    exchange.interrupt(outage(100, 130))
+    market = filled()
+    repair(instrument=market)
+    lose(market, 120, 360)
+    repair(instrument=market)
+    assert noted(market) == [(100, 130, "unexplained")]
+
+
+def test_bounds_within_a_minute_make_no_gap_that_begins_there(exchange: SimulatedExchange) -> None:
+    exchange.interrupt(outage(100, 130))
+    market = filled()
+    half = timedelta(seconds=30)
+    result = repair(instrument=market, start=at(109) + half, end=at(119) + half)
+    assert (result.missing, result.absent) == (10, 10)
+    assert noted(market) == [(110, 120, "unexplained")]
+    assert open_gaps(instrument=market, start=at(104) + half) == [
+        (ms(at(105)), ms(at(110))),
+        (ms(at(120)), ms(at(130))),
+    ]
+
+
+def test_a_repair_that_somebody_asks_for_is_not_taken_for_the_routine_one() -> None:
+    market = instrument("BTC/USDT", followed=True)
+    services.write_candles(instrument=market, minutes=walk(10, start=ms(START)))
+    lose(market, 4, 5)
+    services.write_candles(instrument=market, minutes=walk(10, start=ms(START + timedelta(days=8))))
+    for _ in range(2):
+        repair_gaps.run()
+        repair_request(instrument=market)
+    asked = requested(repair_task)
+    assert sorted(bool(run.kwargs.get("routine")) for run in asked) == [False, True]
+
+
 def test_minutes_in_quarantine_are_not_absent(exchange: SimulatedExchange) -> None:
     exchange.interrupt(outage(104, 106))
     market = filled()
@@ -182,6 +250,17 @@ def test_minutes_in_quarantine_are_not_absent(exchange: SimulatedExchange) -> No
     assert noted(market) == [(104, 106, "unexplained")]
     assert open_gaps(instrument=market) == [(ms(bad.ts), ms(bad.ts) + MINUTE)]
     assert repair(instrument=market).filled == 1
+
+
+def test_a_value_too_fine_for_what_is_stored_is_not_absent(exchange: SimulatedExchange) -> None:
+    market = filled()
+    services.write_candles(instrument=market, minutes=replace(walk(2), volume=np.full(2, 2**51)))
+    lose(market, 100, 110)
+    exchange.disturb({"path": KLINES, "kind": "rows", "rows": "finer"})
+    result = repair(instrument=market, start=START)
+    assert (result.missing, result.filled, result.quarantined, result.absent) == (10, 9, 1, 0)
+    assert QuarantinedCandle.objects.get().reason == "too_many_decimals"
+    assert noted(market) == []
 
 
 def test_a_repair_that_is_broken_off_goes_on_where_it_was(exchange: SimulatedExchange) -> None:

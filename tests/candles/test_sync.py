@@ -191,7 +191,37 @@ def test_an_exchange_that_is_away_is_asked_once_and_the_run_waits_as_long_as_it_
     assert all(name in run.error["message"] for name in ("binance:BTC/USDT", "binance:ETH/USDT"))
 
 
-def test_many_instruments_are_stored_together_and_one_that_does_not_fit_fails_alone(
+def test_an_instrument_whose_requests_fail_alone_is_no_trouble_of_those_after_it(
+    exchange: SimulatedExchange,
+) -> None:
+    broken, *others = (followed(symbol) for symbol in ("BNB/USDT", "BTC/USDT", "ETH/USDT"))
+    exchange.disturb({"path": KLINES, "kind": "status", "status": 502, "symbol": "BNBUSDT", "times": None})
+    run = sync()["binance"]
+    assert run.state == TaskRun.State.SUCCEEDED
+    assert run.result["instruments"] == 2
+    assert list(run.result["failed"]) == [broken.text]
+    assert all(stored("candle_1m", market) for market in others)
+
+
+@pytest.mark.parametrize(("spared", "asked"), [(None, 3), ("M01USDT", 5), ("M02USDT", 6), ("gone", 5)])
+def test_an_exchange_that_is_unavailable_three_times_in_a_row_is_away(
+    many_markets: list[str], exchange: SimulatedExchange, spared: str | None, asked: int
+) -> None:
+    for symbol in many_markets[:10]:
+        followed(symbol)
+    if spared == "gone":
+        # Trouble of another kind, of which the exchange says something.
+        exchange.disturb({"path": KLINES, "kind": "garbage", "symbol": "M01USDT"})
+    elif spared is not None:
+        exchange.disturb({"path": KLINES, "kind": "delay", "seconds": 0, "symbol": spared})
+    exchange.disturb({"path": KLINES, "kind": "status", "status": 502, "times": None})
+    run = sync()["binance"]
+    assert exchange.requests(KLINES) == asked
+    failed = (run.result or {}).get("failed") or run.error["message"].split("; ")
+    assert len(failed) == (10 if spared in (None, "gone") else 9)
+
+
+def test_many_instruments_are_stored_together_and_a_row_that_does_not_fit_is_left_out_alone(
     many_markets: list[str], exchange: SimulatedExchange
 ) -> None:
     markets = [followed(symbol) for symbol in many_markets]
@@ -199,18 +229,18 @@ def test_many_instruments_are_stored_together_and_one_that_does_not_fit_fails_al
     brim = replace(walk(2), volume=np.full(2, 2**51))
     services.write_candles(instrument=full, minutes=brim)
     before = stored("candle_1m", full)
-    # Its volumes need four decimals more, for which there is no room in what is stored.
+    # One of its volumes needs four decimals more, for which there is no room in what is stored.
     exchange.disturb({"path": KLINES, "kind": "rows", "rows": "finer", "symbol": "M17USDT"})
     run = sync()["binance"]
     assert run.state == TaskRun.State.SUCCEEDED
-    assert run.result["instruments"] == 59
-    assert {name: reason.split(":")[0] for name, reason in run.result["failed"].items()} == {
-        full.text: "ScaleOverflow"
-    }
-    assert stored("candle_1m", full) == before
+    assert (run.result["instruments"], run.result["failed"]) == (60, {})
+    odd = QuarantinedCandle.objects.get()
+    assert (odd.instrument, odd.reason, odd.origin) == (full, "too_many_decimals", "sync")
+    assert odd.message == "volume has 9 decimals, and what is stored has no room for more than 5"
+    assert len(stored("candle_1m", full).items() - before.items()) == 119
     others = [market for market in markets if market != full]
     assert all(len(stored("candle_1m", market)) == 120 for market in others)
-    for market in (others[0], others[16], others[17], others[-1]):
+    for market in (full, others[0], others[16], others[17], others[-1]):
         assert_levels_match(market)
     assert not dirty()
 

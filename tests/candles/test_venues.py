@@ -18,6 +18,7 @@ from apps.candles.venues import (
     RawMinutes,
     UnknownVenue,
     VenueRefused,
+    VenueRubbish,
     fetch_minutes,
     load_instrument,
     server_time,
@@ -129,6 +130,27 @@ def test_who_is_told_of_progress_may_stop_the_fetch(exchange: RunningExchange, c
     with pytest.raises(Stop):
         fetch_minutes(client, "BTC/USDT", START, START + 5000 * MINUTE, on_page=stop)
     assert exchange.count(KLINES) - before == 1
+
+
+@pytest.mark.parametrize("pages", [1, 2, None])
+def test_a_candle_of_the_future_is_not_the_end_of_the_range(
+    exchange: RunningExchange, client: Any, pages: int | None
+) -> None:
+    exchange.order({"path": KLINES, "kind": "rows", "rows": "future", "times": pages})
+    end = START + 2500 * MINUTE
+    raw = fetch_minutes(client, "BTC/USDT", START, end)
+    exchange.calm()
+    assert [time for time in times(raw) if time < end] == list(range(START, end, MINUTE))
+    assert (raw.pages, len(raw)) == (3, 2500 + (pages or 3))
+
+
+def test_a_page_with_nothing_of_the_range_is_rubbish(exchange: RunningExchange, client: Any) -> None:
+    end = START + 2500 * MINUTE
+    for minute in (-1, 2500, 2600):
+        row = [START + minute * MINUTE, *["1"] * 5]
+        exchange.order({"path": KLINES, "kind": "status", "status": 200, "body": [row]})
+        with pytest.raises(VenueRubbish, match="a page from"):
+            fetch_minutes(client, "BTC/USDT", START, end)
 
 
 LINES = [

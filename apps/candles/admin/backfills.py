@@ -20,7 +20,7 @@ from apps.tasks import wording
 
 _FIELDS = (
     "id", "text", "start", "end", "requested_by", "created_at", "state", "done", "minutes", "quarantined",
-    "eta", "errors", "runs",
+    "not_served", "eta", "errors", "runs",
 )  # fmt: skip
 
 
@@ -82,9 +82,11 @@ class BackfillAdmin(DescribedAdmin):
     @admin.display(description="minutes, in quarantine")
     def stored(self, backfill: Backfill) -> SafeString:
         """What is stored, and under it what is not."""
+        missed = _status(backfill).not_served
         return format_html(
-            '{}<div class="candle-under">{}</div>', self.minutes(backfill), self.quarantined(backfill)
-        )
+            '{}<div class="candle-under">{}{}</div>',
+            self.minutes(backfill), self.quarantined(backfill), f", {missed:,} not served" if missed else "",
+        )  # fmt: skip
 
     @admin.display(description="state")
     def state(self, backfill: Backfill) -> SafeString:
@@ -110,6 +112,11 @@ class BackfillAdmin(DescribedAdmin):
     def quarantined(self, backfill: Backfill) -> str:
         """Rows that the exchange gave and that were not stored."""
         return wording.count(_status(backfill).quarantined)
+
+    @admin.display(description="not served")
+    def not_served(self, backfill: Backfill) -> str:
+        """Minutes that had grown too old for the exchange when it was asked."""
+        return wording.count(_status(backfill).not_served)
 
     @admin.display(description="done at about (UTC)")
     def eta(self, backfill: Backfill) -> str:

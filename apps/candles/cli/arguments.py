@@ -34,7 +34,10 @@ def moment(text: str) -> datetime:
         raise ArgumentTypeError(f"{text!r} is neither ISO 8601 nor like 90m, 12h or 7d") from None
     if parsed.utcoffset() is None:
         raise ArgumentTypeError(f"{text!r} needs Z or an offset from UTC")
-    return parsed.astimezone(UTC)
+    try:
+        return parsed.astimezone(UTC)
+    except OverflowError:
+        raise ArgumentTypeError(f"{text!r} lies beyond the years 1 to 9999 in UTC") from None
 
 
 def positive(text: str) -> int:

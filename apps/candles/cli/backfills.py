@@ -116,6 +116,7 @@ def watch(backfills: Sequence[Backfill], output: Output) -> None:
         output.line(
             f"{one.pk}: {one.text}: {status.state.value}, {count(status.rows, 'minute')} stored,"
             f" {status.quarantined:,} in quarantine"
+            + (f", {_not_served(status)}" if status.not_served else "")
         )
         for error in status.errors:
             part = f" of {when(error.start)} to {when(error.end)}" if error.start and error.end else ""
@@ -135,12 +136,18 @@ def _note(status: BackfillStatus) -> str:
         parts.append(count(status.rows, "minute"))
     if status.quarantined:
         parts.append(f"{status.quarantined:,} in quarantine")
+    if status.not_served:
+        parts.append(_not_served(status))
     if status.eta is not None:
         parts.append(f"done at about {status.eta:%H:%M:%S} UTC")
     if status.state in _UNDER_WAY and status.errors:
         error = status.errors[-1]
         parts.append(f"tried again after {error.type}: {error.message}"[:120])
     return ", ".join(parts)
+
+
+def _not_served(status: BackfillStatus) -> str:
+    return f"{status.not_served:,} that the exchange serves no more"
 
 
 def _worker() -> bool:

@@ -8,14 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.utils import timezone
 
 from apps.candles import services
 from apps.candles.cli import arguments
 from apps.candles.cli.output import Output
 from apps.candles.models import Gap, Instrument
-from apps.candles.ranges import Range
+from apps.candles.ranges import Range, clipped
 from apps.candles.repairing import open_gaps
-from apps.candles.timeframes import MINUTE, to_datetime
+from apps.candles.timeframes import M1, MINUTE, to_datetime, to_ms
 from apps.candles.venues import VenueError
 from apps.candles.wording import count, when
 
@@ -53,35 +54,32 @@ def handle(options: Mapping[str, Any], output: Output) -> None:
         output.json(results)
 
 
-def _known(instrument: Instrument, start: datetime | None, end: datetime | None) -> list[Gap]:
-    gaps = Gap.objects.filter(instrument=instrument).order_by("start")
-    if start is not None:
-        gaps = gaps.filter(end__gt=start)
-    if end is not None:
-        gaps = gaps.filter(start__lt=end)
-    return list(gaps)
+def _known(instrument: Instrument, start: datetime | None, end: datetime | None) -> list[tuple[Range, str]]:
+    """What of [start, end) is known to be absent, each part with its cause."""
+    lo = M1.ceil(to_ms(start)) if start else 0
+    hi = M1.ceil(to_ms(end or timezone.now()))
+    return [
+        (part, gap.cause)
+        for gap in Gap.objects.filter(instrument=instrument).order_by("start")
+        for part in clipped([(to_ms(gap.start), to_ms(gap.end))], lo, hi)
+    ]
 
 
 def _described(
-    instrument: Instrument, found: Sequence[Range], known: Sequence[Gap], *, with_known: bool
+    instrument: Instrument, found: Sequence[Range], known: Sequence[tuple[Range, str]], *, with_known: bool
 ) -> dict[str, Any]:
-    gaps = [
-        {"start": to_datetime(lo), "end": to_datetime(hi), "minutes": (hi - lo) // MINUTE, "cause": None}
-        for lo, hi in found
-    ]
-    others = [
-        {"start": gap.start, "end": gap.end, "minutes": _minutes(gap), "cause": gap.cause} for gap in known
-    ]
+    listed: list[tuple[Range, str | None]] = [(gap, None) for gap in found]
+    if with_known:
+        listed += known
     return {
         "instrument": instrument.text,
         "open_minutes": sum(hi - lo for lo, hi in found) // MINUTE,
-        "known_minutes": sum(map(_minutes, known)),
-        "gaps": sorted(gaps + (others if with_known else []), key=lambda gap: gap["start"]),
+        "known_minutes": sum(hi - lo for (lo, hi), _ in known) // MINUTE,
+        "gaps": [
+            {"start": to_datetime(lo), "end": to_datetime(hi), "minutes": (hi - lo) // MINUTE, "cause": cause}
+            for (lo, hi), cause in sorted(listed, key=lambda gap: gap[0])
+        ],
     }
-
-
-def _minutes(gap: Gap) -> int:
-    return int((gap.end - gap.start).total_seconds()) // 60
 
 
 def _print(result: dict[str, Any], output: Output, *, limit: int) -> None:

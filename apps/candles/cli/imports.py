@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where things are, by name or by place from 0: ts=Date,volume=6",
     )  # fmt: skip
     form.add_argument("--time-unit", choices=TIME_UNITS, help="what all times are")
-    form.add_argument("--base", metavar="CODE", help="the base currency, which volumes are counted in: BTC")
+    form.add_argument(
+        "--base", metavar="CODE", help="the currency that volumes are counted in (the instrument's base)"
+    )
     form.add_argument(
         "--trust", action="store_true",
         help="believe that it is so although a file's name or the steps between its times speak against it",
@@ -76,16 +78,16 @@ def handle(options: Mapping[str, Any], output: Output) -> None:
 
     Raises CommandError when one could not, and when rows were rejected unless that is allowed.
     """
-    form = FileForm(
-        format=options["format"],
-        columns=options["columns"],
-        time_unit=options["time_unit"],
-        base=options["base"],
-    )
     for path in options["files"]:
         if not path.is_file():
             raise CommandError(f"FILE: there is no file {path}", returncode=arguments.WRONG)
     instrument = _instrument(options)
+    form = FileForm(
+        format=options["format"],
+        columns=options["columns"],
+        time_unit=options["time_unit"],
+        base=options["base"] or instrument.base,
+    )
     dry_run = options["dry_run"]
     failed = rejected = 0
     with output.bars() as bars:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -61,9 +62,13 @@ def _header(stream: IO[bytes], member: zipfile.ZipInfo, name: str) -> tuple[np.d
     try:
         version = npy.read_magic(stream)
         shape, _, dtype = _READERS[version](stream)
-    except (ValueError, KeyError, EOFError) as exc:
-        raise UnreadableFile(name, f"{member.filename} is no array: {exc}") from None
-    if dtype.kind not in _KINDS or len(shape) != 1:
+    except Exception as exc:
+        # NumPy reads it as Python's own notation, and does not say what that may raise.
+        raise UnreadableFile(
+            name, f"{member.filename} is no array: {type(exc).__name__}: {str(exc)[:200]}"
+        ) from None
+    vague = dtype.kind == "M" and np.datetime_data(dtype)[0] == "generic"
+    if dtype.kind not in _KINDS or not dtype.itemsize or vague or len(shape) != 1:
         raise UnreadableFile(name, f"{member.filename} is of the type {dtype} and the shape {shape}")
     if shape[0] * dtype.itemsize != member.file_size - stream.tell():
         raise UnreadableFile(name, f"{member.filename} does not have the size that it should have")
@@ -74,7 +79,14 @@ def _take(stream: IO[bytes], dtype: np.dtype[Any], count: int, name: str) -> NDA
     data = stream.read(count * dtype.itemsize)
     if len(data) != count * dtype.itemsize:
         raise UnreadableFile(name, "it ends in the middle of an array")
-    return np.frombuffer(data, dtype=dtype)
+    return _text(data, dtype) if dtype.kind == "U" else np.frombuffer(data, dtype=dtype)
+
+
+def _text(data: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Text, with the mark for what is no character in the place of such codes."""
+    codes = np.frombuffer(data, dtype=np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+    bad = (codes > sys.maxunicode) | ((codes >= 0xD800) & (codes <= 0xDFFF))
+    return np.where(bad, 0xFFFD, codes).astype(codes.dtype).view(dtype)
 
 
 def check_times(name: str, times: Sequence[int | str]) -> None:

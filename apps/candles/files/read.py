@@ -62,9 +62,9 @@ def read_minutes(
 
     Columns are found by their names, in any order and case; text without a header holds time, open,
     high, low, close, volume, and then whatever else. Volumes are in units of the base: of ``Volume BTC``
-    and ``Volume USDT`` that is the first, told by *base* (``BTC``) or because the other is a currency of
-    quotes. *columns* says where something is, by name or by place counted from 0, for example
-    ``{"ts": "Date", "volume": 6}``.
+    and ``Volume USDT`` that is the first, told by *base* (``BTC``) or, where no column is named after it,
+    because the other is a currency of quotes. *columns* says where something is, by name or by place
+    counted from 0, for example ``{"ts": "Date", "volume": 6}``.
 
     Times are numbers, each of the unit (s, ms, us, ns) in which it lies in the years 1973 to 2286, or
     ISO 8601, in UTC where there is no offset. *time_unit*, one of `TIME_UNITS`, says what all of them are.

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from apps.candles.atomic import part_of
 from apps.candles.files.batches import Batch
 from apps.candles.quality import Rejected
 
 _HEADER = ("line", "reason", "message", "raw")
+
+
+# Halves of characters that stand for no byte of a file.
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 class RejectsFile:
@@ -42,7 +47,8 @@ class RejectsFile:
             self._file = self._part.open("x", encoding="utf-8", errors="surrogateescape", newline="")
             csv.writer(self._file).writerow(_HEADER)
         csv.writer(self._file).writerows(
-            (batch.place(one.place), one.reason.value, one.message, *batch.raw[one.place]) for one in rejected
+            map(_writable, (batch.place(one.place), one.reason.value, one.message, *batch.raw[one.place]))
+            for one in rejected
         )
         self._file.flush()
         self.count += len(rejected)
@@ -56,3 +62,8 @@ class RejectsFile:
             self._part.replace(self.path)
         elif kind is None:
             self.path.unlink(missing_ok=True)
+
+
+def _writable(value: Any) -> Any:
+    """A value as this file can hold it: bytes that were no text are written as they were."""
+    return _HALVES.sub("\ufffd", value) if isinstance(value, str) else value

@@ -36,7 +36,8 @@ class Reason(StrEnum):
     HIGH_BELOW_BODY = "high_below_body"
     #: Its low is above its open or its close.
     LOW_ABOVE_BODY = "low_above_body"
-    #: A value has more decimals than are kept, or than the other rows of the batch can be stored with.
+    #: A value has more decimals than are kept, or than the other rows of the batch, or those that are stored
+    #: already, can be stored with.
     TOO_MANY_DECIMALS = "too_many_decimals"
     #: A value needs 2**53 or more at its scale, so that a float64 would not hold it exactly.
     OUT_OF_RANGE = "out_of_range"

@@ -66,6 +66,7 @@ def sift_minutes(
     now_ms: int,
     price_scale: int,
     volume_scale: int,
+    finer: bool = True,
 ) -> Sifted:
     """Judge rows one by one: the sound ones as exact integers in order of time, the others with a reason.
 
@@ -77,7 +78,8 @@ def sift_minutes(
     nothing is rounded. Where not all sound rows fit under 2**53 at one scale, some are rejected, first
     for prices and then for volumes, until the rest fits: either the rows with the most decimals or those
     too large to have as many, whichever are fewer, and those with the most decimals when it is a draw.
-    So one row of rubbish never takes the others along.
+    So one row of rubbish never takes the others along. Unless *finer* is set, the scales are the ones given,
+    and all rows that are finer are rejected.
     """
     batch = rows if isinstance(rows, Sequence) else list(rows)
     if not set(map(type, batch)) <= {list, tuple}:
@@ -102,6 +104,9 @@ def sift_minutes(
             read.decimals[:, place] = [number.decimals for number in numbers]
             read.alive[place] = True
     order = _order(read, faults)
+    for columns, scale in ((range(PRICES), price_scale), (range(PRICES, len(NAMES)), volume_scale)):
+        if not finer:
+            _refuse_finer(read, columns, scale, faults)
     price_scale = _settle(read, range(PRICES), price_scale, faults)
     volume_scale = _settle(read, range(PRICES, len(NAMES)), volume_scale, faults)
     order = order[read.alive[order]]
@@ -199,6 +204,19 @@ def _order(read: _Read, faults: dict[int, Unsound]) -> NDArray[np.intp]:
             faults[place] = fault
             read.alive[place] = False
     return order
+
+
+def _refuse_finer(read: _Read, columns: range, scale: int, faults: dict[int, Unsound]) -> None:
+    """Find rows unsound that have more decimals than *scale*."""
+    decimals = read.decimals[columns.start : columns.stop]
+    for place in np.flatnonzero(read.alive & (decimals > scale).any(axis=0)).tolist():
+        column = next(column for column in columns if read.decimals[column, place] > scale)
+        faults[place] = Unsound(
+            Reason.TOO_MANY_DECIMALS,
+            f"{NAMES[column]} has {read.decimals[column, place]} decimals,"
+            f" and what is stored has no room for more than {scale}",
+        )
+        read.alive[place] = False
 
 
 def _settle(read: _Read, columns: range, scale: int, faults: dict[int, Unsound]) -> int:

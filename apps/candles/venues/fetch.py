@@ -75,9 +75,7 @@ def fetch_minutes(
         stop = min(end, cursor + venue.page * MINUTE_MS) if venue.paging is Paging.WINDOW else end
         with venue_errors(client, f"{client.id}: minutes of {symbol}"):
             page = _page(client, venue, market, cursor, stop)
-            latest = _latest(page, cursor)
-            if venue.paging is not Paging.NEWEST and latest < cursor:
-                raise ValueError(f"a page from {cursor} that ends at {latest}")
+            latest = _latest(venue, page, cursor, end)
         pages += 1
         if venue.paging is Paging.NEWEST:
             start_ms = _reached_back(venue, page, start_ms, cursor)
@@ -128,12 +126,24 @@ def _page(
     return rows[::-1] if venue.newest_first else rows
 
 
-def _latest(page: Sequence[Row], cursor: int) -> int:
-    """The latest open time on a page; *cursor* where the page is empty."""
+def _latest(venue: Venue, page: Sequence[Row], cursor: int, end_ms: int) -> int:
+    """The latest open time before *end_ms* on a page; *cursor* where there is none.
+
+    A time from there on says nothing of how far the exchange has come: a single wrong one would pass for all
+    that lies before it. Raises ValueError for a page that leads no further.
+    """
     times = [time for row in page if (time := open_time(row)) is not None]
     if page and not times:
         raise ValueError(f"rows without an open time: {str(page[0])[:80]!r}")
-    return max(times, default=cursor)
+    latest = max((time for time in times if time < end_ms), default=None)
+    if latest is None:
+        if times and venue.paging is Paging.FORWARD:
+            raise ValueError(f"a page from {cursor} of which nothing opens before {end_ms}")
+        return cursor
+    # Answers that go back as far as they can are not about the range.
+    if latest < cursor and venue.paging is not Paging.NEWEST:
+        raise ValueError(f"a page from {cursor} that ends at {latest}")
+    return latest
 
 
 def _opens_in(row: Row, start_ms: int, end_ms: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,16 @@ def test_bytes_that_are_no_text_are_kept_as_they_are(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", HEADER, GOOD)
     path.write_bytes(path.read_bytes() + b"\xff\xfe,1,2,3,4,5\n")
     assert b"\xff\xfe,1,2,3,4,5" in sift(path).path.read_bytes()
+
+
+def test_halves_of_characters_that_stand_for_no_byte_are_marked(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", HEADER, SHORT)
+    [batch] = read_minutes(path)
+    odd = replace(batch, raw=[("a\ud800b", "\udcff", "\udfff")])
+    sifted = sift_minutes(batch.rows, start_ms=None, end_ms=None, now_ms=NOW, price_scale=2, volume_scale=8)
+    with RejectsFile(path) as rejects:
+        rejects.write(odd, sifted.rejected)
+    assert read(rejects.path)[1][3:] == ["a\ufffdb", "\udcff", "\ufffd"]
 
 
 def test_no_rejects_leave_no_file_and_take_away_that_of_an_earlier_run(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from apps.candles import selectors
+from apps.candles.cli.arguments import positive
 from apps.candles.reporting import headlines, moment, size
 from apps.candles.storage.status import StoreStatus, status
 from apps.candles.storage.stores import Store
@@ -21,7 +22,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="for programs")
-        parser.add_argument("--instruments", type=int, default=50, help="show so many at most (50)")
+        parser.add_argument("--instruments", type=positive, default=50, help="show so many at most (50)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = status()
