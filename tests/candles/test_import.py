@@ -425,14 +425,25 @@ def test_the_base_of_a_known_instrument_tells_which_volume_is_meant(tmp_path: Pa
         # What others are quoted in may be a base, too.
         ("EUR/BTC", "BTC", "EUR", 6),
         ("BTC/EUR", "BTC", "EUR", 5),
-        # Of another name than here.
-        ("BTC/USD", "XBT", "USD", 5),
     ):
         market, minutes = instrument(symbol), walk(3)
         lines = [[*line, "7"] if place == 5 else [*line[:5], "7", line[5]] for line in rows(minutes)]
         path = write_csv(tmp_path / "x.csv", lines, header=header.format(first, second))
         assert candles("import", path, "--instrument", market.text).status == 0, symbol
         assert stored("candle_1m", market) == minutes.bars(), symbol
+
+
+def test_a_base_that_no_volume_is_named_after_is_not_guessed(tmp_path: Path) -> None:
+    """That of ETH/BTC in BTC is not what is stored; BTC may be called XBT, which has to be said."""
+    for symbol, header in (("ETH/BTC", "Volume BTC"), ("BTC/USD", "Volume XBT")):
+        market, minutes = instrument(symbol), walk(3)
+        path = write_csv(tmp_path / "x.csv", rows(minutes), header=f"ts,open,high,low,close,{header}")
+        said = candles("import", path, "--instrument", market.text)
+        assert said.status == 1
+        assert "no column is known to be volume" in said.err
+        assert stored("candle_1m", market) == {}
+    assert candles("import", path, "--instrument", market.text, "--base", "XBT").status == 0
+    assert stored("candle_1m", market) == minutes.bars()
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -20,6 +20,7 @@ from apps.candles.sources.timescale import TimescaleSource
 from apps.candles.storage import policies
 from apps.candles.storage.stores import Base, Store
 from apps.candles.timeframes import TIMEFRAMES, to_datetime
+from tests.candles.commanding import candles
 from tests.candles.helpers import MINUTE, instrument, stored, utc, walk
 from tests.candles.stores import shared_candles, store
 
@@ -55,6 +56,20 @@ def keep(days: int, store: Store, settings: Any) -> None:
             for (job,) in cursor.fetchall():
                 cursor.execute(f"CALL run_job({job})")
         policies.apply()
+
+
+def test_what_is_left_of_an_instrument_without_minutes_is_exported(
+    store: Store, market: Instrument, settings: Any, tmp_path: Path
+) -> None:
+    write_candles(instrument=market, minutes=walk(1440, start=days_ago(200)))
+    refresh_rollups()
+    keep(30, store, settings)
+    assert stored("candle_1m", market) == {}
+    said = candles("export", market.text, "--to", f"{tmp_path}/", "--format", "npz")
+    assert said.status == 0
+    assert "7 files written" in said.out
+    hours = DiskSource(tmp_path).load(market.text, "1h", *EVER)
+    assert 24 <= len(hours) <= 25
 
 
 def spans_of_bars(market: Instrument) -> dict[str, Span]:

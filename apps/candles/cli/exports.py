@@ -51,9 +51,8 @@ def handle(options: Mapping[str, Any], output: Output) -> None:
     if to is None and kind != "csv" and output.stdout.isatty():
         raise CommandError(f"--to: {kind} is nothing for a terminal", returncode=arguments.WRONG)
     written = 0
-    names = names or list(TIMEFRAMES)
     with output.bars() as bars:
-        bar = bars.add(options["instrument"], len(names))
+        bar = bars.add(options["instrument"], len(names or TIMEFRAMES))
         for candles in _loaded(options["instrument"], names, start, end):
             bar(written, note=candles.timeframe)
             path = None if to is None else to if single else _path(to, candles, kind)
@@ -73,11 +72,15 @@ def handle(options: Mapping[str, Any], output: Output) -> None:
 def _loaded(
     instrument: str, names: list[str], start: datetime | None, end: datetime | None
 ) -> Iterator[Candles]:
-    """What is stored in each of these timeframes; without *start* or *end* the range is open on that side."""
+    """What is stored in each of these timeframes, or in all that there are without any.
+
+    Without *start* or *end* the range is open on that side.
+    """
     source = TimescaleSource()
     try:
         spans = source.available(instrument)
-        for name in names:
+        # Of minutes that are not kept any more there are roll-ups.
+        for name in names or list(spans) or TIMEFRAMES:
             if name not in spans:
                 raise CommandError(
                     f"INSTRUMENT: nothing is stored of {instrument}", returncode=arguments.NOT_WELL

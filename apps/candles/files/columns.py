@@ -148,6 +148,6 @@ def _volumes(cleaned: Sequence[str], base: str | None) -> list[int]:
         for place, name in enumerate(cleaned)
         if re.fullmatch(r"volume_[a-z0-9]+", name)
     }
-    named = [place for place, unit in units.items() if base is not None and unit == _clean(base)]
-    # The base may have another name there: a guess is all that is left.
-    return named or [place for place, unit in units.items() if unit not in _QUOTES]
+    if base is not None:
+        return [place for place, unit in units.items() if unit == _clean(base)]
+    return [place for place, unit in units.items() if unit not in _QUOTES]
