@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -22,25 +21,15 @@ from apps.candles.venues import (
     venue_errors,
 )
 from tests.stack.exchange_process import RunningExchange, running_exchange
+from tests.stack.exchanges import exchange, running
+
+__all__ = ["exchange", "running"]
 
 MINUTE = 60_000
 START = 1_700_000_040_000
 END = START + 100 * MINUTE
 MIDDLE = START + 50 * MINUTE
 KLINES = "/api/v3/klines"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[RunningExchange]:
-    with running_exchange("--seed", "7") as exchange:
-        yield exchange
-
-
-@pytest.fixture
-def exchange(running: RunningExchange) -> Iterator[RunningExchange]:
-    running.calm()
-    yield running
-    running.calm()
 
 
 @pytest.fixture(scope="module")

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from apps.stack.exchange.rates import WindowLimiter
-from tests.stack.exchange_process import RunningExchange, running_exchange
+from tests.stack.exchange_process import RunningExchange
+from tests.stack.exchanges import exchange, running
+
+__all__ = ["exchange", "running"]
 
 MINUTE = 60_000
 START = 1_700_000_040_000
 KLINE = "/v5/market/kline"
 INSTRUMENTS = "/v5/market/instruments-info"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[RunningExchange]:
-    with running_exchange("--seed", "7") as exchange:
-        yield exchange
-
-
-@pytest.fixture
-def exchange(running: RunningExchange) -> Iterator[RunningExchange]:
-    running.calm()
-    yield running
-    running.calm()
 
 
 def kline(exchange: RunningExchange, **parameters: Any) -> list[list[str]]:

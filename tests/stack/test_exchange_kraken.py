@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from apps.stack.exchange.rates import FallingCounter
-from tests.stack.exchange_process import RunningExchange, running_exchange
+from tests.stack.exchange_process import RunningExchange
+from tests.stack.exchanges import exchange, running
+
+__all__ = ["exchange", "running"]
 
 OHLC = "/0/public/OHLC"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[RunningExchange]:
-    with running_exchange("--seed", "7") as exchange:
-        yield exchange
-
-
-@pytest.fixture
-def exchange(running: RunningExchange) -> Iterator[RunningExchange]:
-    running.calm()
-    yield running
-    running.calm()
 
 
 def ohlc(exchange: RunningExchange, pair: str = "XXBTZUSD", **parameters: Any) -> tuple[list[Any], int]:

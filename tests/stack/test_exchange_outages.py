@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,26 +11,16 @@ import pytest
 from apps.stack.exchange.kraken_markets import PAIRS
 from apps.stack.exchange.outages import Interrupted, Outage, Outages
 from apps.stack.exchange.synthetic import Synthetic
-from tests.stack.exchange_process import RunningExchange, running_exchange
+from tests.stack.exchange_process import RunningExchange
+from tests.stack.exchanges import exchange, running
+
+__all__ = ["exchange", "running"]
 
 MINUTE = 60_000
 START = 1_700_000_040_000
 FIRST = START // MINUTE
 NOW = START + 100_000 * MINUTE
 THIN = PAIRS["ADAETH"].market
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[RunningExchange]:
-    with running_exchange("--seed", "7") as exchange:
-        yield exchange
-
-
-@pytest.fixture
-def exchange(running: RunningExchange) -> Iterator[RunningExchange]:
-    running.calm()
-    yield running
-    running.calm()
 
 
 def openings(exchange: RunningExchange, **parameters: Any) -> list[int]:
