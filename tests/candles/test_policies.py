@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -18,7 +19,7 @@ from apps.candles.selectors import coverage
 from apps.candles.services import BeyondRetention, refresh_rollups, write_candles
 from apps.candles.sources.cached import CachedSource
 from apps.candles.sources.timescale import TimescaleSource
-from apps.candles.storage import moving, policies, stores
+from apps.candles.storage import aggregates, moving, policies, stores
 from apps.candles.storage.chunks import compress_old
 from apps.candles.storage.status import status
 from apps.candles.storage.stores import AGGREGATES, PORTABLE, Base, Rollups, Store
@@ -136,6 +137,25 @@ def test_however_little_is_kept_there_are_policies_and_roll_ups_are_right(
     write_candles(instrument=market, minutes=walk(60, start=days_ago(0.5), seed=1))
     refresh_rollups()
     run_jobs("policy_refresh_continuous_aggregate")
+    assert_levels_match(market)
+
+
+def test_refreshes_of_the_same_do_not_fail_each_other(store: Store, market: Instrument) -> None:
+    """The product's and those of TimescaleDB's policies, which run when they like."""
+    if store != AGGREGATES:
+        pytest.skip("of continuous aggregates only")
+    minutes = walk(30 * 1440, start=days_ago(40))
+    write_candles(instrument=market, minutes=minutes)
+
+    def refresh(_: int) -> None:
+        try:
+            aggregates.refresh_ranges([(int(minutes.ts[0]), int(minutes.ts[-1]))])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(refresh, range(4)))
+    refresh_rollups()
     assert_levels_match(market)
 
 

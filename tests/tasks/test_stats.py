@@ -81,6 +81,7 @@ def test_each_event_is_counted_once_whoever_counts(monkeypatch):
 def test_whoever_finds_another_counting_does_not_wait():
     work.note.delay("a")
     Cursor.objects.create(follower=tally.FOLLOWER)
+    settle()
     locked, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -97,11 +98,9 @@ def test_whoever_finds_another_counting_does_not_wait():
     thread = threading.Thread(target=hold)
     thread.start()
     locked.wait(30)
-    settle()
     assert tally.catch_up() == 0
     done.set()
     thread.join()
-    settle()
     assert tally.catch_up() == 1
 
 

@@ -9,11 +9,13 @@ what changed, and remaking a month for one instrument costs as much as for all o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
+from psycopg.errors import LockNotAvailable
 
 from apps.candles.ranges import merged
 from apps.candles.timeframes import DAY, MINUTE, ROLLUPS, Timeframe, to_datetime, to_ms
@@ -29,6 +31,9 @@ _NEAR = DAY
 #: Entries of the log that are dealt with in one round.
 _ROUND = 10_000
 
+#: Seconds for which another refresh of the same range is waited for.
+_PATIENCE = 60.0
+
 #: What has been done of how much, in refreshes of one range on one level.
 OnStep = Callable[[int, int], None]
 
@@ -40,8 +45,8 @@ class InTransaction(RuntimeError):
 def refresh(on_step: OnStep | None = None) -> int:
     """Refresh what the log names, bottom-up, and take it off the log. Returns the entries dealt with.
 
-    Entries that are written meanwhile stay for the next time. Several may run at once: they do work twice,
-    and no harm. Raises `InTransaction`.
+    Entries that are written meanwhile stay for the next time. Several may run at once, TimescaleDB's policies
+    among them: they do work twice, and no harm. Raises `InTransaction`.
     """
     if connection.in_atomic_block:
         raise InTransaction("continuous aggregates cannot be refreshed within a transaction")
@@ -96,6 +101,20 @@ def _materialised(level: Timeframe) -> int:
 
 
 def _call(view: str, lo: int, hi: int) -> None:
+    """Refresh, after whoever refreshes the same just now: TimescaleDB would not wait, but fail."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            _refresh(view, lo, hi)
+        except OperationalError as exc:
+            if not isinstance(exc.__cause__, LockNotAvailable) or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _refresh(view: str, lo: int, hi: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"CALL refresh_continuous_aggregate('{view}', '{to_datetime(lo)}', '{to_datetime(hi)}',"

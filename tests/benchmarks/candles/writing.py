@@ -220,6 +220,7 @@ class Hypertable(Experiment):
         minutes = data.minutes(WORST, self.bench.size(_DAYS, 3))
         self._plain = Written(Place("hyper_plain", PORTABLE), minutes)
         self._hyper = {name: Written(Place(f"hyper_{name}", store), minutes) for name, store in self._PLACES}
+        self.remarks = {figure.name: data.origin() for figure in self.figures}
 
     def measure(self, turn: int) -> Samples:
         def rate(written: Written) -> float:
