@@ -39,8 +39,13 @@ def instrument_get(text: str) -> Instrument:
 def coverage(ids: Iterable[int], *, using: str = "default") -> dict[int, Span]:
     """The first and the last stored minute of each of these instruments that has any."""
     with connections[using].cursor() as cursor:
-        cursor.execute(sql(_STORAGE, "coverage.sql"), {"ids": list(ids)})
+        cursor.execute(_ends("unnest(%(ids)s::integer[]) AS wanted (id)"), {"ids": list(ids)})
         return {pk: Span(first=first, last=last) for pk, first, last in cursor.fetchall()}
+
+
+def _ends(wanted: str) -> str:
+    """The query for the first and the last minute of the instruments in a relation."""
+    return sql(_STORAGE, "coverage.sql").format(wanted=wanted)
 
 
 def latest(ids: Iterable[int], *, since: datetime) -> dict[int, datetime]:
@@ -259,7 +264,8 @@ def coverage_report(*, limit: int) -> CoverageReport:
     Days that were changed since the roll-ups were made count as they were then.
     """
     with connection.cursor() as cursor:
-        cursor.execute(sql(_STORAGE, "coverage_report.sql"), {"limit": limit})
+        report = sql(_STORAGE, "coverage_report.sql").format(coverage=_ends("known AS wanted"))
+        cursor.execute(report, {"limit": limit})
         rows = cursor.fetchall()
         cursor.execute("SELECT count(DISTINCT instrument_id) FROM candles_revision")
         total = cursor.fetchone()[0]

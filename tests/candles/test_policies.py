@@ -56,6 +56,11 @@ def only(store: Store, *, base: Base) -> None:
         pytest.skip(f"of stores with {base.value} only")
 
 
+def only_aggregates(store: Store) -> None:
+    if store != AGGREGATES:
+        pytest.skip("of continuous aggregates only")
+
+
 def test_applying_twice_changes_nothing_the_second_time(market: Instrument, settings: Any) -> None:
     assert policies.apply()
     assert policies.apply() == []
@@ -119,7 +124,8 @@ def test_copies_of_what_was_dropped_are_not_read_any_more(
     run_jobs("policy_retention")
     policies.apply()
     left = stored("candle_1m", market)
-    assert 40 * 1440 - 1500 <= len(left) <= 41 * 1440 + 1500
+    # Its policy may have put the chunks of a week together before.
+    assert 40 * 1440 - 1500 <= len(left) <= 48 * 1440
     assert cache.load(*span).ts.tolist() == list(left)
     assert cache.load(market.text, "1h", *ever).fingerprint == hours.fingerprint
     assert coverage([market.pk])[market.pk].first == to_datetime(min(left))
@@ -142,8 +148,7 @@ def test_however_little_is_kept_there_are_policies_and_roll_ups_are_right(
 
 def test_refreshes_of_the_same_do_not_fail_each_other(store: Store, market: Instrument) -> None:
     """The product's and those of TimescaleDB's policies, which run when they like."""
-    if store != AGGREGATES:
-        pytest.skip("of continuous aggregates only")
+    only_aggregates(store)
     minutes = walk(30 * 1440, start=days_ago(40))
     write_candles(instrument=market, minutes=minutes)
 
@@ -186,8 +191,7 @@ def test_timescaledb_has_every_policy_that_the_settings_ask_for(store: Store, ma
 
 def test_policies_catch_late_changes_that_were_not_logged(store: Store, market: Instrument) -> None:
     """A correction by somebody who has switched our triggers off."""
-    if store != AGGREGATES:
-        pytest.skip("of continuous aggregates only")
+    only_aggregates(store)
     policies.apply()
     write_candles(instrument=market, minutes=walk(10 * 1440, start=days_ago(12)))
     refresh_rollups()

@@ -1,7 +1,7 @@
--- The first and the last stored minute of instruments. The months that were ever written say where to look, so
+-- The first and the last stored minute of those wanted. The months that were ever written say where to look, so
 -- that only the partitions or chunks concerned are touched.
-SELECT wanted.id, first.ts, last.ts
-FROM unnest(%(ids)s::integer[]) AS wanted (id)
+SELECT wanted.id, first.ts AS first, last.ts AS last
+FROM {wanted}
 CROSS JOIN LATERAL (
     SELECT minute.ts
     FROM (SELECT DISTINCT month::timestamp AT TIME ZONE 'UTC' AS month FROM candles_revision

@@ -1,5 +1,5 @@
--- Coverage of instruments with candles, by the counts of their days. As in coverage.sql, the months that were ever
--- written say where the first and the last minute are: days stay when their minutes are dropped.
+-- Coverage of instruments with candles, by the counts of their days. Days stay when their minutes are dropped, so the
+-- first and the last minute count.
 WITH known AS (
     SELECT i.id, i.exchange, i.symbol, i.followed
     FROM candles_instrument AS i
@@ -7,33 +7,10 @@ WITH known AS (
     ORDER BY i.followed DESC, i.exchange, i.symbol
     LIMIT %(limit)s
 ), edges AS (
-    SELECT known.*, first.ts AS first, last.ts AS last
-    FROM known
-    CROSS JOIN LATERAL (
-        SELECT minute.ts
-        FROM (SELECT DISTINCT month::timestamp AT TIME ZONE 'UTC' AS month FROM candles_revision
-              WHERE instrument_id = known.id ORDER BY 1) AS months
-        CROSS JOIN LATERAL (
-            SELECT ts FROM candle_1m
-            WHERE instrument_id = known.id AND ts >= month AND ts < month + interval '1 month'
-            ORDER BY ts LIMIT 1
-        ) AS minute
-        ORDER BY months.month LIMIT 1
-    ) AS first
-    CROSS JOIN LATERAL (
-        SELECT minute.ts
-        FROM (SELECT DISTINCT month::timestamp AT TIME ZONE 'UTC' AS month FROM candles_revision
-              WHERE instrument_id = known.id ORDER BY 1 DESC) AS months
-        CROSS JOIN LATERAL (
-            SELECT ts FROM candle_1m
-            WHERE instrument_id = known.id AND ts >= month AND ts < month + interval '1 month'
-            ORDER BY ts DESC LIMIT 1
-        ) AS minute
-        ORDER BY months.month DESC LIMIT 1
-    ) AS last
+    {coverage}
 ), days AS (
-    SELECT edges.*, d.n
-    FROM edges
+    SELECT known.*, edges.first, edges.last, d.n
+    FROM known JOIN edges USING (id)
     CROSS JOIN LATERAL (
         SELECT sum(n)::bigint AS n FROM candle_1d
         WHERE instrument_id = edges.id AND ts >= date_trunc('day', edges.first, 'UTC') AND ts <= edges.last
