@@ -16,7 +16,7 @@ from apps.backtests.engine.errors import BarsError, SpecError
 from apps.backtests.engine.kernel import warm_up
 from apps.backtests.engine.metrics import METRICS, Metric
 from apps.backtests.engine.run import ENGINE_VERSION, Result, run
-from apps.backtests.engine.spec import SCHEMA, Spec
+from apps.backtests.engine.spec import SCHEMA, Costs, Execution, Sizing, Spec
 from apps.backtests.engine.strategies import STRATEGIES, Strategy
 from apps.backtests.engine.trades import Trades
 
@@ -27,8 +27,11 @@ __all__ = [
     "STRATEGIES",
     "Bars",
     "BarsError",
+    "Costs",
+    "Execution",
     "Metric",
     "Result",
+    "Sizing",
     "Spec",
     "SpecError",
     "Strategy",

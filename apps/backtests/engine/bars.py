@@ -17,6 +17,7 @@ Times = NDArray[np.int64]
 PRICES = ("open", "high", "low", "close")
 LOWEST_PRICE = 1e-15
 HIGHEST_PRICE = 1e15
+_MINUTE = 60_000
 LATEST = 2**53  # what JSON readers with one kind of number can hold
 
 
@@ -30,8 +31,10 @@ class Bars:
         open, high, low, close: prices, float64, finite and within 1e-15 … 1e15, so that no fill can
             divide by zero or overflow.
         volume: float64, finite and not negative.
+        step: milliseconds from one open time to the next where no bar is missing; 0 stands for the
+            smallest distance that there is (a minute where there are not two bars).
 
-    All six have shape ``(n,)``, are C-contiguous and read-only; arrays that already fit are not
+    All six arrays have shape ``(n,)``, are C-contiguous and read-only; arrays that already fit are not
     copied, so memory-mapped columns stay mapped. ``n`` may be 0.
 
     Raises:
@@ -44,6 +47,7 @@ class Bars:
     low: Floats
     close: Floats
     volume: Floats
+    step: int = 0
 
     def __post_init__(self) -> None:
         if np.asarray(self.ts).dtype.kind not in "iu":
@@ -63,6 +67,11 @@ class Bars:
             # NaN fails both comparisons, so this also refuses what is not finite.
             legal = (column >= LOWEST_PRICE) & (column <= HIGHEST_PRICE)
             _require(name, legal, f"must lie within {LOWEST_PRICE:g} and {HIGHEST_PRICE:g}")
+        if not self.step:
+            smallest = int(np.diff(self.ts).min()) if len(self.ts) > 1 else _MINUTE
+            object.__setattr__(self, "step", smallest)
+        elif self.step < 0 or (len(self.ts) > 1 and int(np.diff(self.ts).min()) < self.step):
+            raise BarsError(f"bars of {self.step} ms cannot be closer than that")
         _require("volume", np.isfinite(self.volume) & (self.volume >= 0), "must be finite and not negative")
 
     def __len__(self) -> int:
@@ -77,6 +86,7 @@ class Bars:
             low=self.low[:count],
             close=self.close[:count],
             volume=self.volume[:count],
+            step=self.step,
         )
 
     @cached_property

@@ -95,7 +95,7 @@ def run_signals(
         simulation.advance(bars.open[part], bars.close[part], bits[part], equity[part])
         if progress is not None:
             progress(part.stop, count)
-    last = bars.open if spec.finalise == "last_open" else bars.close
+    last = bars.open if spec.execution.finalise == "last_open" else bars.close
     equity[-1] = simulation.finish(float(last[-1]))
     if not np.isfinite(equity).all():
         raise BarsError("these prices move equity beyond the range of float64")

@@ -20,11 +20,11 @@ class Simulation:
 
     def __init__(self, spec: Spec, *, entries: int, jit: bool | None = None) -> None:
         params = [0.0] * kernel.PARAMS
-        params[kernel.COMMISSION] = spec.commission
-        params[kernel.SPREAD] = spec.spread
-        params[kernel.SLIPPAGE] = spec.slippage
-        params[kernel.FRACTION] = spec.fraction
-        params[kernel.LOT] = spec.lot
+        params[kernel.COMMISSION] = spec.costs.taker
+        params[kernel.SPREAD] = spec.costs.spread
+        params[kernel.SLIPPAGE] = spec.costs.slippage
+        params[kernel.FRACTION] = spec.sizing.value
+        params[kernel.LOT] = spec.sizing.lot
         state = [0.0] * kernel.STATE
         state[kernel.CASH] = spec.cash
         self.bars = 0

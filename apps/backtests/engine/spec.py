@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,17 @@ from apps.backtests.engine.strategies import STRATEGIES
 # Rates are bounded below one half, so that spread and slippage together leave a positive price.
 _RATE = {"type": "number", "minimum": 0, "maximum": 0.25, "default": 0.0}
 
+
+def _block(description: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "default": {},
+        "description": description,
+        "properties": properties,
+    }
+
+
 SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Backtest specification",
@@ -25,9 +36,7 @@ SCHEMA: dict[str, Any] = {
     "required": ["strategy"],
     "properties": {
         "strategy": {
-            "type": "string",
-            "enum": list(STRATEGIES),
-            "description": "Name of a built-in strategy.",
+            "description": "Name of a built-in strategy, a strategy as an object, or a strategy as text.",
         },
         "params": {
             "type": "object",
@@ -41,30 +50,165 @@ SCHEMA: dict[str, Any] = {
             "default": 10_000.0,
             "description": "Money at the start, in the quote currency.",
         },
-        "commission": _RATE | {"description": "Fraction of each fill's value, at entry and at exit."},
-        "spread": _RATE | {"description": "Bid-ask spread as a fraction of the price, paid whole at entry."},
-        "slippage": _RATE | {"description": "Fraction by which each fill is worse than the market price."},
-        "fraction": {
+        "sizing": _block(
+            "How much an entry buys or sells.",
+            type={
+                "type": "string",
+                "enum": ["equity", "cash", "units", "risk"],
+                "default": "equity",
+                "description": (
+                    "What value is: equity, the fraction of the account's equity, times leverage, that goes "
+                    "into a position, costs included; cash, the value of the position; units, its size; "
+                    "risk, the fraction of equity that is lost when the stop-loss is filled at its price."
+                ),
+            },
+            value={
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "maximum": 1e15,
+                "default": 1.0,
+                "description": "At most 1 where it is a fraction.",
+            },
+            lot={
+                "type": "number",
+                "minimum": 0,
+                "maximum": 1e9,
+                "default": 0.0,
+                "description": "Sizes are rounded down to a multiple of this; 0 allows any size.",
+            },
+        ),
+        "leverage": {
             "type": "number",
-            "exclusiveMinimum": 0,
-            "maximum": 1,
+            "minimum": 1,
+            "maximum": 125,
             "default": 1.0,
-            "description": "Share of equity put into a position, entry commission included.",
+            "description": "The value of all positions is at most this multiple of equity at an entry.",
         },
-        "lot": {
-            "type": "number",
+        "maintenance_margin": {
+            "type": ["number", "null"],
             "minimum": 0,
-            "maximum": 1e9,
-            "default": 0.0,
-            "description": "Sizes are rounded down to a multiple of this; 0 allows any size.",
+            "maximum": 0.5,
+            "default": 0.005,
+            "description": (
+                "A position is liquidated at the price at which equity falls to this fraction of the value "
+                "of all positions; null: only bankruptcy at a bar's close ends an account."
+            ),
         },
-        "finalise": {
-            "type": "string",
-            "enum": ["last_close", "last_open"],
-            "default": "last_close",
-            "description": "Price of the last bar at which a position still open at the end is closed.",
+        "pyramiding": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 100,
+            "default": 0,
+            "description": "How often a position may be added to by further entries in its direction.",
+        },
+        "max_positions": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 1_000,
+            "default": 0,
+            "description": "Positions that may be open at a time, of several instruments; 0: any number.",
+        },
+        "costs": _block(
+            "What trading costs.",
+            maker=_RATE | {"description": "Commission of limit entries and take-profits, of a fill's value."},
+            taker=_RATE | {"description": "Commission of every other fill, as a fraction of its value."},
+            fixed={
+                "type": "number",
+                "minimum": 0,
+                "maximum": 1e9,
+                "default": 0.0,
+                "description": "Commission of every fill in money, beside the fraction.",
+            },
+            spread=_RATE | {"description": "Bid-ask spread, a fraction of the price, paid whole at entry."},
+            slippage=_RATE
+            | {
+                "description": "Fraction by which taker fills, also of stops, are worse than the market."
+            },
+            funding={
+                "type": "number",
+                "minimum": -0.05,
+                "maximum": 0.05,
+                "default": 0.0,
+                "description": (
+                    "Fraction of a position's value that longs pay to shorts at 00:00, 08:00 and 16:00 UTC."
+                ),
+            },
+        ),
+        "execution": _block(
+            "How orders are filled.",
+            fill={
+                "type": "string",
+                "enum": ["next_open", "close"],
+                "default": "next_open",
+                "description": "Where market orders fill: at the next bar's open, or at the close they are decided on.",
+            },
+            detail={
+                "type": ["string", "null"],
+                "default": None,
+                "description": "Timeframe of finer bars that orders are filled on, as 1m; null: the same bars.",
+            },
+            same_bar={
+                "type": "string",
+                "enum": ["pessimistic", "optimistic"],
+                "default": "pessimistic",
+                "description": "What came first where a bar does not tell: what is worse, or what is better.",
+            },
+            finalise={
+                "type": "string",
+                "enum": ["last_close", "last_open"],
+                "default": "last_close",
+                "description": "Price of the last bar at which a position still open at the end is closed.",
+            },
+        ),
+        "orders": {
+            "type": ["object", "null"],
+            "default": None,
+            "description": "Replaces the strategy's own block.",
+        },
+        "risk": {
+            "type": ["object", "null"],
+            "default": None,
+            "description": "Replaces the strategy's own block.",
         },
     },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizing:
+    """See ``SCHEMA``."""
+
+    type: str = "equity"
+    value: float = 1.0
+    lot: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """See ``SCHEMA``."""
+
+    maker: float = 0.0
+    taker: float = 0.0
+    fixed: float = 0.0
+    spread: float = 0.0
+    slippage: float = 0.0
+    funding: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """See ``SCHEMA``."""
+
+    fill: str = "next_open"
+    detail: str | None = None
+    same_bar: str = "pessimistic"
+    finalise: str = "last_close"
+
+
+_BLOCKS: dict[str, type[Sizing | Costs | Execution]] = {
+    "sizing": Sizing,
+    "costs": Costs,
+    "execution": Execution,
 }
 
 
@@ -74,27 +218,37 @@ class Spec:
 
     Every instance is valid, complete and canonical: defaults are filled in, also in ``params`` (which
     is read-only), and numbers have the type of their schema. Specifications that mean the same are
-    therefore equal and have the same hash.
+    therefore equal and have the same hash. The blocks may be given as objects of their classes or as
+    decoded JSON.
 
     Raises:
-        SpecError: naming the field (``commission``, ``params.fast``).
+        SpecError: naming the field (``costs.taker``, ``params.fast``).
     """
 
     strategy: str
     params: Mapping[str, Any] = field(default_factory=dict)
     cash: float = 10_000.0
-    commission: float = 0.0
-    spread: float = 0.0
-    slippage: float = 0.0
-    fraction: float = 1.0
-    lot: float = 0.0
-    finalise: str = "last_close"
+    sizing: Sizing = Sizing()
+    leverage: float = 1.0
+    maintenance_margin: float | None = 0.005
+    pyramiding: int = 0
+    max_positions: int = 0
+    costs: Costs = Costs()
+    execution: Execution = Execution()
+    orders: Mapping[str, Any] | None = None
+    risk: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        values = validated(SCHEMA, {item.name: getattr(self, item.name) for item in fields(self)})
+        values = validated(SCHEMA, {item.name: _plain(getattr(self, item.name)) for item in fields(self)})
+        if self.strategy not in STRATEGIES:
+            raise SpecError("strategy", f"must be one of {', '.join(STRATEGIES)}")
         values["params"] = MappingProxyType(STRATEGIES[self.strategy].validated(self.params))
+        for name, block in _BLOCKS.items():
+            values[name] = block(**values[name])
         for name, value in values.items():
             object.__setattr__(self, name, value)
+        if self.sizing.type in ("equity", "risk") and self.sizing.value > 1:
+            raise SpecError("sizing.value", "must be at most 1 where it is a fraction")
 
     def __hash__(self) -> int:
         return hash(self.canonical)
@@ -109,7 +263,7 @@ class Spec:
 
     def as_dict(self) -> dict[str, Any]:
         """The complete specification as JSON types; ``from_dict`` of it is equal to this."""
-        return {item.name: getattr(self, item.name) for item in fields(self)} | {"params": dict(self.params)}
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
 
     @cached_property
     def canonical(self) -> str:
@@ -118,8 +272,15 @@ class Spec:
 
     @cached_property
     def spec_hash(self) -> str:
-        """sha256 (hex) of ``spec/1``, a newline and the canonical JSON."""
-        return hashlib.sha256(f"spec/1\n{self.canonical}".encode()).hexdigest()
+        """sha256 (hex) of ``spec/2``, a newline and the canonical JSON."""
+        return hashlib.sha256(f"spec/2\n{self.canonical}".encode()).hexdigest()
 
 
-__all__ = ["SCHEMA", "Spec", "SpecError"]
+def _plain(value: Any) -> Any:
+    """A field's value as JSON types."""
+    if isinstance(value, Sizing | Costs | Execution):
+        return asdict(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+__all__ = ["SCHEMA", "Costs", "Execution", "Sizing", "Spec", "SpecError"]

@@ -8,16 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from apps.backtests.engine import Bars, Result, Spec, run
+from apps.backtests.engine import Bars, Result, run
 from apps.backtests.engine.kernel import ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
 from apps.backtests.engine.run import run_signals
 from apps.backtests.engine.strategies import Signals
+from tests.backtests.engine.specs import spec_of
 
 BarsOf = Callable[..., Bars]
-
-
-def spec_of(**settings: Any) -> Spec:
-    return Spec(strategy="sma_cross", params={"fast": 1, "slow": 2}, **settings)
 
 
 def run_bits(bars: Bars, bits: list[int], **settings: Any) -> Result:

@@ -19,6 +19,7 @@ from apps.backtests.engine import ENGINE_VERSION, Bars, BarsError, Spec, kernel,
 from apps.backtests.engine.run import run_signals
 from apps.backtests.engine.simulation import Simulation
 from apps.backtests.engine.strategies import STRATEGIES, Signals
+from tests.backtests.engine.specs import spec_of
 
 Walk = Callable[[int, int], Bars]
 
@@ -26,7 +27,7 @@ CHECKOUT = Path(__file__).parents[3]
 
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed")
 
-LONG_SHORT = Spec(
+LONG_SHORT = spec_of(
     strategy="sma_cross",
     params={"fast": 5, "slow": 21, "direction": "long_short"},
     commission=0.0004,
@@ -34,7 +35,7 @@ LONG_SHORT = Spec(
     spread=0.0001,
     lot=0.001,
 )
-LONG = Spec(strategy="sma_cross", params={"fast": 3, "slow": 8}, commission=0.001, fraction=0.37)
+LONG = spec_of(strategy="sma_cross", params={"fast": 3, "slow": 8}, commission=0.001, fraction=0.37)
 
 
 def python(code: str, **environ: str) -> str:
@@ -164,7 +165,7 @@ def test_money_is_conserved(walk: Walk, spec: Spec) -> None:
         assert result.equity[-1] == pytest.approx(spec.cash + result.trades.pnl.sum(), rel=1e-12)
         fees = result.trades
         value = np.abs(fees.size) * (fees.entry_price + fees.exit_price)
-        assert fees.commission == pytest.approx(value * spec.commission, rel=1e-12)
+        assert fees.commission == pytest.approx(value * spec.costs.taker, rel=1e-12)
 
 
 def test_a_result_carries_what_identifies_it(walk: Walk) -> None:

@@ -11,18 +11,19 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from apps.backtests.engine import METRICS, Bars, Spec, kernel, run
+from apps.backtests.engine import METRICS, Bars, kernel, run
 from apps.backtests.engine.metrics import Value, measure, periods_per_year
 from apps.backtests.engine.run import run_signals
 from apps.backtests.engine.strategies import Signals
 from apps.backtests.engine.trades import Trades
+from tests.backtests.engine.specs import spec_of
 
 BarsOf = Callable[..., Bars]
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
 MONDAY = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp() * 1000)
-SPEC = Spec(strategy="sma_cross", params={"fast": 1, "slow": 2})
+SPEC = spec_of()
 
 
 def trades_of(rows: Sequence[tuple[int, int, float, float]]) -> Trades:

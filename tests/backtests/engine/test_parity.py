@@ -27,6 +27,7 @@ from apps.backtests.engine.kernel import ENTER_LONG, ENTER_SHORT, EXIT_LONG
 from apps.backtests.engine.run import run_signals
 from apps.backtests.engine.strategies import Signals
 from apps.backtests.engine.strategies.sma_cross import signals as sma_cross
+from tests.backtests.engine.specs import spec_of
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "data" / "backtest_reference.json"
 
@@ -78,13 +79,12 @@ def load(name: str) -> Bars:
     )
 
 
-def spec_of(case: dict[str, Any]) -> Spec:
+def spec_of_case(case: dict[str, Any]) -> Spec:
     """The reference's settings in ours: whole units, and the last position closed at the last open."""
     settings, params = case["settings"], case["params"]
     assert settings["finalize_trades"]
     assert settings["margin"] == 1.0
-    return Spec(
-        strategy="sma_cross",
+    return spec_of(
         params={
             "fast": params.get("n1", 1),
             "slow": params.get("n2", 2),
@@ -137,7 +137,7 @@ def assert_agrees(case: dict[str, Any], result: Result) -> None:
 @pytest.mark.parametrize("name", SMA_CASES)
 def test_moving_average_cases_agree(name: str, jit: bool | None) -> None:
     case = reference()["cases"][name]
-    bars, spec = load(case["data"]), spec_of(case)
+    bars, spec = load(case["data"]), spec_of_case(case)
     signals = sma_cross(bars, spec.params, strict=True)
     assert signals.warmup + 1 == case["first_bar_with_a_decision"]
     assert_agrees(case, run_signals(bars, signals, spec, jit=jit))
@@ -167,7 +167,7 @@ def test_the_event_loop_agrees_on_oscillator_signals_too(name: str) -> None:
     for i, value in enumerate(wilder(bars.close.tolist(), params["n"])):
         if value is not None and i >= case["first_bar_with_a_decision"]:
             bits[i] = ENTER_LONG * (value < params["lo"]) + above * (value > params["hi"])
-    result = run_signals(bars, Signals(bits=bits, warmup=params["n"]), spec_of(case))
+    result = run_signals(bars, Signals(bits=bits, warmup=params["n"]), spec_of_case(case))
     assert_agrees(case, result)
 
 
@@ -184,7 +184,7 @@ def test_spread_and_partial_size_agree(
     """Measured with the same release on the same data (moving averages of 10 and 20 days)."""
     bars = load("GOOG")
     params = {"fast": 10, "slow": 20, "direction": direction}
-    spec = Spec(strategy="sma_cross", params=params, lot=1, finalise="last_open", **settings)
+    spec = spec_of(params=params, lot=1, finalise="last_open", **settings)
     metrics = run_signals(bars, sma_cross(bars, spec.params, strict=True), spec).metrics
     assert metrics["n_trades"] == trades
     assert metrics["final_equity"] == pytest.approx(final, abs=1e-4)

@@ -22,6 +22,7 @@ import pytest
 from apps.backtests.engine import Bars, Result, Spec, run
 from apps.backtests.engine.run import run_signals
 from apps.backtests.engine.strategies import STRATEGIES, Signals
+from tests.backtests.engine.specs import spec_of
 
 BarsOf = Callable[..., Bars]
 
@@ -74,7 +75,8 @@ def slowly(
     bars: Bars, decisions: list[tuple[bool, bool, bool, bool]], spec: Spec
 ) -> tuple[list[float], Account]:
     """Equity and account after *decisions* (enter long, exit long, enter short, exit short) per bar."""
-    settings = (spec.cash, spec.commission, spec.spread, spec.slippage, spec.fraction, spec.lot)
+    costs, sizing = spec.costs, spec.sizing
+    settings = (spec.cash, costs.taker, costs.spread, costs.slippage, sizing.value, sizing.lot)
     account = Account(*map(Fraction, settings))
     opens, closes = [list(map(Fraction, column.tolist())) for column in (bars.open, bars.close)]
     equity: list[Fraction] = []
@@ -119,8 +121,7 @@ def test_random_decisions_on_random_prices(bars_of: BarsOf) -> None:
         opens, closes = ([round(100 * math.exp(dice.gauss(0, 0.4)), 3) for _ in range(count)] for _ in "oc")
         bars = bars_of(closes, opens)
         bits = [dice.choice((0, 0, 1, 4, dice.randrange(16))) for _ in range(count)]
-        spec = Spec(
-            strategy="sma_cross",
+        spec = spec_of(
             params={"fast": 1, "slow": 2},
             cash=dice.choice((1000.0, 54_321.98)),
             commission=dice.choice((0.0, 0.0011)),
@@ -161,8 +162,7 @@ def bits_of(decisions: list[tuple[bool, bool, bool, bool]]) -> list[int]:
 def test_the_whole_strategy_on_random_walks(
     walk: Callable[[int, int], Bars], fast: int, slow: int, direction: str
 ) -> None:
-    spec = Spec(
-        strategy="sma_cross",
+    spec = spec_of(
         params={"fast": fast, "slow": slow, "direction": direction},
         commission=0.0004,
         slippage=0.0002,
@@ -189,7 +189,7 @@ def test_recorded_minutes_of_a_real_market(direction: str) -> None:
     bars = Bars(ts=times, **columns)
     assert len(bars) > 30_000
     params = {"fast": 10, "slow": 30, "direction": direction}
-    spec = Spec(strategy="sma_cross", params=params, commission=0.0001)
+    spec = spec_of(strategy="sma_cross", params=params, commission=0.0001)
     decisions = decimal_decisions(bars, spec)
     assert STRATEGIES["sma_cross"].signals(bars, spec.params).bits.tolist() == bits_of(decisions)
     compiled_or_not = {run(bars, spec, jit=jit).fingerprint for jit in (None, False)}
