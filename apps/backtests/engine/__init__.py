@@ -13,7 +13,7 @@ from __future__ import annotations
 from apps.backtests.engine.bars import Bars
 from apps.backtests.engine.downsample import downsample
 from apps.backtests.engine.errors import BarsError, SpecError
-from apps.backtests.engine.kernel import warm_up
+from apps.backtests.engine.jit import warm_up
 from apps.backtests.engine.metrics import METRICS, Metric
 from apps.backtests.engine.run import ENGINE_VERSION, Result, run
 from apps.backtests.engine.spec import SCHEMA, Costs, Execution, Sizing, Spec

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from apps.backtests.engine import kernel
-from apps.backtests.engine.bars import Bars, Floats
+from apps.backtests.engine.bars import Bars, Floats, Times
 from apps.backtests.engine.errors import BarsError
+from apps.backtests.engine.feed import Feed, feed_of
 from apps.backtests.engine.metrics import Value, measure
 from apps.backtests.engine.simulation import Simulation
 from apps.backtests.engine.spec import Spec
@@ -18,11 +19,15 @@ from apps.backtests.engine.strategies import STRATEGIES, Signals
 from apps.backtests.engine.trades import Trades
 
 # Part of a result's identity: raised with every change that can move a byte of equity or trades.
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 
 CHUNK = 65_536
 
+#: Metrics that are reported for both ways to read ambiguous bars.
+BOUNDED = ("final_equity", "return_pct", "max_drawdown_pct", "sharpe", "n_trades", "win_rate_pct")
+
 Progress = Callable[[int, int], None]
+Data = Bars | Mapping[str, Bars]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,14 +40,22 @@ class Result:
     Attributes:
         metrics: by name, JSON types; ``metrics.METRICS`` has their definitions.
         trades: closed trades, which are all trades.
-        equity: worth of the account at each bar's close, float64, shape ``(n,)``.
+        ts: open times of the bars that orders were filled on, of all instruments together, shape ``(n,)``.
+        equity: worth of the account at each of these bars' closes, float64, shape ``(n,)``.
+        instruments: names, in the order in which ``trades.instrument`` counts them.
+        ambiguous: bars that do not tell whether a stop or a target came first, or whether before an entry.
+        bounds: the ``BOUNDED`` metrics with every such bar read as ``pessimistic`` and as ``optimistic``.
         fingerprint: sha256 (hex) of the number of bars and trades and the little-endian bytes of equity and
             of each trade column.
     """
 
     metrics: dict[str, Value]
     trades: Trades
+    ts: Times
     equity: Floats
+    instruments: tuple[str, ...]
+    ambiguous: int
+    bounds: dict[str, dict[str, Value]]
     fingerprint: str
     spec_hash: str
     data_fingerprint: str
@@ -50,77 +63,137 @@ class Result:
 
 
 def run(
-    bars: Bars,
+    data: Data,
     spec: Spec,
     *,
+    detail: Data | None = None,
     progress: Progress | None = None,
     chunk: int = CHUNK,
     jit: bool | None = None,
 ) -> Result:
-    """Run *spec* over *bars*.
+    """Run *spec* over *data*: the bars of one instrument, or of several by name, sharing one account.
 
+    Orders are filled on the finer bars *detail*, of the same instruments, where these are given.
     *progress* is called with the bars done and the bars in all after every *chunk* bars and at the
-    end; an exception it raises ends the run and reaches the caller, which is how a run is cancelled.
-    Neither *chunk* nor *jit* (see ``kernel.chosen``) changes the result.
+    end, and between the parts of the signal stage; an exception it raises ends the run and reaches the
+    caller, which is how a run is cancelled. Neither *chunk* nor *jit* (see ``jit.chosen``) changes the
+    result.
 
     Raises:
-        BarsError: there are no bars, or equity grew beyond what float64 can hold.
+        BarsError: there are no bars, the finer bars do not fit, or equity grew beyond what float64 can hold.
+        SpecError: the specification needs something that its strategy does not give.
     """
-    if not len(bars):
-        raise BarsError("there are no bars to run on")
-    signals = STRATEGIES[spec.strategy].signals(bars, spec.params)
-    return run_signals(bars, signals, spec, progress=progress, chunk=chunk, jit=jit)
+    bars = _named(data)
+    strategy = STRATEGIES[spec.strategy]
+    signals = {name: strategy.signals(one, spec.params) for name, one in bars.items()}
+    return run_signals(data, signals, spec, detail=detail, progress=progress, chunk=chunk, jit=jit)
 
 
 def run_signals(
-    bars: Bars,
-    signals: Signals,
+    data: Data,
+    signals: Signals | Mapping[str, Signals],
     spec: Spec,
     *,
+    detail: Data | None = None,
     progress: Progress | None = None,
     chunk: int = CHUNK,
     jit: bool | None = None,
 ) -> Result:
-    """The second stage of ``run`` alone, on signals made elsewhere; at least one bar."""
+    """The second stage of ``run`` alone, on signals made elsewhere."""
     if chunk < 1:
         raise ValueError("a chunk has at least one bar")
-    count = len(bars)
-    bits = np.ascontiguousarray(signals.bits, np.uint8).view()
-    bits.flags.writeable = False
-    entries = int(np.count_nonzero(bits & np.uint8(kernel.ENTER_LONG | kernel.ENTER_SHORT)))
-    simulation = Simulation(spec, entries=entries, jit=jit)
+    bars = _named(data)
+    fine = None if detail is None else _named(detail)
+    if fine is not None and fine.keys() != bars.keys():
+        raise BarsError("the finer bars are not of the same instruments")
+    given = {"": signals} if isinstance(signals, Signals) else signals
+    feeds = [
+        feed_of(one, given[name], detail=None if fine is None else fine[name], funding=spec.costs.funding)
+        for name, one in bars.items()
+    ]
+    if not all(len(feed.bars) for feed in feeds):
+        raise BarsError("there are no bars to run on")
+    warmup = max(given[name].warmup for name in bars)
+    result = _simulated(feeds, spec, warmup=warmup, progress=progress, chunk=chunk, jit=jit)
+    equity, trades, metrics, ambiguous = result[1:]
+    bounds = dict.fromkeys(("pessimistic", "optimistic"), _bounded(metrics))
+    if ambiguous:
+        other = "pessimistic" if spec.execution.same_bar == "optimistic" else "optimistic"
+        otherwise = _simulated(
+            feeds, spec, warmup=warmup, progress=None, chunk=chunk, jit=jit, optimistic=other == "optimistic"
+        )
+        bounds[other] = _bounded(otherwise[3])
+    return Result(
+        metrics=metrics,
+        trades=trades,
+        ts=result[0],
+        equity=equity,
+        instruments=tuple(bars),
+        ambiguous=ambiguous,
+        bounds=bounds,
+        fingerprint=_fingerprint(equity, trades),
+        spec_hash=spec.spec_hash,
+        data_fingerprint=fingerprint_of(data, detail),
+    )
+
+
+def fingerprint_of(data: Data, detail: Data | None = None) -> str:
+    """sha256 (hex) that identifies all bars of a run; of one instrument without finer bars, theirs."""
+    if isinstance(data, Bars) and detail is None:
+        return data.fingerprint
+    digest = hashlib.sha256(b"data/1\n")
+    for part in (data, detail):
+        for name, bars in _named(part).items() if part is not None else ():
+            digest.update(f"{name} {bars.step} {bars.fingerprint}\n".encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def _simulated(
+    feeds: Sequence[Feed],
+    spec: Spec,
+    *,
+    warmup: int,
+    progress: Progress | None,
+    chunk: int,
+    jit: bool | None,
+    optimistic: bool | None = None,
+) -> tuple[Times, Floats, Trades, dict[str, Value], int]:
+    """Times, equity, trades, metrics and the number of ambiguous bars."""
+    simulation = Simulation(spec, feeds, jit=jit, optimistic=optimistic)
+    count = len(simulation.ts)
     equity = np.empty(count)
     for start in range(0, count, chunk):
-        part = slice(start, min(start + chunk, count))
-        simulation.advance(bars.open[part], bars.close[part], bits[part], equity[part])
+        stop = min(start + chunk, count)
+        simulation.advance(stop, equity[start:stop])
         if progress is not None:
-            progress(part.stop, count)
-    last = bars.open if spec.execution.finalise == "last_open" else bars.close
-    equity[-1] = simulation.finish(float(last[-1]))
+            progress(stop, count)
+    equity[-1] = simulation.finish()
     if not np.isfinite(equity).all():
         raise BarsError("these prices move equity beyond the range of float64")
     trades = Trades.of(simulation.table())
     metrics = measure(
-        bars=bars,
+        bars=feeds[0].bars,
         equity=equity,
         trades=trades,
         cash=spec.cash,
-        warmup=signals.warmup,
-        entries_skipped=int(simulation.state(kernel.SKIPPED)),
-        written_off=simulation.state(kernel.WRITTEN_OFF),
+        warmup=warmup,
+        entries_skipped=int(simulation.account(kernel.SKIPPED)),
+        written_off=simulation.account(kernel.WRITTEN_OFF),
     )
-    return Result(
-        metrics=metrics,
-        trades=trades,
-        equity=equity,
-        fingerprint=_fingerprint(equity, trades),
-        spec_hash=spec.spec_hash,
-        data_fingerprint=bars.fingerprint,
-    )
+    return simulation.ts, equity, trades, metrics, int(simulation.account(kernel.AMBIGUOUS))
+
+
+def _named(data: Data) -> Mapping[str, Bars]:
+    return {"": data} if isinstance(data, Bars) else data
+
+
+def _bounded(metrics: dict[str, Value]) -> dict[str, Value]:
+    return {name: metrics[name] for name in BOUNDED}
 
 
 def _fingerprint(equity: Floats, trades: Trades) -> str:
-    digest = hashlib.sha256(f"result/1 {len(equity)} {len(trades)}\n".encode())
+    digest = hashlib.sha256(f"result/2 {len(equity)} {len(trades)}\n".encode())
     digest.update(equity.astype("<f8", copy=False).data)
     for _, column in trades.columns():
         digest.update(np.ascontiguousarray(column.astype(column.dtype.newbyteorder("<"), copy=False)).data)

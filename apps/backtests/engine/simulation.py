@@ -2,68 +2,150 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from numpy.typing import NDArray
 
 from apps.backtests.engine import kernel
 from apps.backtests.engine.bars import Floats
+from apps.backtests.engine.errors import SpecError
+from apps.backtests.engine.feed import Feed, block, kind_of, timeline
+from apps.backtests.engine.jit import chosen
 from apps.backtests.engine.spec import Spec
+from apps.backtests.engine.strategies import Signals
+
+_SIZINGS = {
+    "equity": kernel.BY_EQUITY,
+    "cash": kernel.BY_CASH,
+    "units": kernel.BY_UNITS,
+    "risk": kernel.BY_RISK,
+}
+_ORDERS = {"market": kernel.MARKET, "limit": kernel.LIMIT, "stop": kernel.STOP_ORDER}
 
 
 class Simulation:
-    """An account that is led over bars, chunk by chunk.
+    """An account that is led over the bars of one or several instruments, chunk by chunk.
 
-    How the bars are cut into chunks, and whether the loop is compiled (*jit*, see ``kernel.chosen``),
-    changes no byte of the outcome. *entries* is the number of bars with an entry bit to come, which
-    bounds the number of trades.
+    How the bars are cut into chunks, and whether the loop is compiled (*jit*, see ``jit.chosen``),
+    changes no byte of the outcome. The feeds come from one strategy with one set of parameters.
+    *optimistic* overrides the specification's ``same_bar``. Without *record* trades are only counted.
+
+    Attributes:
+        ts: open times of all bars, the instruments' together.
+        bars: how many of them have been run.
+
+    Raises:
+        SpecError: risk sizing without a stop-loss.
     """
 
-    def __init__(self, spec: Spec, *, entries: int, jit: bool | None = None) -> None:
-        params = [0.0] * kernel.PARAMS
-        params[kernel.COMMISSION] = spec.costs.taker
-        params[kernel.SPREAD] = spec.costs.spread
-        params[kernel.SLIPPAGE] = spec.costs.slippage
-        params[kernel.FRACTION] = spec.sizing.value
-        params[kernel.LOT] = spec.sizing.lot
-        state = [0.0] * kernel.STATE
-        state[kernel.CASH] = spec.cash
+    def __init__(
+        self,
+        spec: Spec,
+        feeds: Sequence[Feed],
+        *,
+        jit: bool | None = None,
+        optimistic: bool | None = None,
+        record: bool = True,
+    ) -> None:
+        if optimistic is None:
+            optimistic = spec.execution.same_bar == "optimistic"
+        self.ts, self._places = timeline(feeds)
         self.bars = 0
-        self._loop = kernel.chosen(jit)
+        self._feeds = feeds
+        self._loop = chosen(jit)
+        self._entries = [feed.entries for feed in feeds] if record else []
+        params = parameters(spec, feeds[0].signals, optimistic=optimistic)
+        account = [0.0] * kernel.ACCOUNT
+        account[kernel.CASH] = spec.cash
+        books = [0.0] * (kernel.BOOK * len(feeds))
         self._params: kernel.Vector = params
-        self._state: kernel.Vector = state
-        self._trades: kernel.Vector
-        if self._loop is None:
-            self._trades = [[0.0] * kernel.TRADE for _ in range(entries)]
-        else:
-            self._params, self._state = np.array(params), np.array(state)
-            self._trades = np.zeros((entries, kernel.TRADE))
-
-    def advance(self, opens: Floats, closes: Floats, bits: NDArray[np.uint8], equity: Floats) -> None:
-        """Run the next bars, one element of each array per bar; *equity* is written.
-
-        The first three are read-only arrays, as the columns of ``Bars`` are: the loop is compiled for one
-        kind of array.
-        """
+        self._account: kernel.Vector = account
+        self._books: kernel.Vector = books
+        self._trades: kernel.Vector = []
         if self._loop is not None:
-            self._loop(self.bars, opens, closes, bits, self._params, self._state, equity, self._trades)
+            self._params, self._account, self._books = map(np.array, (params, account, books))
+            self._trades = np.zeros((0, kernel.TRADE))
+        self._finalise = spec.execution.finalise
+
+    def advance(self, stop: int, equity: Floats) -> None:
+        """Run the bars up to *stop*; *equity*, one element for each of them, is written."""
+        start = self.bars
+        self._make_room(start, stop)
+        width = len(self._feeds)
+        columns = block(self._feeds, self._places, start, stop)
+        state = self._params, self._account, self._books
+        if self._loop is not None:
+            self._loop(start, width, *columns, *state, equity, self._trades)
         else:
-            worth = [0.0] * len(closes)
-            lists = opens.tolist(), closes.tolist(), bits.tolist()
-            kernel.simulate(self.bars, *lists, self._params, self._state, worth, self._trades)
+            worth = [0.0] * (stop - start)
+            lists: list[kernel.Vector] = [column.tolist() for column in columns]
+            kernel.simulate(start, width, *lists, *state, worth, self._trades)  # type: ignore[call-arg]
             equity[:] = worth
-        self.bars += len(closes)
+        self.bars = stop
 
-    def finish(self, price: float) -> float:
-        """Close what is still open on the last bar, at *price* before costs, and return the cash."""
-        if self.state(kernel.SIZE) != 0.0:
-            kernel.leave(self.bars - 1, price, kernel.AT_END, self._params, self._state, self._trades)
-        return self.state(kernel.CASH)
+    def finish(self) -> float:
+        """Close what is still open on the last bar, as the specification says, and return the cash."""
+        for at, feed in enumerate(self._feeds):
+            if self._books[at * kernel.BOOK + kernel.SIZE] != 0.0:
+                column = feed.bars.open if self._finalise == "last_open" else feed.bars.close
+                price = float(column[-1])
+                state = self._params, self._account, self._books, self._trades
+                kernel.leave(self.bars - 1, at, price, kernel.AT_END, *state)
+        return self.account(kernel.CASH)
 
-    def state(self, index: int) -> float:
-        """One element of the state vector, by the kernel's index."""
-        return float(self._state[index])
+    def account(self, index: int) -> float:
+        """One element of the account, by the kernel's index."""
+        return float(self._account[index])
 
     def table(self) -> Floats:
         """The closed trades so far, shape ``(n, kernel.TRADE)``."""
         table = np.array(self._trades, np.float64).reshape(-1, kernel.TRADE)
-        return table[: int(self.state(kernel.TRADES))]
+        return table[: int(self.account(kernel.TRADES))]
+
+    def _make_room(self, start: int, stop: int) -> None:
+        """Rows for every trade that these bars can close: what is open or ordered, and every entry."""
+        if not self._entries:
+            return
+        width = len(self._feeds)
+        most = int(self._account[kernel.TRADES]) + 3 * width
+        for entries, place in zip(self._entries, self._places, strict=True):
+            part = slice(*np.searchsorted(place, (start, stop))) if width > 1 else slice(start, stop)
+            most += int(np.count_nonzero(entries[part]))
+        if most > len(self._trades):
+            if self._loop is None:
+                self._trades += [[0.0] * kernel.TRADE for _ in range(most - len(self._trades))]
+            else:
+                rows = np.zeros((max(most, 2 * len(self._trades)), kernel.TRADE))
+                rows[: len(self._trades)] = self._trades
+                self._trades = rows
+
+
+def parameters(spec: Spec, signals: Signals, *, optimistic: bool) -> list[float]:
+    """The kernel's parameter vector."""
+    if spec.sizing.type == "risk" and signals.stop_loss is None:
+        raise SpecError("sizing.type", "risk needs a stop-loss to measure the risk by")
+    params = [0.0] * kernel.PARAMS
+    costs, sizing = spec.costs, spec.sizing
+    params[kernel.MAKER] = costs.maker
+    params[kernel.TAKER] = costs.taker
+    params[kernel.FIXED] = costs.fixed
+    params[kernel.SPREAD] = costs.spread
+    params[kernel.SLIPPAGE] = costs.slippage
+    params[kernel.SIZING] = _SIZINGS[sizing.type]
+    params[kernel.VALUE] = sizing.value
+    params[kernel.LOT] = sizing.lot
+    params[kernel.LEVERAGE] = spec.leverage
+    params[kernel.MAINTENANCE] = -1.0 if spec.maintenance_margin is None else spec.maintenance_margin
+    params[kernel.PYRAMIDING] = spec.pyramiding
+    params[kernel.MAX_POSITIONS] = spec.max_positions
+    params[kernel.FILL_AT_CLOSE] = spec.execution.fill == "close"
+    params[kernel.OPTIMISTIC] = optimistic
+    params[kernel.ORDER] = _ORDERS[signals.order]
+    params[kernel.VALID_BARS] = signals.valid_bars
+    params[kernel.TIME_STOP] = signals.time_stop
+    params[kernel.BASE_IS_CLOSE] = signals.base == "signal_close"
+    params[kernel.STOP_KIND], params[kernel.STOP] = kind_of(signals.stop_loss)
+    params[kernel.TARGET_KIND], params[kernel.TARGET] = kind_of(signals.take_profit)
+    params[kernel.TRAIL_KIND], params[kernel.TRAIL] = kind_of(signals.trailing)
+    params[kernel.HAS_FUNDING] = costs.funding != 0.0
+    return [float(value) for value in params]

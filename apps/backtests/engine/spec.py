@@ -121,9 +121,7 @@ SCHEMA: dict[str, Any] = {
             },
             spread=_RATE | {"description": "Bid-ask spread, a fraction of the price, paid whole at entry."},
             slippage=_RATE
-            | {
-                "description": "Fraction by which taker fills, also of stops, are worse than the market."
-            },
+            | {"description": "Fraction by which taker fills, also of stops, are worse than the market."},
             funding={
                 "type": "number",
                 "minimum": -0.05,
@@ -140,12 +138,12 @@ SCHEMA: dict[str, Any] = {
                 "type": "string",
                 "enum": ["next_open", "close"],
                 "default": "next_open",
-                "description": "Where market orders fill: at the next bar's open, or at the close they are decided on.",
+                "description": "Market orders fill at the next bar's open, or at the close of the decision.",
             },
             detail={
                 "type": ["string", "null"],
                 "default": None,
-                "description": "Timeframe of finer bars that orders are filled on, as 1m; null: the same bars.",
+                "description": "Timeframe of finer bars that orders fill on, as 1m; null: the same bars.",
             },
             same_bar={
                 "type": "string",

@@ -28,7 +28,8 @@ def spec_of(
     detail: str | None = None,
     **others: Any,
 ) -> Spec:
-    """A specification whose *commission* is the maker's too unless *maker* is given."""
+    """A specification whose *commission* is the maker's too unless *maker* is given; without liquidation."""
+    others.setdefault("maintenance_margin", None)
     return Spec(
         strategy=strategy,
         params=CROSS if params is None else params,

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.backtests.engine import ENGINE_VERSION, Bars, BarsError, Spec, kernel, run, warm_up
+from apps.backtests.engine import ENGINE_VERSION, Bars, BarsError, Spec, jit, kernel, run, warm_up
+from apps.backtests.engine.feed import feed_of
 from apps.backtests.engine.run import run_signals
 from apps.backtests.engine.simulation import Simulation
 from apps.backtests.engine.strategies import STRATEGIES, Signals
@@ -55,7 +56,7 @@ def python(code: str, **environ: str) -> str:
 def test_results_have_the_recorded_fingerprints(walk: Walk) -> None:
     """Recorded once; a change of any byte here needs a new ENGINE_VERSION and new records."""
     bars = walk(5000, 42)
-    assert ENGINE_VERSION == "1"
+    assert ENGINE_VERSION == "2"
     assert bars.fingerprint == "738ab39c5591c9752f51df45475c3d1afccec0f009f98a8fd0b453583cfefb37"
     assert run(bars, LONG_SHORT, jit=False).fingerprint == (
         "4ac6d2d9c63b9f8497ac1d104db6ead86334ba6f226a7bfabab70bec9a4c84d9"
@@ -112,14 +113,12 @@ def test_chunks_of_any_size_give_the_bytes_of_one_pass(walk: Walk, chunk: int, j
 @settings(deadline=None)
 def test_a_simulation_may_be_cut_anywhere(walk: Walk, cuts: list[int], jit: bool | None) -> None:
     bars = walk(600, 5)
-    bits = STRATEGIES["sma_cross"].signals(bars, LONG_SHORT.params).bits
-    bits.flags.writeable = False
-    simulation = Simulation(LONG_SHORT, entries=int(np.count_nonzero(bits)), jit=jit)
+    signals = STRATEGIES["sma_cross"].signals(bars, LONG_SHORT.params)
+    simulation = Simulation(LONG_SHORT, [feed_of(bars, signals)], jit=jit)
     equity = np.empty(600)
     for start, stop in pairwise([0, *sorted(cuts), 600]):
-        part = slice(start, stop)
-        simulation.advance(bars.open[part], bars.close[part], bits[part], equity[part])
-    equity[-1] = simulation.finish(float(bars.close[-1]))
+        simulation.advance(stop, equity[start:stop])
+    equity[-1] = simulation.finish()
     assert equity.tobytes() == run(bars, LONG_SHORT, jit=False).equity.tobytes()
 
 
@@ -196,13 +195,13 @@ def test_equity_beyond_float64_is_refused(bars_of: Callable[..., Bars]) -> None:
 
 @needs_numba
 def test_the_environment_can_switch_compiling_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert kernel.chosen(None) is kernel.compiled()
-    assert kernel.chosen(True) is kernel.compiled()
-    assert kernel.chosen(False) is None
+    assert jit.chosen(None) is jit.compiled()
+    assert jit.chosen(True) is jit.compiled()
+    assert jit.chosen(False) is None
     assert warm_up()
     monkeypatch.setenv("CHANDLERY_JIT", "0")
-    assert kernel.chosen(None) is None
-    assert kernel.chosen(True) is kernel.compiled()
+    assert jit.chosen(None) is None
+    assert jit.chosen(True) is jit.compiled()
     assert not warm_up()
 
 
@@ -210,10 +209,10 @@ def test_without_numba_the_same_loop_runs_and_insisting_fails() -> None:
     code = """
 import sys
 sys.modules["numba"] = None  # as if it were not installed
-from apps.backtests.engine import kernel
-assert kernel.chosen(None) is None
+from apps.backtests.engine import jit
+assert jit.chosen(None) is None
 try:
-    kernel.chosen(True)
+    jit.chosen(True)
 except RuntimeError as error:
     print(error)
 """
@@ -232,9 +231,9 @@ except RuntimeError as error:
     assert "no locator" in str(error)
 else:
     raise SystemExit("this numba no longer refuses")
-from apps.backtests.engine import kernel, warm_up
+from apps.backtests.engine import jit, warm_up
 assert warm_up()
-print(kernel.compiled().nopython_signatures != [])
+print(jit.compiled().nopython_signatures != [])
 """
     assert python(code) == "True"
 

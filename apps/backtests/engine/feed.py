@@ -1,0 +1,146 @@
+"""What the event loop is fed with: columns of one or several instruments, cut into chunks of bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.backtests.engine import kernel
+from apps.backtests.engine.bars import Bars, Floats, Times
+from apps.backtests.engine.errors import BarsError
+from apps.backtests.engine.strategies import Signals
+from apps.backtests.engine.strategies.base import Level
+
+_NO_PRICES = np.zeros(0)
+_NO_PRICES.flags.writeable = False
+
+#: The columns that the loop takes, in its order: prices, bits, prices of orders, distances, funding rates.
+Columns = list[NDArray[Any]]
+
+_FUNDING_EVERY = 8 * 3_600_000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Feed:
+    """One instrument: the bars that orders are filled on, and what is decided at their closes.
+
+    ``columns`` are read-only and in the loop's order; those that nothing calls for are empty.
+    """
+
+    bars: Bars
+    signals: Signals
+    columns: Columns
+
+    @property
+    def entries(self) -> NDArray[np.bool_]:
+        """The bars on which an entry may be decided."""
+        bits: NDArray[np.uint8] = self.columns[4]
+        return (bits & np.uint8(kernel.ENTERS)).astype(np.bool_)
+
+
+def feed_of(bars: Bars, signals: Signals, *, detail: Bars | None = None, funding: float = 0.0) -> Feed:
+    """A feed of *signals* on *bars*, filled on the finer bars *detail* where these are given.
+
+    What is decided at the close of a bar is decided at the close of the last finer bar inside it.
+
+    Raises:
+        BarsError: a bar has no finer bar inside it, or the finer bars are not finer.
+    """
+    at = None if detail is None else _last_inside(bars, detail)
+    fine = bars if detail is None else detail
+
+    def spread(values: Floats | None) -> Floats:
+        if values is None:
+            return _NO_PRICES
+        if at is not None:
+            whole = np.full(len(fine), np.nan)
+            whole[at] = values
+            return _locked(whole)
+        return _locked(np.ascontiguousarray(values, np.float64).view())
+
+    bits = np.ascontiguousarray(signals.bits, np.uint8) | np.uint8(kernel.DECIDED)
+    if at is not None:
+        whole = np.zeros(len(fine), np.uint8)
+        whole[at] = bits
+        bits = whole
+    bits.flags.writeable = False
+    levels = (signals.stop_loss, signals.take_profit, signals.trailing)
+    return Feed(
+        bars=fine,
+        signals=signals,
+        columns=[
+            fine.open,
+            fine.high,
+            fine.low,
+            fine.close,
+            bits,
+            spread(signals.long_price),
+            spread(signals.short_price),
+            *(spread(level.distance if level else None) for level in levels),
+            _locked(_rates(fine.ts, funding)) if funding else _NO_PRICES,
+        ],
+    )
+
+
+def timeline(feeds: Sequence[Feed]) -> tuple[Times, list[NDArray[np.int64]]]:
+    """The open times of all feeds together, and where each feed's bars are among them."""
+    if len(feeds) == 1:
+        return feeds[0].bars.ts, [np.zeros(0, np.int64)]
+    ts = np.unique(np.concatenate([feed.bars.ts for feed in feeds]))
+    return ts, [np.searchsorted(ts, feed.bars.ts) for feed in feeds]
+
+
+def block(feeds: Sequence[Feed], places: Sequence[NDArray[np.int64]], start: int, stop: int) -> Columns:
+    """The columns of bars *start* to *stop* of the timeline, bar by bar; NaN where a feed has no bar."""
+    if len(feeds) == 1:
+        return [column[start:stop] if len(column) else column for column in feeds[0].columns]
+    parts = [slice(*np.searchsorted(place, (start, stop))) for place in places]
+    result: Columns = []
+    for number, first in enumerate(feeds[0].columns):
+        if not len(first) and not any(len(feed.columns[number]) for feed in feeds):
+            result.append(first)
+            continue
+        table = np.full((stop - start, len(feeds)), 0 if first.dtype == np.uint8 else np.nan, first.dtype)
+        for at, (feed, place, part) in enumerate(zip(feeds, places, parts, strict=True)):
+            if len(feed.columns[number]):
+                table[place[part] - start, at] = feed.columns[number][part]
+        flat = table.reshape(-1)
+        flat.flags.writeable = False
+        result.append(flat)
+    return result
+
+
+def kind_of(level: Level | None) -> tuple[int, float]:
+    """The kernel's kind and fraction of a level."""
+    if level is None:
+        return kernel.NONE, 0.0
+    return (kernel.FRACTION, level.fraction) if level.distance is None else (kernel.DISTANCE, 0.0)
+
+
+def _last_inside(bars: Bars, detail: Bars) -> NDArray[np.int64]:
+    """For each bar the index of the last finer bar inside it."""
+    if detail.step >= bars.step or bars.step % detail.step:
+        raise BarsError(f"bars of {detail.step} ms do not divide bars of {bars.step} ms")
+    last: NDArray[np.int64] = np.searchsorted(detail.ts, bars.ts + bars.step) - 1
+    inside = (last >= 0) & (detail.ts[np.maximum(last, 0)] >= bars.ts) if len(detail) else last >= 0
+    if not inside.all():
+        row = int(np.argmin(inside))
+        raise BarsError(f"the bar at {int(bars.ts[row])} ms (row {row}) has no finer bar inside it")
+    return last
+
+
+def _rates(ts: Times, funding: float) -> Floats:
+    """The rate that is due at each bar's open: for every funding time since the open before it."""
+    periods = ts // _FUNDING_EVERY
+    rates = np.zeros(len(ts))
+    rates[1:] = np.diff(periods) * funding
+    return rates
+
+
+def _locked(values: Floats) -> Floats:
+    values.flags.writeable = False
+    return values
