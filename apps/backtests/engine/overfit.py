@@ -1,0 +1,320 @@
+"""How much of a result is luck: Sharpe ratios deflated for the number of trials, and overfitting measures.
+
+Sharpe ratios here are per period and not annualised (divide an annual one by the square root of the
+periods a year, a variance of annual ones by the periods), with a risk-free rate of 0.
+
+Sources: [1] D. H. Bailey, M. López de Prado, "The Sharpe Ratio Efficient Frontier", Journal of Risk 15(2),
+2012. [2] the same, "The Deflated Sharpe Ratio", Journal of Portfolio Management 40(5), 2014. [3] D. H.
+Bailey, J. M. Borwein, M. López de Prado, Q. J. Zhu, "The Probability of Backtest Overfitting", 2015
+(Journal of Computational Finance 20(4), 2017). [4] C. Spearman, "The Proof and Measurement of Association
+between Two Things", American Journal of Psychology 15(1), 1904.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.backtests.engine.bars import Floats
+
+_NORMAL = NormalDist()
+_EULER = 0.5772156649015329
+# Spread below this part of a column's size is rounding, not variation.
+_ROUNDING = 1e-12
+
+MOST_BLOCKS = 16
+MEMORY = 64 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moments:
+    """What a Sharpe ratio's uncertainty depends on.
+
+    Attributes:
+        count: number of period returns, at least 2.
+        sharpe: mean / sample standard deviation, per period.
+        skew: third central moment over the 3/2 power of the second, both divided by *count*.
+        kurtosis: fourth central moment over the square of the second; 3 for a normal distribution.
+    """
+
+    count: int
+    sharpe: float
+    skew: float
+    kurtosis: float
+
+    @classmethod
+    def of(cls, returns: Floats) -> Moments | None:
+        """Moments of period *returns*; None if there are fewer than 2, or they do not vary."""
+        count = len(returns)
+        if count < 2:
+            return None
+        largest = float(np.abs(returns).max())
+        if not 0 < largest < math.inf:
+            return None
+        scaled = returns / largest  # powers stay within float64
+        mean = float(scaled.mean())
+        away = scaled - mean
+        squares = away * away
+        second = float(squares.mean())
+        if not second > _ROUNDING**2:
+            return None
+        return cls(
+            count=count,
+            sharpe=mean / math.sqrt(second * count / (count - 1)),
+            skew=float((squares * away).mean()) / second**1.5,
+            kurtosis=float((squares * squares).mean()) / second**2,
+        )
+
+
+def probabilistic_sharpe(moments: Moments, benchmark: float = 0.0) -> float | None:
+    """Probability that the true Sharpe ratio exceeds *benchmark* [1, eq. 11]; None where it is undefined."""
+    sharpe = moments.sharpe
+    spread = 1 - moments.skew * sharpe + (moments.kurtosis - 1) / 4 * sharpe * sharpe
+    if not (spread > 0 and math.isfinite(spread)):
+        return None
+    return _NORMAL.cdf((sharpe - benchmark) * math.sqrt(moments.count - 1) / math.sqrt(spread))
+
+
+def expected_maximum_sharpe(trials: float, variance: float) -> float:
+    """Highest Sharpe ratio to expect of *trials* strategies without skill [2, eq. 1]; 0 for one.
+
+    *trials* is the number of independent trials, at least 1 (see ``effective_trials``); *variance* is
+    the variance of the trials' Sharpe ratios.
+    """
+    if not trials >= 1 or not variance >= 0:
+        raise ValueError("there is at least one trial, and a variance is not negative")
+    quantile, rarer = 1 - 1 / trials, 1 - 1 / (trials * math.e)
+    if quantile <= 0:
+        return 0.0
+    highest = (1 - _EULER) * _NORMAL.inv_cdf(quantile) + _EULER * _NORMAL.inv_cdf(rarer)
+    return math.sqrt(variance) * max(highest, 0.0)
+
+
+def deflated_sharpe(moments: Moments, *, trials: float, variance: float) -> float | None:
+    """Probability that the best of *trials* has skill [2, eq. 2]: its Sharpe ratio against the expected
+    maximum. With one trial it is the probabilistic Sharpe ratio against 0."""
+    return probabilistic_sharpe(moments, expected_maximum_sharpe(trials, variance))
+
+
+def effective_trials(returns: Floats) -> float:
+    """Number of independent trials that K correlated ones are worth, from period returns ``(T, K)``.
+
+    r + (1 - r) K with r the mean correlation of two trials, not below 0 [2, appendix]. Trials whose
+    returns do not vary count as uncorrelated. Between 1 and K; K where it cannot be estimated (T below 3).
+    """
+    rows, count = len(returns), int(returns.shape[1])
+    if count < 2 or rows < 3:
+        return float(count)
+    total = np.zeros(rows)
+    varying = 0
+    for start in range(0, count, 256):
+        part = returns[:, start : start + 256]
+        away = part - part.mean(axis=0)
+        length = np.sqrt(np.einsum("tk,tk->k", away, away))
+        kept = length > _ROUNDING * math.sqrt(rows) * np.abs(part).max(axis=0)
+        total += (away[:, kept] / length[kept]).sum(axis=1)
+        varying += int(np.count_nonzero(kept))
+    # The squared length of the sum of unit vectors is the sum of all correlations, with themselves too.
+    mean: float = (float(total @ total) - varying) / (count * (count - 1))
+    shared = min(max(mean, 0.0), 1.0)
+    return shared + (1 - shared) * count
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Overfitting:
+    """Combinatorially symmetric cross-validation of K strategies [3]: how the best of one half of the time
+    does in the other half, over all ways to halve the blocks.
+
+    Attributes:
+        probability: of overfitting (PBO): share of the splits in which the best in sample is at or
+            below the median out of sample.
+        logits: ln(w / (1 - w)) of each split, w the relative rank (0 to 1) out of sample of the best in
+            sample.
+        best_inside, best_outside: its Sharpe ratio per period in and out of sample, each split.
+        loss: share of the splits in which its Sharpe ratio out of sample is negative.
+        slope: of *best_outside* on *best_inside* (performance degradation); None if the latter does not vary.
+    """
+
+    probability: float
+    logits: Floats
+    best_inside: Floats
+    best_outside: Floats
+    loss: float
+    slope: float | None
+
+
+def overfitting(returns: Floats, *, blocks: int = MOST_BLOCKS, memory: int = MEMORY) -> Overfitting:
+    """Probability of backtest overfitting of K >= 2 strategies from their period returns ``(T, K)``.
+
+    *blocks* is even, 2 to 16; the T >= 2 *blocks* periods are cut into so many consecutive blocks, whose
+    lengths differ by 1 at most. A strategy that does not vary in a half has a Sharpe ratio of 0 there.
+    Ties share their mean rank.
+
+    Besides *returns* this takes two columns of K values per block (2.6 MB for 10,000 strategies and 16
+    blocks) and at most *memory* bytes at a time for splits, but at least what one split needs: 64 K bytes.
+
+    Raises:
+        ValueError: a shape or number that does not fit, or returns that are not finite.
+    """
+    if returns.ndim != 2 or returns.shape[1] < 2:
+        raise ValueError("returns have the shape (periods, strategies), with at least 2 strategies")
+    if blocks % 2 or not 2 <= blocks <= MOST_BLOCKS:
+        raise ValueError(f"the number of blocks is even and from 2 to {MOST_BLOCKS}, not {blocks}")
+    if len(returns) < 2 * blocks:
+        raise ValueError(f"{blocks} blocks need {2 * blocks} periods, not {len(returns)}")
+    halves = _Halves.of(returns, blocks)
+    # Each split and its mirror image are one computation: block 0 is always in the first half.
+    chosen = np.zeros((math.comb(blocks - 1, blocks // 2 - 1), blocks))
+    for row, rest in zip(chosen, combinations(range(1, blocks), blocks // 2 - 1), strict=True):
+        row[[0, *rest]] = 1.0
+    size = max(1, memory // (64 * returns.shape[1]))
+    logits, inside, outside = [], [], []
+    for start in range(0, len(chosen), size):
+        part = chosen[start : start + size]
+        one, other = halves.sharpe(part), halves.sharpe(1 - part)
+        for seen, unseen in ((one, other), (other, one)):
+            rows, best = np.arange(len(part)), seen.argmax(axis=1)
+            value = unseen[rows, best]
+            logits.append(_logits(unseen, value))
+            inside.append(seen[rows, best])
+            outside.append(value)
+    logit, best_inside, best_outside = (np.concatenate(column) for column in (logits, inside, outside))
+    return Overfitting(
+        probability=float(np.mean(logit <= 0)),
+        logits=logit,
+        best_inside=best_inside,
+        best_outside=best_outside,
+        loss=float(np.mean(best_outside < 0)),
+        slope=_slope(best_inside, best_outside),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Halves:
+    """Sums per block, from which the Sharpe ratios of any union of blocks follow."""
+
+    lengths: Floats  # (S,)
+    sums: Floats  # (S, K), of returns less their mean
+    squares: Floats  # (S, K), likewise
+    means: Floats  # (K,)
+    least: Floats  # (K,): variances up to this are rounding
+
+    @classmethod
+    def of(cls, returns: Floats, blocks: int) -> _Halves:
+        edges = np.arange(blocks + 1) * len(returns) // blocks
+        means = returns.mean(axis=0)
+        if not np.isfinite(means).all():
+            raise ValueError("returns are finite")
+        sums, squares = np.empty((blocks, len(means))), np.empty((blocks, len(means)))
+        largest = np.zeros(len(means))
+        for at in range(blocks):
+            # Sums of squares about the mean keep their digits where the mean is large.
+            part = returns[edges[at] : edges[at + 1]] - means
+            sums[at] = part.sum(axis=0)
+            np.einsum("tk,tk->k", part, part, out=squares[at])
+            np.maximum(largest, np.abs(part).max(axis=0), out=largest)
+        scale = _ROUNDING * np.maximum(largest, np.abs(means))
+        return cls(
+            lengths=np.diff(edges).astype(np.float64),
+            sums=sums,
+            squares=squares,
+            means=means,
+            least=scale * scale,
+        )
+
+    def sharpe(self, chosen: Floats) -> Floats:
+        """Sharpe ratios, shape ``(B, K)``, over the blocks with a 1 in the rows of *chosen*, ``(B, S)``."""
+        count = (chosen @ self.lengths)[:, None]
+        mean = chosen @ self.sums
+        mean /= count
+        variance = chosen @ self.squares
+        variance /= count
+        variance -= mean * mean
+        variance *= count / (count - 1)
+        mean += self.means
+        still = variance <= self.least
+        np.sqrt(np.maximum(variance, self.least, out=variance), out=variance)
+        variance[still] = np.inf
+        mean /= variance
+        return mean
+
+
+def _logits(unseen: Floats, value: Floats) -> Floats:
+    """Logits of the relative ranks of *value* ``(B,)`` among the rows of *unseen* ``(B, K)``."""
+    below = np.count_nonzero(unseen < value[:, None], axis=1)
+    equal = np.count_nonzero(unseen == value[:, None], axis=1)
+    rank = below + (equal + 1) / 2
+    relative = rank / (unseen.shape[1] + 1)
+    logits: Floats = np.log(relative / (1 - relative))
+    return logits
+
+
+def _slope(x: Floats, y: Floats) -> float | None:
+    away = x - x.mean()
+    squares = float(away @ away)
+    rounding = _ROUNDING * float(np.abs(x).max())
+    if not squares > rounding * rounding * len(x):
+        return None
+    return float(away @ (y - y.mean())) / squares
+
+
+def ranks(values: Floats) -> Floats:
+    """Ranks from 1 on, lowest first; equal values share the mean of theirs."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    mean: Floats = (last - (count - 1) / 2)[place]
+    return mean
+
+
+def rank_correlation(x: Floats, y: Floats) -> float | None:
+    """Spearman's rank correlation [4], -1 to 1; None for fewer than 2 pairs or if either does not vary."""
+    if len(x) != len(y):
+        raise ValueError("a correlation is of pairs")
+    if len(x) < 2:
+        return None
+    one, other = ranks(x), ranks(y)
+    one -= one.mean()
+    other -= other.mean()
+    length = math.sqrt(float(one @ one) * float(other @ other))
+    return min(max(float(one @ other) / length, -1.0), 1.0) if length > 0 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decay:
+    """How a metric fares out of sample.
+
+    Attributes:
+        pairs: (in, out of sample) pairs in which both are known.
+        inside, outside: means of the metric; None without pairs.
+        ratio: *outside* / *inside*: 1 is no decay, 0 is nothing left; None unless *inside* is positive.
+        correlation: ``rank_correlation`` of the pairs.
+    """
+
+    pairs: int
+    inside: float | None
+    outside: float | None
+    ratio: float | None
+    correlation: float | None
+
+
+def decay(inside: Floats, outside: Floats) -> Decay:
+    """Decay of a metric from *inside* the sample to *outside*, one pair per fold or trial; NaN: not known."""
+    if inside.shape != outside.shape:
+        raise ValueError("every value in sample has one out of sample")
+    known: NDArray[np.bool_] = np.isfinite(inside) & np.isfinite(outside)
+    one, other = inside[known], outside[known]
+    if not len(one):
+        return Decay(pairs=0, inside=None, outside=None, ratio=None, correlation=None)
+    mean, later = float(one.mean()), float(other.mean())
+    return Decay(
+        pairs=len(one),
+        inside=mean,
+        outside=later,
+        ratio=later / mean if mean > 0 else None,
+        correlation=rank_correlation(one, other),
+    )
