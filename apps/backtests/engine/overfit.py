@@ -120,7 +120,7 @@ def effective_trials(returns: Floats) -> float:
         total += (away[:, kept] / length[kept]).sum(axis=1)
         varying += int(np.count_nonzero(kept))
     # The squared length of the sum of unit vectors is the sum of all correlations, with themselves too.
-    mean: float = (float(total @ total) - varying) / (count * (count - 1))
+    mean: float = (float((total * total).sum()) - varying) / (count * (count - 1))
     shared = min(max(mean, 0.0), 1.0)
     return shared + (1 - shared) * count
 
@@ -256,11 +256,11 @@ def _logits(unseen: Floats, value: Floats) -> Floats:
 
 def _slope(x: Floats, y: Floats) -> float | None:
     away = x - x.mean()
-    squares = float(away @ away)
+    squares = float((away * away).sum())
     rounding = _ROUNDING * float(np.abs(x).max())
     if not squares > rounding * rounding * len(x):
         return None
-    return float(away @ (y - y.mean())) / squares
+    return float((away * (y - y.mean())).sum()) / squares
 
 
 def ranks(values: Floats) -> Floats:
@@ -280,8 +280,8 @@ def rank_correlation(x: Floats, y: Floats) -> float | None:
     one, other = ranks(x), ranks(y)
     one -= one.mean()
     other -= other.mean()
-    length = math.sqrt(float(one @ one) * float(other @ other))
-    return min(max(float(one @ other) / length, -1.0), 1.0) if length > 0 else None
+    length = math.sqrt(float((one * one).sum()) * float((other * other).sum()))
+    return min(max(float((one * other).sum()) / length, -1.0), 1.0) if length > 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)

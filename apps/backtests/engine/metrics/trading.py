@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.backtests.engine.bars import Times
+from apps.backtests.engine.bars import Floats, Times
 from apps.backtests.engine.metrics.ratios import ratio
 from apps.backtests.engine.metrics.table import Value
 from apps.backtests.engine.trades import Trades
@@ -53,53 +53,64 @@ def trade_metrics(ts: Times, trades: Trades) -> dict[str, Value]:
     }
     if not count:
         return values
+    wins, losses = int(np.count_nonzero(won)), int(np.count_nonzero(lost))
+    long_wins = int(np.count_nonzero(won & long))
+    values["win_rate_pct"] = wins / count * 100
     if n_long:
-        values["win_rate_long_pct"] = np.count_nonzero(won & long) / n_long * 100
+        values["win_rate_long_pct"] = long_wins / n_long * 100
     if n_long < count:
-        values["win_rate_short_pct"] = np.count_nonzero(won & ~long) / (count - n_long) * 100
+        values["win_rate_short_pct"] = (wins - long_wins) / (count - n_long) * 100
+    if wins:
+        values["avg_win_pct"] = float((trades.return_ * won).sum()) / wins * 100
+    if losses:
+        values["avg_loss_pct"] = float((trades.return_ * lost).sum()) / losses * 100
     held = ts[trades.exit_bar] - ts[trades.entry_bar]
     values |= {
         "avg_trade_duration": float(held.mean()),
         "max_trade_duration": int(held.max()),
         "min_trade_duration": int(held.min()),
     }
-    return values | _of_returns(trades, won, lost) | _of_money(trades, won, lost)
+    return values | _of_returns(trades) | _of_money(trades, wins, losses)
 
 
-def _of_returns(trades: Trades, won: NDArray[np.bool_], lost: NDArray[np.bool_]) -> dict[str, Value]:
+def _of_returns(trades: Trades) -> dict[str, Value]:
     returns = trades.return_
-    above, below = returns[won], returns[lost]
+    worst = float(returns.min())
     return {
-        "win_rate_pct": len(above) / len(returns) * 100,
         "best_trade_pct": float(returns.max()) * 100,
-        "worst_trade_pct": float(returns.min()) * 100,
-        "avg_trade_pct": float(np.expm1(np.mean(np.log1p(returns)))) * 100 if returns.min() > -1 else None,
-        "avg_win_pct": float(above.mean()) * 100 if len(above) else None,
-        "avg_loss_pct": float(below.mean()) * 100 if len(below) else None,
-        "profit_factor": ratio(float(returns[returns > 0].sum()), abs(float(returns[returns < 0].sum()))),
+        "worst_trade_pct": worst * 100,
+        "avg_trade_pct": float(np.expm1(np.mean(np.log1p(returns)))) * 100 if worst > -1 else None,
+        "profit_factor": ratio(_above(returns), _above(-returns)),
         "expectancy_pct": float(returns.mean()) * 100,
     }
 
 
-def _of_money(trades: Trades, won: NDArray[np.bool_], lost: NDArray[np.bool_]) -> dict[str, Value]:
+def _of_money(trades: Trades, wins: int, losses: int) -> dict[str, Value]:
     gains, count = trades.pnl, len(trades)
-    above, below = gains[won], gains[lost]
-    gross = gains + trades.commission
+    gain, loss = _above(gains), _above(-gains)
     values: dict[str, Value] = {
-        "profit_factor_money": ratio(float(above.sum()), abs(float(below.sum()))),
+        "profit_factor_money": ratio(gain, loss),
         "expectancy": float(gains.mean()),
-        "commissions_of_gain_pct": ratio(float(trades.commission.sum()) * 100, float(gross[gross > 0].sum())),
+        "commissions_of_gain_pct": ratio(
+            float(trades.commission.sum()) * 100, _above(gains + trades.commission)
+        ),
     }
     if count >= 2:
         values["sqn"] = ratio(math.sqrt(count) * float(gains.mean()), float(gains.std(ddof=1)))
-    if len(above):
-        values["avg_win"] = float(above.mean())
-    if len(below):
-        values["avg_loss"] = float(below.mean())
-    if len(above) and len(below):
-        wins = len(above) / count
-        values["kelly"] = wins - (1 - wins) / (float(above.mean()) / abs(float(below.mean())))
+    if wins:
+        values["avg_win"] = gain / wins
+    if losses:
+        values["avg_loss"] = -loss / losses
+    if wins and losses:
+        share = wins / count
+        payoff = ratio(gain / wins, loss / losses)
+        values["kelly"] = share - (1 - share) / payoff if payoff else None
     return values
+
+
+def _above(values: Floats) -> float:
+    """Sum of the positive ones."""
+    return float(np.maximum(values, 0.0).sum())
 
 
 def _exposure(bars: int, trades: Trades) -> float:
