@@ -128,7 +128,7 @@ def effective_trials(returns: Floats) -> float:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Overfitting:
     """Combinatorially symmetric cross-validation of K strategies [3]: how the best of one half of the time
-    does in the other half, over all ways to halve the blocks.
+    does in the other half, over all ways to halve the blocks, in the order of ``itertools.combinations``.
 
     Attributes:
         probability: of overfitting (PBO): share of the splits in which the best in sample is at or
@@ -173,24 +173,24 @@ def overfitting(returns: Floats, *, blocks: int = MOST_BLOCKS, memory: int = MEM
     for row, rest in zip(chosen, combinations(range(1, blocks), blocks // 2 - 1), strict=True):
         row[[0, *rest]] = 1.0
     size = max(1, memory // (64 * returns.shape[1]))
-    logits, inside, outside = [], [], []
+    logits, inside, outside = (np.empty(2 * len(chosen)) for _ in range(3))
     for start in range(0, len(chosen), size):
         part = chosen[start : start + size]
         one, other = halves.sharpe(part), halves.sharpe(1 - part)
-        for seen, unseen in ((one, other), (other, one)):
+        place = np.arange(start, start + len(part))
+        # The mirror images of the first half of all combinations are the second half, backwards.
+        for seen, unseen, at in ((one, other, place), (other, one, -1 - place)):
             rows, best = np.arange(len(part)), seen.argmax(axis=1)
-            value = unseen[rows, best]
-            logits.append(_logits(unseen, value))
-            inside.append(seen[rows, best])
-            outside.append(value)
-    logit, best_inside, best_outside = (np.concatenate(column) for column in (logits, inside, outside))
+            inside[at] = seen[rows, best]
+            outside[at] = unseen[rows, best]
+            logits[at] = _logits(unseen, outside[at])
     return Overfitting(
-        probability=float(np.mean(logit <= 0)),
-        logits=logit,
-        best_inside=best_inside,
-        best_outside=best_outside,
-        loss=float(np.mean(best_outside < 0)),
-        slope=_slope(best_inside, best_outside),
+        probability=float(np.mean(logits <= 0)),
+        logits=logits,
+        best_inside=inside,
+        best_outside=outside,
+        loss=float(np.mean(outside < 0)),
+        slope=_slope(inside, outside),
     )
 
 
