@@ -16,7 +16,7 @@ Indices = NDArray[np.int64]
 _ROW = 128  # bars per block in the search for highs
 # Values that stay in a processor's cache between two passes. Dot products of more than 10,000 are given to
 # several threads by some BLAS, which costs more than it gains and makes the last digit depend on the machine.
-_BLOCK = 9_900
+_BLOCK = 9900
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

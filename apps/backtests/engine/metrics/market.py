@@ -8,7 +8,7 @@ import numpy as np
 
 from apps.backtests.engine.bars import Floats
 
-_BLOCK = 9_900  # as in ``drawdowns``
+_BLOCK = 8191  # values that stay in a processor's cache; see ``drawdowns``
 
 
 def buy_and_hold(closes: Sequence[Floats], warmup: int) -> Floats:
@@ -37,15 +37,13 @@ def beta(equity: Floats, market: Floats) -> float | None:
     if count < 2:
         return None
     both = squares = 0.0
-    logs, others = np.empty(_BLOCK + 1), np.empty(_BLOCK + 1)
-    left, right = np.empty(_BLOCK), np.empty(_BLOCK)
+    logs, left, right = np.empty(_BLOCK + 1), np.empty(_BLOCK), np.empty(_BLOCK)
     for start in range(0, count, _BLOCK):
         size = min(_BLOCK, count - start)
-        part = slice(start, start + size + 1)
-        np.log(equity[part], out=logs[: size + 1])
-        np.log(market[part], out=others[: size + 1])
-        own = np.subtract(logs[1 : size + 1], logs[:size], out=left[:size])
-        its = np.subtract(others[1 : size + 1], others[:size], out=right[:size])
+        part = np.log(equity[start : start + size + 1], out=logs[: size + 1])
+        own = np.subtract(part[1:], part[:-1], out=left[:size])
+        part = np.log(market[start : start + size + 1], out=logs[: size + 1])
+        its = np.subtract(part[1:], part[:-1], out=right[:size])
         both += float(own @ its)
         squares += float(its @ its)
     # Log returns add up to the log of the whole, so that their means cost no pass.
