@@ -27,7 +27,7 @@ def buy_and_hold(closes: Sequence[Floats], warmup: int) -> Floats:
         first = int(np.argmax(known))
         last_known = np.maximum.accumulate(np.where(known, np.arange(len(close)), first))
         price = close[last_known]
-        worth += price / price[max(first, warmup)]
+        worth += price / price[warmup]
     return worth / len(closes)
 
 
