@@ -31,11 +31,13 @@ _SPARSE = 4
 class Feed:
     """One instrument: the bars that orders are filled on, and what is decided at their closes.
 
-    ``columns`` are read-only and in the loop's order; those that nothing calls for are empty.
+    ``columns`` are read-only and in the loop's order; those that nothing calls for are empty. ``warmup`` is
+    the first of the bars at whose close every indicator has a value; it may lie past the end.
     """
 
     bars: Bars
     signals: Signals
+    warmup: int
     columns: Columns
 
     @property
@@ -72,9 +74,13 @@ def feed_of(bars: Bars, signals: Signals, *, detail: Bars | None = None, funding
         bits = whole
     bits.flags.writeable = False
     levels = (signals.stop_loss, signals.take_profit, signals.trailing)
+    warmup = signals.warmup
+    if at is not None:
+        warmup = int(at[warmup]) if warmup < len(at) else len(fine)
     return Feed(
         bars=fine,
         signals=signals,
+        warmup=warmup,
         columns=[
             fine.open,
             fine.high,

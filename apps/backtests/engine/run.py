@@ -113,14 +113,13 @@ def run_signals(
     ]
     if not all(len(feed.bars) for feed in feeds):
         raise BarsError("there are no bars to run on")
-    warmup = max(given[name].warmup for name in bars)
-    result = _simulated(feeds, spec, warmup=warmup, progress=progress, chunk=chunk, jit=jit)
+    result = _simulated(feeds, spec, progress=progress, chunk=chunk, jit=jit)
     equity, trades, metrics, ambiguous = result[1:]
     bounds = dict.fromkeys(("pessimistic", "optimistic"), _bounded(metrics))
     if ambiguous:
         other = "pessimistic" if spec.execution.same_bar == "optimistic" else "optimistic"
         otherwise = _simulated(
-            feeds, spec, warmup=warmup, progress=None, chunk=chunk, jit=jit, optimistic=other == "optimistic"
+            feeds, spec, progress=None, chunk=chunk, jit=jit, optimistic=other == "optimistic"
         )
         bounds[other] = _bounded(otherwise[3])
     return Result(
@@ -153,7 +152,6 @@ def _simulated(
     feeds: Sequence[Feed],
     spec: Spec,
     *,
-    warmup: int,
     progress: Progress | None,
     chunk: int,
     jit: bool | None,
@@ -172,14 +170,18 @@ def _simulated(
     if not np.isfinite(equity).all():
         raise BarsError("these prices move equity beyond the range of float64")
     trades = Trades.of(simulation.table())
+    one = len(feeds) == 1
     metrics = measure(
-        bars=feeds[0].bars,
+        bars=feeds[0].bars if one else None,
+        ts=None if one else simulation.ts,
+        closes=() if one else simulation.closes(),
         equity=equity,
         trades=trades,
         cash=spec.cash,
-        warmup=warmup,
+        warmup=simulation.warmup,
         entries_skipped=int(simulation.account(kernel.SKIPPED)),
         written_off=simulation.account(kernel.WRITTEN_OFF),
+        funding_paid=simulation.account(kernel.FUNDING),
     )
     return simulation.ts, equity, trades, metrics, int(simulation.account(kernel.AMBIGUOUS))
 

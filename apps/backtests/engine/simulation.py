@@ -104,6 +104,23 @@ class Simulation:
         """One element of the account, by the kernel's index."""
         return float(self._account[index])
 
+    @property
+    def warmup(self) -> int:
+        """The first bar on which every instrument's indicators have values; may lie past the end."""
+        if len(self._feeds) == 1:
+            return self._feeds[0].warmup
+        known = [feed.warmup < len(feed.bars) for feed in self._feeds]
+        if not all(known):
+            return len(self.ts)
+        return max(int(place[feed.warmup]) for feed, place in zip(self._feeds, self._places, strict=True))
+
+    def closes(self) -> list[Floats]:
+        """The closes of each instrument on ``ts``; NaN where it has no bar."""
+        columns = [np.full(len(self.ts), np.nan) for _ in self._feeds]
+        for column, feed, place in zip(columns, self._feeds, self._places, strict=True):
+            column[place] = feed.bars.close
+        return columns
+
     def table(self) -> Floats:
         """The closed trades so far, shape ``(n, kernel.TRADE)``."""
         table = np.array(self._trades, np.float64).reshape(-1, kernel.TRADE)
