@@ -1,0 +1,57 @@
+"""What the views of backtests have in common: finding one, showing some, naming the fault."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework.exceptions import NotFound, ParseError
+from rest_framework.request import Request
+from rest_framework.reverse import reverse
+
+from apps.backtests import selectors
+from apps.backtests.api.shown import BacktestSummarySerializer
+from apps.backtests.models import Backtest
+
+PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
+
+
+def own(request: Request, backtest_id: uuid.UUID) -> Backtest:
+    """The backtest, with its light result, if the caller may see it. Raises `NotFound`."""
+    visible = selectors.with_results(selectors.backtests(user=request.user))
+    found = visible.filter(pk=backtest_id).first()
+    if found is None:
+        raise NotFound(f"There is no backtest {backtest_id} of yours.")
+    return found
+
+
+def shown(
+    request: Request, backtests: Sequence[Backtest], serializer: type[BacktestSummarySerializer]
+) -> list[dict[str, Any]]:
+    """Backtests with how they stand, in one query for all of them."""
+    statuses = selectors.statuses(backtests)
+    answers = []
+    for backtest in backtests:
+        where = {"backtest_id": backtest.pk}
+        urls = {
+            name: reverse(f"backtest-{name}", kwargs=where, request=request)
+            for name in ("detail", "trades", "equity")
+        }
+        context = {"status": statuses[backtest.pk], "urls": urls}
+        answers.append(dict(serializer(backtest, context=context).data))
+    return answers
+
+
+def body_of(request: Request) -> Any:
+    """The parsed body. Raises `ParseError` for one that is nested too deeply to be read."""
+    try:
+        return request.data
+    except RecursionError:
+        raise ParseError("The body is nested too deeply.") from None
+
+
+def actor_of(request: Request) -> str:
+    """Who asks, as events name them."""
+    return f"user:{request.user.pk}"
