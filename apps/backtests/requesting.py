@@ -142,7 +142,8 @@ def _request_after_fetch(backtest: Backtest) -> None:
     backtest.task_run = uuid7()
     group = f"user-{backtest.owner_id}"
     computing = run_backtest.si(backtest_id=str(backtest.pk))
-    computing.set(task_id=str(backtest.task_run), group_key=group)
+    options: dict[str, Any] = {"task_id": str(backtest.task_run), "group_key": group}
+    computing.set(**options)
     requested = await_candles.apply_async(
         kwargs={"backtest_id": str(backtest.pk)}, group_key=group, link=computing
     )

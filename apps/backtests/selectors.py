@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, TextField, Value, When
 from django.db.models.functions import Coalesce
 
 from apps.backtests.columns import Curve, decode_curve, decode_trades
@@ -90,10 +90,12 @@ def in_state(found: QuerySet[Backtest], state: str) -> QuerySet[Backtest]:
     before = Case(
         When(fetch_state__in=[State.DEAD, State.CANCELLED], then=F("fetch_state")),
         default=Value(State.SCHEDULED.value),
+        output_field=TextField(),
     )
     stands = Case(
         When(result__isnull=False, then=Value(State.SUCCEEDED.value)),
-        default=Coalesce(of_run("task_run"), before),
+        default=Coalesce(of_run("task_run"), before, output_field=TextField()),
+        output_field=TextField(),
     )
     return found.alias(fetch_state=of_run("fetch_run")).alias(stands=stands).filter(stands=state)
 

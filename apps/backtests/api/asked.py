@@ -111,7 +111,7 @@ class BacktestListQuerySerializer(StrictSerializer):
     timeframe = serializers.ChoiceField(choices=list(TIMEFRAMES), required=False)
     strategy = serializers.CharField(required=False, help_text="Its name.")
     state = serializers.ChoiceField(choices=State.choices, required=False)
-    label = serializers.CharField(required=False)
+    label = serializers.CharField(required=False)  # type: ignore[assignment]
     shared = serializers.BooleanField(
         required=False, allow_null=True, default=None, help_text="Whether there is a link to it."
     )
