@@ -11,7 +11,7 @@ from apps.backtests.models import Backtest
 from apps.candles.models import Backfill, Gap, Instrument
 from apps.candles.storage.writer import write_candles
 from apps.tasks.models import TaskRun
-from apps.tasks.testing import drain, run_pending
+from apps.tasks.testing import advance, drain, run_pending
 from tests.backtests.helpers import DAYS, END, MS, START, body, finished, post
 from tests.candles.conftest import exchange
 from tests.candles.helpers import instrument, walk
@@ -116,7 +116,8 @@ def test_missing_minutes_are_fetched_first_when_asked_for(api, holed, exchange):
     assert api.get(answer["url"]).json()["state"] == "scheduled"
     drain("ingest")
     assert api.get(answer["url"]).json()["progress"]["done"] == 461
-    drain("backtests", later=True)
+    advance(60)
+    run_pending()
     shown = api.get(answer["url"]).json()
     assert (shown["state"], shown["progress"]) == ("succeeded", None)
     assert shown["result"]["bars"] == DAYS * 96
@@ -137,7 +138,8 @@ def test_an_instrument_without_any_candles_is_fetched(api, exchange):
     answer = post(api, body(made.text, missing="fetch")).json()
     assert answer["progress"]["total"] == DAYS * 1440
     run_pending()
-    drain("backtests", later=True)
+    advance(60)
+    run_pending()
     assert api.get(answer["url"]).json()["result"]["bars"] == DAYS * 96
 
 
@@ -145,7 +147,8 @@ def test_a_fetch_that_fails_ends_the_backtest_with_the_reason(api, exchange):
     made = instrument("NO/SUCH")
     answer = post(api, body(made.text, missing="fetch")).json()
     run_pending()
-    drain("backtests", later=True)
+    advance(60)
+    run_pending()
     shown = api.get(answer["url"]).json()
     assert shown["state"] == "dead"
     assert "the backfill of binance:NO/SUCH has failed" in shown["error"]["message"]
@@ -168,7 +171,8 @@ def test_a_backtest_that_waits_for_candles_is_cancelled_at_once(api, holed, exch
     assert cancelled.status_code == 200
     assert cancelled.json()["state"] == "cancelled"
     run_pending()
-    drain("backtests", later=True)
+    advance(60)
+    run_pending()
     assert api.get(answer["url"]).json()["state"] == "cancelled"
     assert not TaskRun.objects.filter(pk=answer["task_run"]).exists()
 
