@@ -1,6 +1,7 @@
 """Results become objects of their own, which several backtests may have; requests keep more of themselves.
 
-Former results keep metrics, all trades, and of the equity curve what was stored of it.
+Former results keep metrics, all trades, and of the equity curve what was stored of it. On the way back,
+what cannot be said there is deleted: backtests of several instruments, and those that no run computed.
 """
 
 from __future__ import annotations
@@ -89,6 +90,33 @@ def forward(apps_then, schema_editor):
         # Nothing that is asked for from now on is the same: the form of specifications has changed.
         backtest.request_hash = hashlib.sha256(str(backtest.pk).encode()).hexdigest()
         backtest.save()
+
+
+def backward(apps_then, schema_editor):
+    Backtest = apps_then.get_model("backtests", "Backtest")
+    Former = apps_then.get_model("backtests", "FormerResult")
+    for backtest in Backtest.objects.select_related("result").iterator(chunk_size=100):
+        if len(backtest.instruments) > 1 or backtest.task_run is None:
+            backtest.delete()
+            continue
+        backtest.instrument = backtest.instruments[0]
+        backtest.save()
+        result = backtest.result
+        if result is not None:
+            Former.objects.create(
+                backtest=backtest,
+                bars=result.bars,
+                metrics=result.metrics,
+                trades=pa.ipc.open_stream(bytes(result.trades_data)).read_all().to_pylist(),
+                equity=result.equity,
+                fingerprint=result.fingerprint,
+                data_fingerprint=result.data_fingerprint,
+                engine_version=result.engine_version,
+            )
+
+
+# Nothing can be altered while checks of what was just written are pending.
+CHECK = "SET CONSTRAINTS ALL IMMEDIATE"
 
 
 class Migration(migrations.Migration):
@@ -276,10 +304,11 @@ class Migration(migrations.Migration):
             "task_run",
             models.UUIDField(help_text="The run that computes it; null: none had to.", null=True),
         ),
-        migrations.RunPython(forward),
-        # Nothing can be altered while checks of what was just written are pending.
-        migrations.RunSQL("SET CONSTRAINTS ALL IMMEDIATE", migrations.RunSQL.noop),
+        migrations.RunSQL(migrations.RunSQL.noop, CHECK),
+        migrations.RunPython(forward, backward),
+        migrations.RunSQL(CHECK, migrations.RunSQL.noop),
         migrations.DeleteModel("FormerResult"),
+        migrations.AlterField("Backtest", "instrument", models.TextField(default="")),
         migrations.RemoveField("Backtest", "instrument"),
         migrations.AddIndex(
             "Backtest",
