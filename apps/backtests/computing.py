@@ -19,7 +19,7 @@ from apps.backtests.engine import Bars, BarsError, Result, Spec, SpecError, run
 from apps.backtests.identity import data_version
 from apps.backtests.models import Backtest, BacktestResult
 from apps.backtests.reporting import Reporter
-from apps.backtests.storing import result_keep, row_of
+from apps.backtests.storing import Packed, packed, result_keep
 from apps.candles.api.catalogue import named
 from apps.candles.models import Instrument
 from apps.candles.sources import DataSource, SourceError
@@ -79,15 +79,15 @@ def backtest_run(*, backtest: Backtest | None, source: DataSource | None = None)
     curve = Curve(ts=_timeline(data, result), value=result.equity)
     reporter.phase("storing")
 
-    def row() -> BacktestResult:
+    def pack() -> Packed:
         with timings.measured("encode"):
-            return row_of(result, curve, certificate=certificate, timings=timings.parts)
+            return packed(result, curve, certificate=certificate, timings=timings.parts)
 
     with this.completing({"fingerprint": result.fingerprint, "trades": len(result.trades)}):
         if not Backtest.objects.select_for_update().filter(pk=backtest.pk).exists():
             raise Cancelled("the backtest was deleted")
         began = time.perf_counter()
-        kept, stored = result_keep(result=result, row=row)
+        kept, stored = result_keep(result=result, pack=pack)
         Backtest.objects.filter(pk=backtest.pk).update(result=kept, data_version=before if known else "")
         if stored:
             spent = 1000 * (time.perf_counter() - began) - timings.parts["encode"]

@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce
 
 from apps.backtests.columns import Curve, decode_curve, decode_trades
 from apps.backtests.fetching import fetches, minutes_fetched
+from apps.backtests.heavy import read_heavy
 from apps.backtests.models import HEAVY, Backtest, BacktestResult
 from apps.tasks.models import TaskRun
 from apps.tasks.states import ENDED, State
@@ -177,22 +178,16 @@ def _status(backtest: Backtest, runs: dict[Any, TaskRun]) -> Status:
 def trades_of(backtest: Backtest) -> pa.Table:
     """All trades of a backtest that has a result, in the order of their exits; see `decode_trades`."""
     assert backtest.result_id is not None
-    data = _heavy(backtest.result_id, "trades_data")
+    data = read_heavy(backtest.result_id, "trades_data")
     assert data is not None
     return decode_trades(data, backtest.instruments)
 
 
 def curve_of(result: BacktestResult) -> Curve:
     """The whole equity curve; what there is of it where only a preview was ever kept."""
-    data = _heavy(result.pk, "equity_data")
+    data = read_heavy(result.pk, "equity_data")
     if data is not None:
         return decode_curve(data)
     return Curve(
         ts=np.array(result.equity["ts"], np.int64), value=np.array(result.equity["value"], np.float64)
     )
-
-
-def _heavy(result_id: uuid.UUID, column: str) -> bytes | None:
-    """One of the heavy columns, without making an object of the rest."""
-    found: bytes | None = BacktestResult.objects.filter(pk=result_id).values_list(column, flat=True).get()
-    return found

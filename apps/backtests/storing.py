@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models.signals import post_delete
@@ -11,6 +12,7 @@ from django.dispatch import receiver
 
 from apps.backtests.columns import Curve, encode_curve, encode_trades
 from apps.backtests.engine import Result, downsample
+from apps.backtests.heavy import write_heavy
 from apps.backtests.models import Backtest, BacktestResult
 
 logger = logging.getLogger(__name__)
@@ -38,12 +40,22 @@ def known_result(result: Result) -> BacktestResult | None:
     return found
 
 
-def row_of(
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """A result as it is stored, not stored yet."""
+
+    #: Without its heavy columns.
+    row: BacktestResult
+    trades: bytes
+    equity: bytes
+
+
+def packed(
     result: Result, curve: Curve, *, certificate: dict[str, Any] | None, timings: dict[str, float]
-) -> BacktestResult:
-    """A result as it is stored, not stored yet: this compresses it."""
+) -> Packed:
+    """A result made ready to be stored: this compresses it."""
     kept = curve.at(downsample(curve.value, PREVIEW))
-    return BacktestResult(
+    row = BacktestResult(
         spec_hash=result.spec_hash,
         data_fingerprint=result.data_fingerprint,
         engine_version=result.engine_version,
@@ -56,15 +68,15 @@ def row_of(
         bounds=getattr(result, "bounds", None),
         certificate=certificate,
         timings=timings,
-        trades_data=encode_trades(result.trades, curve.ts),
-        equity_data=encode_curve(curve),
+        trades_data=b"",
     )
+    return Packed(row=row, trades=encode_trades(result.trades, curve.ts), equity=encode_curve(curve))
 
 
-def result_keep(*, result: Result, row: Callable[[], BacktestResult]) -> tuple[BacktestResult, bool]:
+def result_keep(*, result: Result, pack: Callable[[], Packed]) -> tuple[BacktestResult, bool]:
     """The stored result of this identity, and whether this call has stored it. In a transaction.
 
-    It is locked until the end of the transaction, so that it does not go meanwhile. *row* is asked for only
+    It is locked until the end of the transaction, so that it does not go meanwhile. *pack* is called only
     where there is none yet.
     """
     while True:
@@ -72,11 +84,12 @@ def result_keep(*, result: Result, row: Callable[[], BacktestResult]) -> tuple[B
         if found is not None:
             return found, False
         # Whoever stores the same at this moment is waited for.
-        made = row()
-        BacktestResult.objects.bulk_create([made], ignore_conflicts=True)
+        made = pack()
+        BacktestResult.objects.bulk_create([made.row], ignore_conflicts=True)
         found = known_result(result)
-        if found is not None:
-            return found, found.pk == made.pk
+        if found is not None and found.pk == made.row.pk:
+            write_heavy(found.pk, trades=made.trades, equity=made.equity)
+            return found, True
 
 
 @receiver(post_delete, sender=Backtest, dispatch_uid="backtests.let_go")
