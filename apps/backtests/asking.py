@@ -63,8 +63,9 @@ def question(
     found = _instruments(instruments)
     first, last = _range(frame, start, end)
     try:
-        strategy = strategies.resolve(spec.get("strategy"))
+        strategies.resolve(spec.get("strategy"))
         complete = Spec.from_dict(spec)
+        strategy = strategies.fitted(complete, frame.width)
     except SpecError as exc:
         raise InvalidBacktest(exc.field, _sentence(exc.message)) from None
     _check_text(complete)

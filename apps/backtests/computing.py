@@ -73,7 +73,7 @@ def backtest_run(*, backtest: Backtest | None, source: DataSource | None = None)
             result = _computed(data, detail, spec, reporter)
         reporter.phase("certificate")
         with timings.measured("certificate"):
-            certificate = certified(data, spec)
+            certificate = certified(data, spec, reporter)
     except (BarsError, SourceError, SpecError) as exc:
         raise PermanentError(str(exc)) from exc
     curve = Curve(ts=_timeline(data, result), value=result.equity)
@@ -96,13 +96,22 @@ def backtest_run(*, backtest: Backtest | None, source: DataSource | None = None)
         announce(backtest, result.metrics)
 
 
-def certified(data: dict[str, Bars], spec: Spec) -> dict[str, Any] | None:
-    """The certificate that no signal looks ahead; None where the engine has no such test."""
+def certified(data: dict[str, Bars], spec: Spec, reporter: Reporter) -> dict[str, Any] | None:
+    """The certificate that no signal looks ahead, of several instruments by their names.
+
+    None where the engine has no such test.
+    """
     if find_spec(_CERTIFICATE) is None:
         return None
     certify = import_module(_CERTIFICATE).certify
-    strategy = strategies.resolve(spec.strategy)
-    found = {name: certify(bars, strategy, spec.params) for name, bars in data.items()}
+    found = {}
+    for place, (name, bars) in enumerate(data.items()):
+
+        def look(place: int = place) -> None:
+            reporter(place, len(data))
+
+        strategy = strategies.fitted(spec, bars.step)
+        found[name] = certify(bars, strategy, spec.params, check=look)
     return found if len(found) > 1 else next(iter(found.values()))
 
 

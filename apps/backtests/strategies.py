@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from apps.backtests import engine
-from apps.backtests.engine import STRATEGIES, SpecError
+from apps.backtests.engine import STRATEGIES, Spec, SpecError
+from apps.backtests.engine import strategies as built_in
 
 
 def resolve(given: object) -> Any:
@@ -14,12 +14,25 @@ def resolve(given: object) -> Any:
 
     Documents and texts are known where the engine has its language (``strategy_of``).
     """
-    find = getattr(engine, "strategy_of", None)
+    find = getattr(built_in, "strategy_of", None)
     if find is not None and isinstance(given, str | Mapping):
         return find(given)
     if not isinstance(given, str) or given not in STRATEGIES:
         raise SpecError("strategy", f"must be one of {', '.join(STRATEGIES)}")
     return STRATEGIES[given]
+
+
+def fitted(spec: Spec, step: int) -> Any:
+    """The strategy of *spec* with the blocks that it replaces, which fits bars of *step* milliseconds.
+
+    Raises `SpecError` below ``orders`` and ``risk``, and for timeframes that do not fit.
+    """
+    strategy = resolve(spec.strategy)
+    if (replaced := getattr(strategy, "replaced", None)) is not None:
+        strategy = replaced(orders=spec.orders, risk=spec.risk)
+    if (check := getattr(strategy, "check_timeframes", None)) is not None:
+        check(step)
+    return strategy
 
 
 def described(strategy: Any) -> dict[str, Any]:
@@ -38,6 +51,17 @@ def cost_of(strategy: Any, params: Mapping[str, Any]) -> float:
     """Work for each bar, in units of one simple pass over a column; 1 where the strategy does not tell."""
     cost = getattr(strategy, "cost", None)
     return float(cost(params)) if cost is not None else 1.0
+
+
+def fault(exc: SpecError) -> dict[str, Any]:
+    """What is wrong, for clients: field, detail, and where the language tells, position and suggestion."""
+    told = {name: getattr(exc, name, None) for name in ("position", "suggestion")}
+    detail = f"{exc.message[:1].upper()}{exc.message[1:]}."
+    return {
+        "field": exc.field,
+        "detail": detail,
+        **{name: one for name, one in told.items() if one is not None},
+    }
 
 
 def checked(given: object, params: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import ValidationError
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -12,6 +12,7 @@ from apps.backtests.api.asked import StrategyCheckSerializer
 from apps.backtests.api.finding import PROBLEM, body_of
 from apps.backtests.api.shown import StrategyCheckedSerializer, StrategySerializer
 from apps.backtests.engine import STRATEGIES, SpecError
+from apps.core.problems import CONTENT_TYPE, problem
 from apps.core.views import ApiView
 
 
@@ -46,4 +47,9 @@ class StrategyCheck(ApiView):
         try:
             return Response(strategies.checked(given["strategy"], given.get("params")))
         except SpecError as exc:
-            raise ValidationError({exc.field: [f"{exc.message[:1].upper()}{exc.message[1:]}."]}) from None
+            fault = strategies.fault(exc)
+            detail = f"{fault['field']}: {fault['detail']}"
+            code = status.HTTP_400_BAD_REQUEST
+            return Response(
+                problem("invalid-request", code, detail, [fault]), code, content_type=CONTENT_TYPE
+            )
