@@ -40,6 +40,11 @@ def fetch_within() -> timedelta:
     return timedelta(hours=getattr(settings, "BACKTESTS_FETCH_HOURS", 24))
 
 
+def max_fetch() -> int:
+    """``BACKTESTS_MAX_FETCH_MINUTES``: the most minutes that are fetched for one backtest (five years)."""
+    return int(getattr(settings, "BACKTESTS_MAX_FETCH_MINUTES", 5 * 366 * 1440))
+
+
 def max_compared() -> int:
     """``BACKTESTS_MAX_COMPARED``: how many backtests may be compared at once (10)."""
     return int(getattr(settings, "BACKTESTS_MAX_COMPARED", 10))

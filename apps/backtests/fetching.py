@@ -30,23 +30,25 @@ _SOON, _LATER = 1.0, 15.0
 def backfills_order(*, lacks: Sequence[Lack], actor: str) -> list[UUID]:
     """Ask for what is lacking, in the caller's transaction. Returns the backfills.
 
-    Raises `InvalidBacktest` where an exchange cannot give it.
+    Raises `InvalidBacktest` where an exchange cannot give it, and where it is too much.
     """
+    parts = [(lack.instrument.text, start, end) for lack in lacks for start, end in _together(lack.ranges)]
+    minutes = sum((end - start) // MINUTE for _, start, end in parts)
+    if minutes > conf.max_fetch():
+        raise InvalidBacktest(
+            "missing", f"{minutes} minutes would have to be fetched; {conf.max_fetch()} is the limit."
+        )
     ordered = []
-    for lack in lacks:
-        for start, end in _together(lack.ranges):
-            try:
-                asked = backfills_request(
-                    instrument_id_text=lack.instrument.text,
-                    start=to_datetime(start),
-                    end=to_datetime(end),
-                    actor=actor,
-                )
-            except InvalidBackfill as exc:
-                raise InvalidBacktest(
-                    "missing", f"The missing candles of {lack.instrument.text} cannot be fetched: {exc}."
-                ) from None
-            ordered += [backfill.pk for backfill in asked]
+    for text, start, end in parts:
+        try:
+            asked = backfills_request(
+                instrument_id_text=text, start=to_datetime(start), end=to_datetime(end), actor=actor
+            )
+        except InvalidBackfill as exc:
+            raise InvalidBacktest(
+                "missing", f"The missing candles of {text} cannot be fetched: {exc}."
+            ) from None
+        ordered += [backfill.pk for backfill in asked]
     return ordered
 
 

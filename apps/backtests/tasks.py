@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_init
 
-from apps.backtests import services
+from apps.backtests import columns, services
 from apps.backtests.engine import warm_up
 from apps.backtests.models import Backtest
 from apps.tasks import Backoff, DurableTask, current_run
@@ -40,7 +40,8 @@ def await_candles(*, backtest_id: str) -> None:
 
 
 @worker_init.connect
-def _compile_the_kernel(sender: Any, **_: Any) -> None:
-    """In the main process of a worker that runs backtests, so that its pool is forked with it compiled."""
+def _make_ready(sender: Any, **_: Any) -> None:
+    """In the main process of a worker that runs backtests, so that its pool is forked with all compiled."""
     if "backtests" in sender.app.amqp.queues.consume_from:
         warm_up()
+        columns.warm_up()

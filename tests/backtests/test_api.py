@@ -147,7 +147,6 @@ def test_bars_that_have_not_ended_are_left_out(api, stored, settings):
         ({"execution": {"detail": "4h"}}, "execution.detail"),
         ({"execution": {"detail": "nonsense"}}, "execution.detail"),
         ({"orders": {"\0": 1}}, "orders"),
-        ({"risk": {"stop_loss": "\ud800"}}, "risk"),
         ({"no_such_thing": 3}, "no_such_thing"),
     ],
 )
@@ -183,13 +182,32 @@ def test_what_is_missing_is_named(api, stored, missing):
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", '"text"', "5", "null", "NaN", '{"cash": Infinity}', "[" * 100_000, '{"a":' * 100_000]
+    "content",
+    [
+        '{"\\ud800": 1}',
+        '{"strategy": "\\ud800"}',
+        '{"params": {"\\udfff": 1}}',
+        "[]",
+        '"text"',
+        "5",
+        "null",
+        "NaN",
+        '{"cash": Infinity}',
+        "[" * 100_000,
+        '{"a":' * 100_000,
+    ],
 )
 def test_a_body_of_another_shape_is_refused(api, content):
     response = api.post("/api/v1/backtests", content, content_type="application/json")
     assert response.status_code == 400
     assert response["Content-Type"] == "application/problem+json"
     assert not TaskRun.objects.exists()
+
+
+def test_a_body_that_is_too_large_is_refused(api, stored):
+    response = post(api, body(stored, strategy="x" * 1_000_000))
+    assert response.status_code == 413
+    assert response.json()["type"] == "/problems/content-too-large"
 
 
 def test_everything_of_a_backtest_is_its_owners_and_of_staff(api, bob, stored, admin_client):

@@ -165,6 +165,15 @@ def test_what_the_exchange_does_not_serve_is_refused(api, exchange):
     assert not Backfill.objects.exists()
 
 
+def test_too_much_is_not_fetched(api, holed, exchange, settings):
+    settings.BACKTESTS_MAX_FETCH_MINUTES = 460
+    refused = post(api, body(holed, missing="fetch"))
+    assert [error["field"] for error in refused.json()["errors"]] == ["missing"]
+    assert not TaskRun.objects.exists()
+    settings.BACKTESTS_MAX_FETCH_MINUTES = 461
+    assert post(api, body(holed, missing="fetch")).status_code == 202
+
+
 def test_a_backtest_that_waits_for_candles_is_cancelled_at_once(api, holed, exchange):
     answer = post(api, body(holed, missing="fetch")).json()
     cancelled = api.post(f"{answer['url']}/cancel")

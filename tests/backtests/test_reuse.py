@@ -6,9 +6,10 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.test import Client
 
+from apps.backtests import services
 from apps.backtests.models import Backtest, BacktestResult
 from apps.candles.models import Instrument
 from apps.candles.storage.writer import write_candles
@@ -124,6 +125,60 @@ def test_a_key_of_another_shape_is_refused(api, stored, key):
 
 
 @pytest.mark.usefixtures("shared_candles")
+def test_of_two_who_store_the_same_at_once_one_does(api, stored):
+    answers = [post(api, body(stored)).json() for _ in range(2)]
+    failures: list[BaseException] = []
+
+    def compute(pk: str) -> None:
+        try:
+            services.backtest_run(backtest=Backtest.objects.get(pk=pk))
+        except BaseException as exc:
+            failures.append(exc)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=compute, args=(answer["id"],)) for answer in answers]
+    # Nobody can store until both have found nothing stored.
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE backtests_result IN SHARE MODE")
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: blocked() == 2, what="both to be about to store")
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    one, other = Backtest.objects.all()
+    assert one.result_id == other.result_id is not None
+    assert BacktestResult.objects.count() == 1
+
+
+@pytest.mark.usefixtures("shared_candles")
+def test_a_result_that_goes_meanwhile_is_not_reused(api, stored):
+    first = finished(api, body(stored))
+    answers: list[Any] = []
+
+    def ask() -> None:
+        client = Client()
+        client.force_login(Backtest.objects.get().owner)
+        try:
+            answers.append(post(client, body(stored)))
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=ask)
+    with transaction.atomic():
+        Backtest.objects.get(pk=first["id"]).delete()
+        thread.start()
+        wait_until(lambda: blocked() == 1, what="the other to wait for the result")
+    thread.join(60)
+    (answer,) = answers
+    assert (answer.status_code, answer.json()["reused"]) == (202, False)
+    run_pending()
+    assert api.get(answer.json()["url"]).json()["result"]["fingerprint"] == first["result"]["fingerprint"]
+
+
+@pytest.mark.usefixtures("shared_candles")
 def test_of_two_with_one_key_at_once_the_second_gets_the_backtest_of_the_first(django_user_model):
     """The second waits on a row that a connection of its own has not committed yet."""
     alice = django_user_model.objects.create_user("alice")
@@ -139,17 +194,13 @@ def test_of_two_with_one_key_at_once_the_second_gets_the_backtest_of_the_first(d
             connections.close_all()
 
     # Nobody can insert until both are about to.
-    with connection.cursor() as cursor:
-        connection.set_autocommit(False)
-        cursor.execute("LOCK TABLE backtests_backtest IN SHARE MODE")
-        threads = [threading.Thread(target=ask) for _ in range(2)]
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE backtests_backtest IN SHARE MODE")
         for thread in threads:
             thread.start()
-        try:
-            wait_until(lambda: blocked() == 2, what="both to wait for the table")
-        finally:
-            connection.commit()
-            connection.set_autocommit(True)
+        wait_until(lambda: blocked() == 2, what="both to wait for the table")
     for thread in threads:
         thread.join(60)
     assert [answer.status_code for answer in answers] == [202, 202]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,10 @@ from rest_framework.reverse import reverse
 from apps.backtests import selectors
 from apps.backtests.api.shown import BacktestSummarySerializer
 from apps.backtests.models import Backtest
+from apps.core.problems import ContentTooLarge
+
+# Bytes: many times what the longest strategy has.
+_LARGEST = 1_000_000
 
 PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
 
@@ -45,11 +50,20 @@ def shown(
 
 
 def body_of(request: Request) -> Any:
-    """The parsed body. Raises `ParseError` for one that is nested too deeply to be read."""
+    """The parsed body, which can be shown again.
+
+    Raises `ContentTooLarge`, and `ParseError` for one that is nested too deeply or holds half a character.
+    """
+    if int(request.META.get("CONTENT_LENGTH") or 0) > _LARGEST:
+        raise ContentTooLarge(f"A body has at most {_LARGEST:,} bytes here.")
     try:
-        return request.data
+        data = request.data
+        json.dumps(data, ensure_ascii=False).encode()
     except RecursionError:
         raise ParseError("The body is nested too deeply.") from None
+    except UnicodeEncodeError:
+        raise ParseError("The body holds half of a surrogate pair.") from None
+    return data
 
 
 def actor_of(request: Request) -> str:

@@ -34,7 +34,7 @@ class StrategyCheck(ApiView):
     @extend_schema(
         operation_id="strategies_check",
         request=StrategyCheckSerializer,
-        responses={200: StrategyCheckedSerializer, 400: PROBLEM},
+        responses={200: StrategyCheckedSerializer, 400: PROBLEM, 413: PROBLEM},
         description=(
             "Check a strategy, and parameters for it, without running anything: its canonical document, its"
             " text, the schema of its parameters and its cost; or 400 with what is wrong where."

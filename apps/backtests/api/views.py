@@ -60,6 +60,7 @@ class BacktestList(ApiView):
             202: BacktestSerializer,
             400: PROBLEM,
             (409, CONTENT_TYPE): MissingCandlesSerializer,
+            413: PROBLEM,
         },
         description=(
             "Run a strategy over the bars that open in [start, end) and have ended, in the background (202)."
