@@ -101,6 +101,15 @@ def test_bars_that_have_not_ended_are_left_out(api, stored, settings):
     assert [error["field"] for error in refused.json()["errors"]] == ["end"]
 
 
+def test_null_is_refused_where_it_means_nothing(api, stored):
+    content = {**body(stored), "cash": None, "maintenance_margin": None, "risk": None}
+    assert [error["field"] for error in post(api, content).json()["errors"]] == ["cash"]
+    del content["cash"]
+    answer = post(api, content)
+    assert answer.status_code == 202
+    assert answer.json()["spec"]["maintenance_margin"] is None
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -139,6 +148,7 @@ def test_bars_that_have_not_ended_are_left_out(api, stored, settings):
         ({"params": []}, "params"),
         ({"cash": -1}, "cash"),
         ({"cash": "lots"}, "cash"),
+        ({"costs": {"taker": None}}, "costs.taker"),
         ({"costs": {"taker": 2}}, "costs.taker"),
         ({"costs": {"__class__": 2}}, "costs.__class__"),
         ({"costs": 5}, "costs"),

@@ -81,7 +81,9 @@ class BacktestRequestSerializer(StrictSerializer):
     def get_fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = super().get_fields()
         for name, rule in SCHEMA["properties"].items():
-            field = serializers.JSONField(required=name in SCHEMA["required"], allow_null=True)
+            field = serializers.JSONField(
+                required=name in SCHEMA["required"], allow_null=isinstance(rule.get("type"), list)
+            )
             fields[name] = extend_schema_field(open_api(rule))(field)  # type: ignore[type-var]
         return fields
 
