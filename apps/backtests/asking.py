@@ -18,11 +18,23 @@ from apps.candles.timeframes import TIMEFRAMES, Timeframe, to_datetime, to_ms
 
 
 class InvalidBacktest(ValueError):
-    """The request cannot be run. ``field`` names the part at fault."""
+    """The request cannot be run. ``field`` names the part at fault; ``place`` may say where in it.
 
-    def __init__(self, field: str, message: str) -> None:
+    That is a ``position`` in a text, and a ``suggestion``, each where it is known.
+    """
+
+    def __init__(self, field: str, message: str, place: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.field = field
+        self.place = dict(place or {})
+
+    @classmethod
+    def of(cls, exc: SpecError) -> InvalidBacktest:
+        """What the engine refuses, as a sentence."""
+        end = "" if exc.message.endswith((".", "?", "!")) else "."
+        told = {name: getattr(exc, name, None) for name in ("position", "suggestion")}
+        place = {name: one for name, one in told.items() if one is not None}
+        return cls(exc.field, f"{exc.message[:1].upper()}{exc.message[1:]}{end}", place)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +79,7 @@ def question(
         complete = Spec.from_dict(spec)
         strategy = strategies.fitted(complete, frame.width)
     except SpecError as exc:
-        raise InvalidBacktest(exc.field, _sentence(exc.message)) from None
+        raise InvalidBacktest.of(exc) from None
     _check_text(complete)
     asked = Question(
         instruments=found, frame=frame, start=first, end=last, spec=complete, strategy=strategy.name
@@ -157,10 +169,6 @@ def _storable(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_storable, value))
     return True
-
-
-def _sentence(message: str) -> str:
-    return f"{message[:1].upper()}{message[1:]}."
 
 
 def asked_again(instruments: Sequence[Instrument], names: Sequence[str]) -> tuple[Instrument, ...]:

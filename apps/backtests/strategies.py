@@ -53,17 +53,6 @@ def cost_of(strategy: Any, params: Mapping[str, Any]) -> float:
     return float(cost(params)) if cost is not None else 1.0
 
 
-def fault(exc: SpecError) -> dict[str, Any]:
-    """What is wrong, for clients: field, detail, and where the language tells, position and suggestion."""
-    told = {name: getattr(exc, name, None) for name in ("position", "suggestion")}
-    detail = f"{exc.message[:1].upper()}{exc.message[1:]}."
-    return {
-        "field": exc.field,
-        "detail": detail,
-        **{name: one for name, one in told.items() if one is not None},
-    }
-
-
 def checked(given: object, params: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a strategy comes to, with the cost of its parameters. Raises `SpecError`.
 

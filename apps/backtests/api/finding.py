@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.utils import OpenApiResponse
+from rest_framework import status
 from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from apps.backtests import selectors
 from apps.backtests.api.shown import BacktestSummarySerializer
+from apps.backtests.asking import InvalidBacktest
 from apps.backtests.models import Backtest
-from apps.core.problems import ContentTooLarge
+from apps.core.problems import CONTENT_TYPE, ContentTooLarge, problem
 
 # Bytes: many times what the longest strategy has.
 _LARGEST = 1_000_000
@@ -64,6 +67,14 @@ def body_of(request: Request) -> Any:
     except UnicodeEncodeError:
         raise ParseError("The body holds half of a surrogate pair.") from None
     return data
+
+
+def refused(exc: InvalidBacktest) -> Response:
+    """The problem that says what is wrong, and where."""
+    error = {"field": exc.field, "detail": str(exc), **exc.place}
+    code = status.HTTP_400_BAD_REQUEST
+    body = problem("invalid-request", code, f"{exc.field}: {exc}", [error])
+    return Response(body, code, content_type=CONTENT_TYPE)
 
 
 def actor_of(request: Request) -> str:

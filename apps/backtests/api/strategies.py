@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.backtests import strategies
 from apps.backtests.api.asked import StrategyCheckSerializer
-from apps.backtests.api.finding import PROBLEM, body_of
+from apps.backtests.api.finding import PROBLEM, body_of, refused
 from apps.backtests.api.shown import StrategyCheckedSerializer, StrategySerializer
+from apps.backtests.asking import InvalidBacktest
 from apps.backtests.engine import STRATEGIES, SpecError
-from apps.core.problems import CONTENT_TYPE, problem
 from apps.core.views import ApiView
 
 
@@ -47,9 +46,4 @@ class StrategyCheck(ApiView):
         try:
             return Response(strategies.checked(given["strategy"], given.get("params")))
         except SpecError as exc:
-            fault = strategies.fault(exc)
-            detail = f"{fault['field']}: {fault['detail']}"
-            code = status.HTTP_400_BAD_REQUEST
-            return Response(
-                problem("invalid-request", code, detail, [fault]), code, content_type=CONTENT_TYPE
-            )
+            return refused(InvalidBacktest.of(exc))

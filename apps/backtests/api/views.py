@@ -19,7 +19,7 @@ from apps.backtests.api.asked import (
     BacktestRequestSerializer,
     write_cursor,
 )
-from apps.backtests.api.finding import PROBLEM, actor_of, body_of, own, shown
+from apps.backtests.api.finding import PROBLEM, actor_of, body_of, own, refused, shown
 from apps.backtests.api.shown import (
     BacktestSerializer,
     BacktestSummarySerializer,
@@ -80,7 +80,7 @@ class BacktestList(ApiView):
                 owner_id=request.user.pk, key=_key(request, given), **body.arguments()
             )
         except services.InvalidBacktest as exc:
-            raise ValidationError({exc.field: [str(exc)]}) from None
+            return refused(exc)
         except services.KeyReused as exc:
             raise IdempotencyKeyReused(str(exc)) from None
         except services.MissingCandles as exc:
