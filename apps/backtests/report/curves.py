@@ -1,4 +1,4 @@
-"""Fewer points and fewer bars for a drawing, with every extreme kept. Vectorised: nothing loops over points."""
+"""Fewer points and fewer bars for a drawing, with every extreme kept; nothing loops over points."""
 
 from __future__ import annotations
 

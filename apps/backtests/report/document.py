@@ -39,19 +39,20 @@ def report_document(
     """The report of one run.
 
     *bars* are the candles by instrument, in the order that trades count instruments in, at least one
-    instrument with at least one bar; *spec* is `Spec.as_dict`; *strategy* may hold ``name``, ``title``,
-    ``description`` and ``text``; *notes* are sentences for the reader.
+    instrument; one without bars is shown without a price. *spec* is `Spec.as_dict`; *strategy* may hold
+    ``name``, ``title``, ``description`` and ``text``; *notes* are sentences for the reader.
 
     The document, all times in ms since 1970 UTC, money in the quote currency, percent as percent:
 
-    - ``kind`` is ``report``, ``version`` is `VERSION`; ``title``, ``strategy``, ``instruments``, ``timeframe``,
-      ``step`` (ms of a bar), ``start`` and ``end`` (open times of the first and the last bar), ``bars``,
+    - ``kind`` is ``report``, ``version`` is `VERSION`; ``title``, ``strategy``, ``instruments``,
+      ``timeframe``, ``step`` (ms of a bar), ``start`` and ``end`` (open times of the first and the last bar), ``bars``,
       ``cash``, ``notes``.
-    - ``metrics``: headings with their metrics; ``tiles``: names of those to show first. ``settings``: headings
-      with ``name`` and ``value``; ``spec``: the whole specification.
+    - ``metrics``: headings with their metrics; ``tiles``: names of those to show first. ``settings``:
+      headings with ``name`` and ``value``; ``spec``: the whole specification.
     - ``prices``: for each instrument the columns of `buckets`, of at most *points* bars.
     - ``equity``, ``drawdown`` (percent), ``buy_hold`` (the cash in equal parts in each instrument from its
-      first close, no costs): columns ``ts`` and ``value``, of at most *points* points, with every peak.
+      first close, no costs; None without candles): columns ``ts`` and ``value``, of at most *points*
+      points, with every peak.
     - ``band``: ``ambiguous``, and ``pessimistic`` and ``optimistic``, each with ``metrics`` and, where it is
       known, a ``curve``; None where the run has no bounds.
     - ``months``: see `calendar`.
@@ -63,11 +64,12 @@ def report_document(
     cash = float(spec["cash"])
     first, last = int(outcome.ts[0]), int(outcome.ts[-1])
     table = outcome.trades
+    known = dict(strategy or {}) or wording.strategy(spec)
     return {
         "kind": "report",
         "version": VERSION,
-        "title": title or _title(spec, strategy),
-        "strategy": dict(strategy or {}) or _strategy(spec),
+        "title": title or str(known.get("title") or known.get("name") or "Backtest"),
+        "strategy": known,
         "instruments": list(bars),
         "timeframe": timeframe,
         "step": min(one.step for one in bars.values()),
@@ -160,23 +162,11 @@ def histogram(values: Floats) -> dict[str, list[Any]] | None:
     return {"edges": [width * edge for edge in range(first, last + 1)], "counts": counts.tolist()}
 
 
-def _title(spec: Mapping[str, Any], strategy: Mapping[str, Any] | None) -> str:
-    known = dict(strategy or {}) or _strategy(spec)
-    return str(known.get("title") or known.get("name") or "Backtest")
-
-
-def _strategy(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What the specification itself says of the strategy."""
-    value = spec["strategy"]
-    if isinstance(value, Mapping):
-        return {key: value[key] for key in ("name", "title", "description") if key in value}
-    text = str(value)
-    return {"name": "strategy", "text": text} if "\n" in text else {"name": text}
-
-
-def _buy_hold(bars: Mapping[str, Bars], cash: float, points: int) -> dict[str, list[Any]]:
+def _buy_hold(bars: Mapping[str, Bars], cash: float, points: int) -> dict[str, list[Any]] | None:
     """What the cash would be worth in equal parts in the instruments."""
     ts: Times
+    if not all(map(len, bars.values())):
+        return None
     if len(bars) == 1:
         (one,) = bars.values()
         ts, worth = one.ts, one.close * (cash / float(one.close[0]))

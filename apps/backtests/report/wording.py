@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from apps.backtests.engine import METRICS
+from apps.backtests.engine import METRICS, STRATEGIES
 
 #: Metrics that stand large at the top, where the run has them.
 TILES = (
@@ -91,6 +91,21 @@ def settings(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
         else:
             blocks["Account"].append({"name": name, "value": _plain(value)})
     return [{"group": title, "items": items} for title, items in blocks.items() if items]
+
+
+def strategy(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a specification says of its strategy: ``name``, and ``title``, ``description`` and ``text`` where
+    there are such.
+    """
+    value = spec["strategy"]
+    if isinstance(value, Mapping):
+        described = {key: value[key] for key in ("name", "title", "description") if value.get(key)}
+        return {"name": "strategy", **described}
+    text = str(value)
+    if "\n" in text:
+        return {"name": "strategy", "text": text}
+    built_in = STRATEGIES.get(text)
+    return {"name": text, **({"title": built_in.title} if built_in else {})}
 
 
 def _plain(value: Any) -> Any:
