@@ -121,7 +121,9 @@ SCHEMA: dict[str, Any] = {
             },
             spread=_RATE | {"description": "Bid-ask spread, a fraction of the price, paid whole at entry."},
             slippage=_RATE
-            | {"description": "Fraction by which taker fills, also of stops, are worse than the market."},
+            | {
+                "description": "Fraction by which taker fills, also of stops, are worse than the market."
+            },
             funding={
                 "type": "number",
                 "minimum": -0.05,

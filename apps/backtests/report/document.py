@@ -45,8 +45,8 @@ def report_document(
     The document, all times in ms since 1970 UTC, money in the quote currency, percent as percent:
 
     - ``kind`` is ``report``, ``version`` is `VERSION`; ``title``, ``strategy``, ``instruments``,
-      ``timeframe``, ``step`` (ms of a bar), ``start`` and ``end`` (open times of the first and the last bar), ``bars``,
-      ``cash``, ``notes``.
+      ``timeframe``, ``step`` (ms of a bar), ``start`` and ``end`` (open times of the first and the last
+      bar), ``bars``, ``cash``, ``notes``.
     - ``metrics``: headings with their metrics; ``tiles``: names of those to show first. ``settings``:
       headings with ``name`` and ``value``; ``spec``: the whole specification.
     - ``prices``: for each instrument the columns of `buckets`, of at most *points* bars.

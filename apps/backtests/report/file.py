@@ -19,8 +19,8 @@ _FOLDER = "backtests/report"
 _DRAWING = "candles/vendor/lightweight-charts/lightweight-charts.standalone.production.mjs"
 _START = 'import "report/main.js";'
 #: What follows `from` or `import` in a module: another one, by its path.
-_IMPORT = re.compile(r'(\bfrom |\bimport )"(?:\.{1,2}/)[\w./-]*?([\w-]+\.(?:standalone\.production\.)?m?js)"')
-#: What could end the element that holds data, or begin a comment in it, and what old parsers take for line ends.
+_IMPORT = re.compile(r'(\bfrom |\bimport )"\.{1,2}/(?:[^"]*/)?([^"/]+)"')
+#: What could end the element that holds data or begin a comment in it, and line ends of old parsers.
 _UNSAFE = {ord(one): f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"}
 
 
@@ -28,7 +28,7 @@ def render_file(document: Mapping[str, Any]) -> str:
     """A report's *document* as a complete HTML page that loads nothing.
 
     No text of the document can become markup or script: it stands as JSON without a ``<`` in an element
-    that browsers do not run, and the page's policy allows the page's own scripts and styles only, by their hashes.
+    that browsers do not run, and the page's policy allows its own scripts and styles only, by their hashes.
     """
     modules, style = _modules(), _text(f"{_FOLDER}/report.css")
     policy = "; ".join(

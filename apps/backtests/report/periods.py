@@ -19,16 +19,14 @@ def calendar(ts: Times, equity: Floats, cash: float) -> list[dict[str, Any]]:
     months = ts.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)
     returns = _returns(months, equity, cash)
     totals = _returns(months // 12, equity, cash)
-    rows = []
-    for year in range(int(months[0]) // 12, int(months[-1]) // 12 + 1):
-        rows.append(
-            {
-                "year": 1970 + year,
-                "months": [returns.get(12 * year + month) for month in range(12)],
-                "total": totals.get(year),
-            }
-        )
-    return rows
+    return [
+        {
+            "year": 1970 + year,
+            "months": [returns.get(12 * year + month) for month in range(12)],
+            "total": totals.get(year),
+        }
+        for year in range(int(months[0]) // 12, int(months[-1]) // 12 + 1)
+    ]
 
 
 def _returns(periods: Times, equity: Floats, cash: float) -> dict[int, float | None]:

@@ -28,7 +28,7 @@ def report(request: HttpRequest, backtest_id: uuid.UUID) -> HttpResponse:
 
 @require_safe
 def report_json(request: HttpRequest, backtest_id: uuid.UUID) -> HttpResponse:
-    """The report's document; 202 with ``state``, ``ended``, ``progress`` and ``error`` while there is none."""
+    """The report's document; while there is none 202 with the parts of `access.Standing`."""
     return _document(request, _own(request, backtest_id))
 
 
