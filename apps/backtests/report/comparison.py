@@ -32,8 +32,8 @@ def comparison_document(runs: Sequence[Compared]) -> dict[str, Any]:
 
     ``kind`` is ``comparison``; ``runs`` have ``title``, ``url``, ``instruments``, ``timeframe``, ``start``
     and ``end`` (ms), ``cash`` and ``equity`` (columns ``ts`` and ``value``); ``metrics`` are rows with
-    ``name``, ``label``, ``unit``, ``definition`` and ``values``, one of each run or None; ``settings`` are rows with
-    ``name`` (dotted) and ``values`` of what is not the same in all specifications.
+    ``name``, ``label``, ``unit``, ``definition`` and ``values``, one of each run or None; ``settings`` are
+    rows with ``name`` (dotted) and ``values`` of what is not the same in all specifications.
     """
     named: dict[str, dict[str, Any]] = {}
     for at, run in enumerate(runs):

@@ -1,7 +1,7 @@
 // The drawing: candles with trades, equity, and drawdown, one below the other on one axis of time.
 
 import {
-  AreaSeries,
+  BaselineSeries,
   CandlestickSeries,
   CrosshairMode,
   LineSeries,
@@ -70,15 +70,16 @@ export class Chart {
     this.held = add(LineSeries, 1, { ...QUIET, ...whole, lineWidth: 1 });
     this.band = {};
     for (const name of ["pessimistic", "optimistic"]) {
-      const options = { ...QUIET, ...whole, lineWidth: 1, lineStyle: LineStyle.Dotted };
-      this.band[name] = add(LineSeries, 1, options);
+      this.band[name] = add(LineSeries, 1, { ...QUIET, ...whole, lineWidth: 1, lineStyle: LineStyle.Dotted });
+      // A mere level is not worth to be kept in view.
+      if (!report.band?.[name].curve) this.band[name].applyOptions({ autoscaleInfoProvider: () => null });
     }
     this.equity = add(LineSeries, 1, { ...whole, priceLineVisible: false, lineWidth: 2 });
-    this.drawdown = add(AreaSeries, 2, {
+    this.drawdown = add(BaselineSeries, 2, {
+      baseValue: { type: "price", price: 0 },
       priceLineVisible: false,
       lineWidth: 1,
-      invertFilledArea: true,
-      priceFormat: { type: "percent" },
+      priceFormat: { type: "custom", minMove: 0.01, formatter: (value) => `${value.toFixed(2)} %` },
     });
     [4, 3, 2].forEach((factor, pane) => this.chart.panes()[pane].setStretchFactor(factor));
     this.times = [];
@@ -95,7 +96,7 @@ export class Chart {
   show(bars) {
     this.bars = bars;
     this.times = bars.ts.map((ms) => ms / 1000);
-    const places = decimals(bars.close.at(-1));
+    const places = decimals(bars.close.at(-1) ?? 1);
     this.candles.applyOptions({ priceFormat: { type: "price", precision: places, minMove: 10 ** -places } });
     this.markers.setMarkers([]);
     this.path.setData([]);
@@ -157,16 +158,18 @@ export class Chart {
 
   #bar(time, at = barOf(this.times, time)) {
     const { open, high, low, close } = this.bars;
+    // A place without a candle.
+    if (close[at] === undefined) return { time };
     return { time, open: open[at], high: high[at], low: low[at], close: close[at] };
   }
 
-  /** The curve of a bound; where only its end is known, a level at that. */
+  /** The curve of a bound; where only its end is known, a level at that over the last tenth. */
   #bound(band, name) {
     if (!band) return null;
     if (band[name].curve) return band[name].curve;
     const worth = band[name].metrics.final_equity;
     const { start, end } = this.report;
-    return worth == null ? null : { ts: [start, end], value: [worth, worth] };
+    return worth == null ? null : { ts: [end - 0.1 * (end - start), end], value: [worth, worth] };
   }
 
   #paint() {
@@ -181,7 +184,14 @@ export class Chart {
     this.band.pessimistic.applyOptions({ color: down });
     this.band.optimistic.applyOptions({ color: up });
     const fade = named("--down-fade");
-    this.drawdown.applyOptions({ lineColor: down, topColor: fade, bottomColor: fade });
+    this.drawdown.applyOptions({
+      bottomLineColor: down,
+      bottomFillColor1: fade,
+      bottomFillColor2: fade,
+      topLineColor: down,
+      topFillColor1: fade,
+      topFillColor2: fade,
+    });
   }
 
   #zoom(factor, around = 0.5) {

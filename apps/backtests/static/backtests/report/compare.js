@@ -19,7 +19,7 @@ export function comparison(root, document) {
     ["From", (run) => day(run.start)],
     ["To", (run) => day(run.end)],
   ].map(([name, value]) => line(name, runs.map((run) => [value(run), false])));
-  const rows = document.metrics.map(({ label, unit, definition, values }) => line(label, values.map((value) => [metric(value, unit), true]), definition));
+  const rows = document.metrics.map(({ name, label, unit, definition, values }) => line(label, values.map((value) => [metric(value, unit, name), true]), definition));
   fill(root.querySelector(".metrics"), element("table", {}, heads, element("tbody", {}, about, rows)));
   const settings = document.settings.map(({ name, values }) => line(name, values.map((value) => [value == null ? "–" : String(value), true])));
   fill(

@@ -20,13 +20,13 @@ function filled(made, attributes, children) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else if (value != null && value !== false) made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child != null));
+  made.append(...children.flat(Infinity).filter((child) => child != null));
   return made;
 }
 
 /** Put these in the place of what an element holds, and show it. */
 export function fill(target, ...children) {
-  target.replaceChildren(...children.flat().filter((child) => child != null));
+  target.replaceChildren(...children.flat(Infinity).filter((child) => child != null));
   target.hidden = false;
 }
 

@@ -49,11 +49,16 @@ export function ratio(value) {
   return value == null ? NONE : digits(2, 3).format(value);
 }
 
-/** With its sign; hardly anything is 0.00 %. */
-export function percent(value) {
+/** A share: without a sign where it is positive. */
+export function share(value) {
   if (value == null) return NONE;
   const small = value !== 0 && Math.abs(value) < 0.1;
-  return `${value > 0 ? "+" : ""}${digits(2, small ? 4 : 2).format(value)} %`;
+  return `${digits(2, small ? 4 : 2).format(value)} %`;
+}
+
+/** A change: always with its sign. */
+export function percent(value) {
+  return `${value > 0 ? "+" : ""}${share(value)}`;
 }
 
 /** To about seven digits, whatever its size: prices and amounts. */
@@ -69,13 +74,16 @@ export function decimals(value) {
   return Math.min(12, Math.max(2, 5 - Math.floor(Math.log10(Math.abs(value) || 1))));
 }
 
-const UNITS = { "%": percent, money, ratio, count: whole, time: moment, ms: span };
+/** Metrics in percent that are changes; the others are shares. */
+const CHANGES = /return|cagr|drawdown|trade|expectancy|alpha/;
 
-/** A metric's value by its unit. */
-export function metric(value, unit) {
+const UNITS = { "%": share, money, ratio, count: whole, time: moment, ms: span };
+
+/** A metric's value by its unit, and by its name where that tells more. */
+export function metric(value, unit, name = "") {
   if (value == null) return NONE;
   if (typeof value !== "number") return String(value);
-  const format = UNITS[unit] ?? ratio;
+  const format = unit === "%" && CHANGES.test(name) ? percent : (UNITS[unit] ?? ratio);
   return unit === "count" && !Number.isInteger(value) ? ratio(value) : format(value);
 }
 

@@ -4,7 +4,7 @@ import { barOf } from "./axis.js";
 import { percent } from "./format.js";
 
 /** More trades than this are not marked at a time. */
-export const MOST = 120;
+export const MOST = 60;
 
 /** Below this many the exits say what they came to. */
 const WORDY = 25;
@@ -41,7 +41,7 @@ export function marks(trades, rows, times, colours, selected = null) {
   for (const row of rows) {
     const long = trades.side[row] > 0;
     const won = trades.pnl[row] > 0;
-    const size = row === selected ? 1.6 : 0.8;
+    const size = row === selected ? 1.6 : 0.7;
     made.push({
       time: at(trades.entry_time[row]),
       position: long ? "belowBar" : "aboveBar",

@@ -1,7 +1,7 @@
 // Figures as tables and small drawings.
 
 import { drawn, element, fill } from "./dom.js";
-import { direction, metric, money, percent, ratio, whole } from "./format.js";
+import { direction, metric, money, percent, ratio, share, whole } from "./format.js";
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -13,7 +13,7 @@ export function tiles(root, report) {
     report.tiles.map((name) => {
       const { label, value, unit, definition } = known.get(name);
       const coloured = /return|cagr|drawdown/.test(name) ? direction(value, unit) : null;
-      return element("div", { title: definition }, element("dt", {}, label), element("dd", { class: coloured }, metric(value, unit)));
+      return element("div", { title: definition }, element("dt", {}, label), element("dd", { class: coloured }, metric(value, unit, name)));
     }),
   );
 }
@@ -31,7 +31,7 @@ export function groups(root, sections) {
           "tbody",
           {},
           items.map(({ name, label, value, unit, definition }) =>
-            element("tr", {}, element("th", { scope: "row", title: definition || null }, label ?? name.replaceAll("_", " ")), element("td", { class: "number" }, shown(value, unit))),
+            element("tr", {}, element("th", { scope: "row", title: definition || null }, label ?? name.replaceAll("_", " ")), element("td", { class: "number" }, shown(value, unit, name))),
           ),
         ),
       ),
@@ -39,8 +39,8 @@ export function groups(root, sections) {
   );
 }
 
-function shown(value, unit) {
-  if (unit !== undefined) return metric(value, unit);
+function shown(value, unit, name) {
+  if (unit !== undefined) return metric(value, unit, name);
   return value == null ? "–" : String(value);
 }
 
@@ -57,7 +57,7 @@ export function months(root, rows) {
     root,
     element(
       "table",
-      { class: "months" },
+      { class: "months figures" },
       element("caption", {}, "Percent gained in each month, UTC"),
       element("thead", {}, element("tr", {}, ["Year", ...MONTHS, "Year's"].map((name) => element("th", { scope: "col" }, name)))),
       element(
@@ -107,7 +107,7 @@ export function exits(root, rows) {
     root,
     element(
       "table",
-      {},
+      { class: "figures" },
       element("thead", {}, element("tr", {}, heads)),
       element(
         "tbody",
@@ -118,7 +118,7 @@ export function exits(root, rows) {
             {},
             element("th", { scope: "row" }, reason.replaceAll("_", " ")),
             element("td", { class: "number" }, whole(count)),
-            element("td", { class: "number" }, percent(won).replace("+", "")),
+            element("td", { class: "number" }, share(won)),
             element("td", { class: `number ${direction(pnl, "money") ?? ""}` }, money(pnl)),
           ),
         ),
@@ -139,7 +139,7 @@ export function band(root, report) {
     element("p", {}, `${counted} whether a stop, a target or an entry came first. Deciding all of them for the worse, or for the better, gives:`),
     element(
       "table",
-      {},
+      { class: "figures" },
       element("thead", {}, element("tr", {}, ["", "Pessimistic", "Optimistic"].map((name) => element("th", { scope: "col" }, name)))),
       element(
         "tbody",

@@ -6,6 +6,7 @@ import { direction, moment, money, percent, price, span, whole } from "./format.
 const ROWS = 50;
 
 const NUMBER = { class: "number" };
+const NUMERIC = new Set(["length", "size", "entry_price", "exit_price", "pnl", "return_pct", "costs"]);
 
 export class TradeList {
   /**
@@ -65,7 +66,7 @@ export class TradeList {
 
   #build() {
     this.heads = Object.entries(this.columns).map(([name, { title }]) =>
-      element("th", { scope: "col", "data-name": name }, element("button", { type: "button", onclick: () => this.#sort(name) }, title)),
+      element("th", { scope: "col", "data-name": name, class: NUMERIC.has(name) ? "number" : null }, element("button", { type: "button", onclick: () => this.#sort(name) }, title)),
     );
     this.body = element("tbody", { onclick: (event) => this.#go(event) });
     const choose = (title, name, entries) => {

@@ -47,7 +47,11 @@ export class View {
     this.selected = row;
     if (trades.instrument[row] !== this.instrument) this.#choose(trades.instrument[row]);
     const [from, to] = [trades.entry_time[row] / 1000, trades.exit_time[row] / 1000];
-    const around = Math.max(40 * (this.report.step / 1000), to - from);
+    const coarse = this.report.prices[this.instrument];
+    const wide = (coarse.width * this.report.step) / 1000;
+    const narrow = Math.max(40 * (this.report.step / 1000), to - from);
+    // Without finer candles some more of the coarse ones are needed to see anything.
+    const around = this.source.suiting(3 * narrow, wide) || coarse.width === 1 ? narrow : Math.max(narrow, 25 * wide);
     await this.#show(from - around, to + around, true);
     this.root.dataset.trade = row;
   }
@@ -84,7 +88,8 @@ export class View {
   #coarse() {
     const bars = this.report.prices[this.instrument];
     this.held = { bars, width: (bars.width * this.report.step) / 1000, from: -Infinity, to: Infinity };
-    this.chart.show(bars);
+    // Without candles the curves still need places to stand at.
+    this.chart.show(bars.ts.length ? bars : { ...bars, ts: this.report.equity.ts });
     this.root.dataset.bars = bars.ts.length;
     this.#mark();
   }
