@@ -91,7 +91,10 @@ def timeline(bars: Mapping[str, Bars]) -> Times:
 
 
 def outcome_of(result: Result, ts: Times, *, certificate: Mapping[str, Any] | None = None) -> Outcome:
-    """The outcome of a run of the engine; *ts* are the times that its bar indices count."""
+    """The outcome of a run of the engine; *ts* are the times that its bar indices count, unless it has some
+    of its own.
+    """
+    ts = getattr(result, "ts", ts)
     trades = result.trades
     size = len(trades)
     codes = list(REASONS)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.backtests.engine import METRICS, STRATEGIES
+from apps.candles.timeframes import DAY, MINUTE, to_datetime
 
 #: Metrics that stand large at the top, where the run has them.
 TILES = (
@@ -25,7 +26,10 @@ TILES = (
 #: The group of a metric is the first whose pattern its name matches.
 _GROUPS: tuple[tuple[str, str], ...] = (
     ("Drawdown", r"drawdown|calmar|ulcer|underwater|recovery"),
-    ("Trades", r"trade|win|loss|profit_factor|expectancy|sqn|kelly|payoff|streak|entries|consecutive|reason"),
+    (
+        "Trades",
+        r"trade|^n_|_win|win_|loss|profit_factor|expectancy|sqn|kelly|payoff|streak|entries|consecutive|reason",
+    ),
     ("Costs", r"commission|fees?_|fees$|funding|slippage|written_off"),
     ("Risk", r"sharpe|sortino|volatility|omega|skew|kurtosis|var_|alpha|beta|deflated|probabilistic|periods"),
     ("Return", r"return|equity|cagr|buy_hold|growth"),
@@ -43,14 +47,15 @@ _LABELS = {
     "volatility_ann_pct": "Annual volatility",
     "start": "First bar",
     "end": "Last bar",
-    "avg_trade_pct": "Average trade",
-    "avg_drawdown_pct": "Average drawdown",
+    "n_long": "Long trades",
+    "n_short": "Short trades",
 }
 
 
 def label(name: str) -> str:
     """A metric's name for people: ``max_drawdown_pct`` is Max drawdown."""
     words = re.sub(r"_(pct|ms)$", "", name).replace("_", " ")
+    words = re.sub(r"^avg ", "average ", re.sub(r"^n ", "", words))
     return _LABELS.get(name) or words[:1].upper() + words[1:]
 
 
@@ -117,3 +122,23 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return ", ".join(str(_plain(one)) for one in value)
     return str(value)
+
+
+def written(value: float | int | str | None, unit: str) -> str:
+    """A metric's value as a person reads it, by its unit; times are UTC."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    if unit == "time":
+        return f"{to_datetime(int(value)):%Y-%m-%d %H:%M}"
+    if unit == "ms":
+        days, rest = divmod(int(value), DAY)
+        hours, rest = divmod(rest, 60 * MINUTE)
+        return (
+            " ".join(f"{n} {u}" for n, u in ((days, "d"), (hours, "h"), (rest // MINUTE, "min")) if n)
+            or "0 min"
+        )
+    if unit == "count" and float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.2f} %" if unit == "%" else f"{value:,.2f}" if unit == "money" else f"{value:,.3f}"
