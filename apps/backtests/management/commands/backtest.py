@@ -32,26 +32,22 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
+        add = parser.add_argument
+        add(
             "spec", type=Path, metavar="SPEC.json",
-            help="the specification, with instrument, timeframe, start and end if they shall not be given here",
+            help="the specification; it may name instrument, timeframe, start and end as well",
         )  # fmt: skip
-        parser.add_argument("--source", choices=["disk", "db"], default="db", help="where candles are (db)")
-        parser.add_argument(
-            "--root", metavar="DIR", help="of the files: what candles export --format npz wrote"
-        )
-        parser.add_argument("--instrument", action="append", help="as binance:BTC/USDT; may be repeated")
-        parser.add_argument("--timeframe", choices=list(TIMEFRAMES))
+        add("--source", choices=["disk", "db"], default="db", help="where candles are (db)")
+        add("--root", metavar="DIR", help="where disk looks: what candles export --format npz wrote")
+        add("--instrument", action="append", help="as binance:BTC/USDT; may be repeated")
+        add("--timeframe", choices=list(TIMEFRAMES))
         arguments.add_range(parser)
-        parser.add_argument(
-            "--report", type=Path, metavar="FILE.html", help="(beside SPEC.json, by its name)"
-        )
-        parser.add_argument("--no-report", action="store_true", help="write no report")
-        parser.add_argument(
-            "--json", type=Path, metavar="FILE", help="write the report's document with all trades"
-        )
-        parser.add_argument("--no-numba", action="store_true", help="run the engine uncompiled")
-        parser.add_argument("--quiet", action="store_true", help="say nothing of how far it is")
+        page = parser.add_mutually_exclusive_group()
+        page.add_argument("--report", type=Path, metavar="FILE.html", help="(beside SPEC.json, by its name)")
+        page.add_argument("--no-report", action="store_true", help="write no report")
+        add("--json", type=Path, metavar="FILE", help="write the report's document with all trades")
+        add("--no-numba", action="store_true", help="run the engine uncompiled")
+        add("--quiet", action="store_true", help="say nothing of how far it is")
 
     def handle(self, *args: Any, **options: Any) -> None:
         output = Output(self.stdout, self.stderr, quiet=options["quiet"])

@@ -32,8 +32,11 @@ def show(document: Mapping[str, Any], times: Mapping[str, float], output: Output
     file = io.StringIO()
     width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
     console = Console(file=file, width=width, force_terminal=output.stdout.isatty(), highlight=False)
+    where = f"{', '.join(document['instruments'])} {document['timeframe']}"
+    console.print(Text(f"{document['title']} on {where}, {document['bars']:,} bars"), soft_wrap=True)
     for part in parts:
         if part is not None:
+            console.print()
             console.print(part)
     for line in file.getvalue().splitlines():
         output.line(line.rstrip())
@@ -47,8 +50,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _metrics(document: Mapping[str, Any]) -> RenderableType:
-    where = f"{', '.join(document['instruments'])} {document['timeframe']}"
-    table = _table(f"{document['title']} on {where}, {document['bars']:,} bars", "metric", "value")
+    table = _table("Metrics", "metric", "value")
     for section in document["metrics"]:
         for item in section["items"]:
             table.add_row(Text(item["label"]), Text(written(item["value"], item["unit"]), style=_style(item)))
