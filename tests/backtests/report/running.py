@@ -55,4 +55,4 @@ def finished(*args: Any, **spec: Any) -> Backtest:
     """A backtest with its result."""
     backtest = requested(*args, **spec)
     run_pending()
-    return Backtest.objects.get(pk=backtest.pk)
+    return Backtest.objects.select_related("result").get(pk=backtest.pk)
