@@ -100,8 +100,9 @@ def trades(backtest: Backtest, offset: int) -> dict[str, Any]:
 
 def compared(backtest: Backtest, url: str) -> Compared:
     """A backtest that has a result, to be compared."""
+    parameters = ", ".join(f"{name} {value}" for name, value in backtest.spec["params"].items())
     return Compared(
-        title=f"{title(backtest)}, {backtest.instrument} {backtest.timeframe}",
+        title=f"{title(backtest)} ({parameters}), {backtest.instrument} {backtest.timeframe}",
         url=url,
         instruments=(backtest.instrument,),
         timeframe=backtest.timeframe,

@@ -42,7 +42,7 @@ def comparison_document(runs: Sequence[Compared]) -> dict[str, Any]:
                 value = item.pop("value")
                 row = named.setdefault(item["name"], {**item, "values": [None] * len(runs)})
                 row["values"][at] = value
-    flat = [_flat(run.spec) for run in runs]
+    flat = [_flat(wording.in_order(run.spec)) for run in runs]
     names = dict.fromkeys(name for one in flat for name in one)
     differing = [name for name in names if any(one.get(name) != flat[0].get(name) for one in flat)]
     return {

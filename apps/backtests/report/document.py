@@ -81,7 +81,7 @@ def report_document(
         "tiles": [name for name in wording.TILES if name in outcome.metrics],
         "metrics": wording.grouped(outcome.metrics),
         "settings": wording.settings(spec),
-        "spec": dict(spec),
+        "spec": wording.in_order(spec),
         "prices": [{"instrument": name, **buckets(one, points)} for name, one in bars.items()],
         "equity": curve(outcome.ts, outcome.equity, points),
         "drawdown": curve(outcome.ts, drawdown(outcome.equity), points),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from apps.backtests.engine import METRICS, STRATEGIES
+from apps.backtests.engine import METRICS, SCHEMA, STRATEGIES
 from apps.candles.timeframes import DAY, MINUTE, to_datetime
 
 #: Metrics that stand large at the top, where the run has them.
@@ -65,11 +65,12 @@ def group(name: str) -> str:
 
 
 def grouped(values: Mapping[str, float | int | None]) -> list[dict[str, Any]]:
-    """Metrics under their headings: name, label, unit, value and definition.
+    """Metrics under their headings in the order of the engine's table: name, label, unit, value, definition.
 
-    Names that the engine's table does not have stand under Other, without a unit.
+    Names that the table does not have stand under Other, without a unit.
     """
     known = {metric.name: metric for metric in METRICS}
+    values = _ordered(values, known)
     sections: dict[str, list[dict[str, Any]]] = {title: [] for title in ORDER}
     for name, value in values.items():
         metric = known.get(name)
@@ -87,7 +88,7 @@ def grouped(values: Mapping[str, float | int | None]) -> list[dict[str, Any]]:
 def settings(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A specification's settings under headings, by their dotted names; the strategy itself left out."""
     blocks: dict[str, list[dict[str, Any]]] = {"Account": []}
-    for name, value in spec.items():
+    for name, value in in_order(spec).items():
         if name == "strategy" or value is None:
             continue
         if isinstance(value, Mapping):
@@ -111,6 +112,21 @@ def strategy(spec: Mapping[str, Any]) -> dict[str, Any]:
         return {"name": "strategy", "text": text}
     built_in = STRATEGIES.get(text)
     return {"name": text, **({"title": built_in.title} if built_in else {})}
+
+
+def in_order(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A specification with its fields in the order of the schema, which databases do not keep."""
+    known = SCHEMA["properties"]
+    return {
+        name: _ordered(value, known[name].get("properties", {})) if isinstance(value, Mapping) else value
+        for name, value in _ordered(spec, known).items()
+    }
+
+
+def _ordered(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Those of the *names* that there are first, the others behind them by the alphabet."""
+    first = [name for name in names if name in values]
+    return {name: values[name] for name in (*first, *sorted(set(values) - set(first)))}
 
 
 def _plain(value: Any) -> Any:

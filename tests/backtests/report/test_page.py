@@ -18,6 +18,7 @@ from apps.backtests.models import Backtest
 from apps.backtests.report import access
 from apps.candles.services import write_candles
 from apps.tasks.testing import run_pending
+from tests.backtests.report.looking import column, number, painted, wait_for_ground
 from tests.backtests.report.running import finished, requested
 from tests.browser import Visit, beside, needs_chromium, visiting
 from tests.candles.helpers import instrument, walk
@@ -27,19 +28,6 @@ pytestmark = needs_chromium
 MINUTES = 20_000
 START = datetime(2026, 3, 1, tzinfo=UTC)
 END = START + timedelta(minutes=MINUTES)
-
-#: What is painted in the parts of the drawing: for each canvas its height, and how many pixels stand out.
-PAINTED = """() => [...document.querySelectorAll("[data-part=chart] .plot canvas")].map((canvas) => {
-    const pen = canvas.getContext("2d");
-    if (!canvas.width || !canvas.height) return 0;
-    const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
-    let coloured = 0;
-    for (let i = 0; i < data.length; i += 4) {
-        const [red, green, blue, alpha] = data.slice(i, i + 4);
-        if (alpha && Math.max(red, green, blue) - Math.min(red, green, blue) > 40) coloured++;
-    }
-    return coloured;
-})"""
 
 
 @pytest.fixture
@@ -80,14 +68,6 @@ def opened(visit: Visit, address: str, state: str = "ready") -> Page:
     return visit.page
 
 
-def column(page: Page, place: int) -> list[str]:
-    return page.locator(f'[data-part="trades"] tbody tr td:nth-child({place})').all_text_contents()
-
-
-def number(text: str) -> float:
-    return float(re.sub(r"[^\d.-]", "", text))
-
-
 def test_everything_is_drawn_from_this_origin_alone(
     backtest: Backtest, live_server: Any, visit: Visit
 ) -> None:
@@ -109,7 +89,7 @@ def test_everything_is_drawn_from_this_origin_alone(
     expect(page.locator('[data-part="band"]')).to_be_hidden()
     assert visit.errors == []
     # Before the drawing is looked at: Chromium warns of how that is done.
-    assert sum(amount > 300 for amount in page.evaluate(PAINTED)) >= 3
+    assert painted(page) >= 3
 
 
 def test_trades_are_sorted_filtered_and_turned_page_by_page(backtest: Backtest, visit: Visit) -> None:
@@ -236,13 +216,11 @@ def test_the_page_fits_and_follows_the_colour_scheme(
     visit.page.set_viewport_size({"width": width, "height": 800})
     visit.page.emulate_media(color_scheme=scheme)
     page = opened(visit, f"/backtests/{backtest.pk}")
-    dark = """() => document.querySelector(".plot td:nth-child(2) canvas").getContext("2d")
-        .getImageData(1, 1, 1, 1).data.slice(0, 3).every((value) => value < 50)"""
-    page.wait_for_function(f"(wanted) => ({dark})() === wanted", arg=scheme == "dark")
+    wait_for_ground(page, dark=scheme == "dark")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     # And when it changes while the page is open.
     page.emulate_media(color_scheme="light" if scheme == "dark" else "dark")
-    page.wait_for_function(f"(wanted) => ({dark})() === wanted", arg=scheme == "light")
+    wait_for_ground(page, dark=scheme == "light")
 
 
 def test_runs_are_compared_side_by_side(backtest: Backtest, alice: Any, market: str, visit: Visit) -> None:
@@ -268,7 +246,8 @@ def test_a_sweep_is_a_heatmap_for_pointer_and_keys(backtest: Backtest, visit: Vi
             root.id = "sweep";
             document.querySelector("main").prepend(root);
             const value = (i, j) => (i + j === 3 ? null : Math.sin(i / 9) * Math.cos(j / 7));
-            const values = Array.from({ length: 80 }, (_, j) => Array.from({ length: 130 }, (_, i) => value(i, j)));
+            const row = (j) => Array.from({ length: 130 }, (_, i) => value(i, j));
+            const values = Array.from({ length: 80 }, (_, j) => row(j));
             values[2][14] = 5;
             heatmap(root, {
                 x: { name: "fast", values: values[0].map((_, i) => i + 1) },

@@ -59,7 +59,7 @@ export function months(root, rows) {
       "table",
       { class: "months figures" },
       element("caption", {}, "Percent gained in each month, UTC"),
-      element("thead", {}, element("tr", {}, ["Year", ...MONTHS, "Year's"].map((name) => element("th", { scope: "col" }, name)))),
+      element("thead", {}, element("tr", {}, ["Year", ...MONTHS, "Total"].map((name) => element("th", { scope: "col" }, name)))),
       element(
         "tbody",
         {},
