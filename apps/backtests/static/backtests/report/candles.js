@@ -3,8 +3,15 @@
 /** At most so many bars are seen at once, and three times as many are loaded. */
 const SEEN = 1000;
 const RESOLUTIONS = [
-  ["1", 60], ["5", 300], ["15", 900], ["30", 1800], ["60", 3600], ["240", 14_400], ["1D", 86_400], ["1W", 604_800],
-]; // prettier-ignore
+  ["1", 60],
+  ["5", 300],
+  ["15", 900],
+  ["30", 1800],
+  ["60", 3600],
+  ["240", 14_400],
+  ["1D", 86_400],
+  ["1W", 604_800],
+];
 
 export class Candles {
   /**

@@ -95,6 +95,7 @@ export class Chart {
   /** Draw these bars (columns, `ts` in ms) in place of all others; the curves stand on them. */
   show(bars) {
     this.bars = bars;
+    this.moved = null;
     this.times = bars.ts.map((ms) => ms / 1000);
     const places = decimals(bars.close.at(-1) ?? 1);
     this.candles.applyOptions({ priceFormat: { type: "price", precision: places, minMove: 10 ** -places } });
@@ -112,20 +113,19 @@ export class Chart {
 
   /** What is seen, in seconds, with fractions of bars; beyond the bars it goes on evenly. */
   seen() {
-    const range = this.chart.timeScale().getVisibleLogicalRange();
+    const range = this.#range();
     if (!range || !this.times.length) return null;
     return { from: timeAt(this.times, range.from), to: timeAt(this.times, range.to) };
   }
 
   /** Show what lies between two times in seconds. */
   look(from, to) {
-    const range = { from: placeOf(this.times, from), to: placeOf(this.times, to) };
-    this.chart.timeScale().setVisibleLogicalRange(range);
+    this.#move(placeOf(this.times, from), placeOf(this.times, to));
   }
 
   /** Show all bars that are drawn. */
   fit() {
-    this.chart.timeScale().setVisibleLogicalRange({ from: -0.5, to: this.times.length - 0.5 });
+    this.#move(-0.5, this.times.length - 0.5);
   }
 
   mark(markers) {
@@ -194,13 +194,26 @@ export class Chart {
     });
   }
 
+  /** The places that are seen, or will be when the drawing gets to it: it follows a frame later. */
+  #range() {
+    return this.moved ?? this.chart.timeScale().getVisibleLogicalRange();
+  }
+
+  #move(from, to) {
+    const moved = (this.moved = { from, to });
+    this.chart.timeScale().setVisibleLogicalRange(moved);
+    const forget = () => {
+      if (this.moved === moved) this.moved = null;
+    };
+    requestAnimationFrame(() => requestAnimationFrame(forget));
+  }
+
   #zoom(factor, around = 0.5) {
-    const scale = this.chart.timeScale();
-    const range = scale.getVisibleLogicalRange();
+    const range = this.#range();
     if (!range) return;
     const centre = range.from + around * (range.to - range.from);
-    const width = Math.max(10, (range.to - range.from) * factor);
-    scale.setVisibleLogicalRange({ from: centre - around * width, to: centre + (1 - around) * width });
+    const width = Math.min(1.5 * this.times.length, Math.max(10, (range.to - range.from) * factor));
+    this.#move(centre - around * width, centre + (1 - around) * width);
   }
 
   #wheel(event) {
@@ -212,11 +225,10 @@ export class Chart {
   }
 
   #key(event) {
-    const scale = this.chart.timeScale();
     const shift = (share) => {
-      const range = scale.getVisibleLogicalRange();
-      const by = share * (range.to - range.from);
-      scale.setVisibleLogicalRange({ from: range.from + by, to: range.to + by });
+      const range = this.#range();
+      const by = share * ((range?.to ?? 0) - (range?.from ?? 0));
+      if (by) this.#move(range.from + by, range.to + by);
     };
     const actions = {
       ArrowLeft: () => shift(-0.15),

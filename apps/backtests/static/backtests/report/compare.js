@@ -12,24 +12,62 @@ const PLACES = 1500;
 export function comparison(root, document) {
   const { runs } = document;
   curves(root, runs);
-  const heads = element("thead", {}, element("tr", {}, element("td"), runs.map((run, at) => element("th", { scope: "col", class: `number line-${at}` }, run.url ? element("a", { href: run.url }, run.title) : run.title))));
+  const heads = element(
+    "thead",
+    {},
+    element(
+      "tr",
+      {},
+      element("td"),
+      runs.map((run, at) =>
+        element(
+          "th",
+          { scope: "col", class: `number line-${at}` },
+          run.url ? element("a", { href: run.url }, run.title) : run.title,
+        ),
+      ),
+    ),
+  );
   const about = [
     ["Instruments", (run) => run.instruments.join(", ")],
     ["Timeframe", (run) => run.timeframe],
     ["From", (run) => day(run.start)],
     ["To", (run) => day(run.end)],
-  ].map(([name, value]) => line(name, runs.map((run) => value(run))));
-  const rows = document.metrics.map(({ name, label, unit, definition, values }) => line(label, values.map((value) => metric(value, unit, name)), definition));
+  ].map(([name, value]) =>
+    line(
+      name,
+      runs.map((run) => value(run)),
+    ),
+  );
+  const rows = document.metrics.map(({ name, label, unit, definition, values }) =>
+    line(
+      label,
+      values.map((value) => metric(value, unit, name)),
+      definition,
+    ),
+  );
   fill(root.querySelector(".metrics"), element("table", {}, heads, element("tbody", {}, about, rows)));
-  const settings = document.settings.map(({ name, values }) => line(name, values.map((value) => value == null ? "–" : String(value))));
+  const settings = document.settings.map(({ name, values }) =>
+    line(
+      name,
+      values.map((value) => (value == null ? "–" : String(value))),
+    ),
+  );
   fill(
     root.querySelector(".settings"),
-    settings.length ? element("table", {}, heads.cloneNode(true), element("tbody", {}, settings)) : element("p", {}, "All settings are the same."),
+    settings.length
+      ? element("table", {}, heads.cloneNode(true), element("tbody", {}, settings))
+      : element("p", {}, "All settings are the same."),
   );
 }
 
 function line(name, cells, definition) {
-  return element("tr", {}, element("th", { scope: "row", title: definition || null }, name), cells.map((value) => element("td", { class: "number" }, value)));
+  return element(
+    "tr",
+    {},
+    element("th", { scope: "row", title: definition || null }, name),
+    cells.map((value) => element("td", { class: "number" }, value)),
+  );
 }
 
 function curves(root, runs) {
@@ -41,7 +79,11 @@ function curves(root, runs) {
   const times = [];
   for (let ms = first; ms <= last + step; ms += step) times.push(Math.floor(ms / 1000));
   const made = runs.map((run) => {
-    const series = chart.addSeries(LineSeries, { lineWidth: 2, priceLineVisible: false, priceFormat: { type: "price", precision: 4, minMove: 0.0001 } });
+    const series = chart.addSeries(LineSeries, {
+      lineWidth: 2,
+      priceLineVisible: false,
+      priceFormat: { type: "price", precision: 4, minMove: 0.0001 },
+    });
     const growth = { ts: run.equity.ts, value: run.equity.value.map((value) => value / run.cash) };
     series.setData(slotted(growth, times));
     return series;
@@ -51,5 +93,8 @@ function curves(root, runs) {
     made.forEach((series, at) => series.applyOptions({ color: styled(plot, `--line-${at}`) }));
   });
   chart.timeScale().fitContent();
-  fill(root.querySelector(".key"), runs.map((run, at) => element("li", { class: `line-${at}` }, run.title)));
+  fill(
+    root.querySelector(".key"),
+    runs.map((run, at) => element("li", { class: `line-${at}` }, run.title)),
+  );
 }

@@ -28,7 +28,12 @@ export function day(ms) {
 export function span(ms) {
   if (ms == null) return NONE;
   const parts = [];
-  for (const [unit, width] of [["d", 86_400_000], ["h", 3_600_000], ["m", 60_000], ["s", 1000]]) {
+  for (const [unit, width] of [
+    ["d", 86_400_000],
+    ["h", 3_600_000],
+    ["m", 60_000],
+    ["s", 1000],
+  ]) {
     const count = Math.floor(ms / width);
     ms -= count * width;
     if (count || parts.length) parts.push(`${digits(0, 0).format(count)} ${unit}`);

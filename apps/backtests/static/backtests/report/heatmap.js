@@ -24,7 +24,11 @@ class Heatmap {
     this.onChoose = onChoose;
     this.at = data.best ?? { x: 0, y: 0 };
     const name = `${data.metric.label} by ${data.x.name} and ${data.y.name}`;
-    this.canvas = element("canvas", { tabindex: "0", role: "img", "aria-label": `${name}. Arrow keys move from cell to cell.` });
+    this.canvas = element("canvas", {
+      tabindex: "0",
+      role: "img",
+      "aria-label": `${name}. Arrow keys move from cell to cell.`,
+    });
     this.words = element("p", { role: "status" });
     fill(root, element("div", { class: "heatmap" }, this.canvas), this.words);
     const present = data.values.flat().filter((value) => value != null);
@@ -64,7 +68,12 @@ class Heatmap {
     pen.scale(scale, scale);
     pen.font = `12px ${getComputedStyle(this.canvas).fontFamily}`;
     const named = (name) => styled(this.canvas, name);
-    const colours = { up: named("--up"), down: named("--down"), text: named("--text"), none: named("--grid") };
+    const colours = {
+      up: named("--up"),
+      down: named("--down"),
+      text: named("--text"),
+      none: named("--grid"),
+    };
     const { x, y, values } = this.data;
     const { width, height } = this.#cell();
     const gap = Math.min(width, height) > 6 ? 1 : 0;
@@ -150,12 +159,17 @@ class Heatmap {
   }
 
   #key(event) {
-    const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key] ?? [0, 0];
+    const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[
+      event.key
+    ] ?? [0, 0];
     if (event.key === "Enter") this.#choose();
     if (!x && !y) return;
     event.preventDefault();
     const clamp = (value, count) => Math.min(Math.max(value, 0), count - 1);
-    this.at = { x: clamp(this.at.x + x, this.data.x.values.length), y: clamp(this.at.y + y, this.data.y.values.length) };
+    this.at = {
+      x: clamp(this.at.x + x, this.data.x.values.length),
+      y: clamp(this.at.y + y, this.data.y.values.length),
+    };
     this.#draw();
     this.#tell(this.at);
   }

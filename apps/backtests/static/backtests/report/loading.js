@@ -27,7 +27,10 @@ export async function load(address, waiting) {
     const answer = await response.json();
     if (response.status === 200) return answer;
     waiting(answer);
-    if (answer.ended) throw new Error(answer.error ? `${answer.error.type}: ${answer.error.message}` : `The run is ${answer.state}.`);
+    if (answer.ended)
+      throw new Error(
+        answer.error ? `${answer.error.type}: ${answer.error.message}` : `The run is ${answer.state}.`,
+      );
     await new Promise((resolve) => setTimeout(resolve, EVERY[Math.min(asked, EVERY.length - 1)]));
   }
 }

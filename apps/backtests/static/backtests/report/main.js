@@ -27,9 +27,14 @@ function show(report) {
   identity(part("identity"), report);
   // The drawing measures its place, which is there only now.
   root.dataset.state = "ready";
-  const view = new View(part("chart"), report, { feed: root.dataset.feed ?? "", bars: Number(root.dataset.bars) || 1000 });
+  const view = new View(part("chart"), report, {
+    feed: root.dataset.feed ?? "",
+    bars: Number(root.dataset.bars) || 1000,
+  });
   new TradeList(part("trades"), report, {
-    more: root.dataset.trades ? (offset) => further(offset).finally(() => setTimeout(() => view.refresh())) : null,
+    more: root.dataset.trades
+      ? (offset) => further(offset).finally(() => setTimeout(() => view.refresh()))
+      : null,
     onGo: (row) => {
       part("chart").scrollIntoView({ block: "nearest" });
       view.go(row);

@@ -13,7 +13,12 @@ export function tiles(root, report) {
     report.tiles.map((name) => {
       const { label, value, unit, definition } = known.get(name);
       const coloured = /return|cagr|drawdown/.test(name) ? direction(value, unit) : null;
-      return element("div", { title: definition }, element("dt", {}, label), element("dd", { class: coloured }, metric(value, unit, name)));
+      return element(
+        "div",
+        { title: definition },
+        element("dt", {}, label),
+        element("dd", { class: coloured }, metric(value, unit, name)),
+      );
     }),
   );
 }
@@ -31,7 +36,12 @@ export function groups(root, sections) {
           "tbody",
           {},
           items.map(({ name, label, value, unit, definition }) =>
-            element("tr", {}, element("th", { scope: "row", title: definition || null }, label ?? name.replaceAll("_", " ")), element("td", { class: "number" }, shown(value, unit, name))),
+            element(
+              "tr",
+              {},
+              element("th", { scope: "row", title: definition || null }, label ?? name.replaceAll("_", " ")),
+              element("td", { class: "number" }, shown(value, unit, name)),
+            ),
           ),
         ),
       ),
@@ -49,8 +59,13 @@ export function months(root, rows) {
   const values = rows.flatMap((row) => row.months).filter((value) => value != null);
   const most = Math.max(...values.map(Math.abs), 1e-9);
   const cell = (value, tag = "td") => {
-    const made = element(tag, { class: `number heat ${direction(value, "%") ?? ""}` }, value == null ? "" : percent(value).replace(" %", ""));
-    if (value) made.style.setProperty("--heat", `${Math.round(8 + 62 * Math.min(1, Math.abs(value) / most))}%`);
+    const made = element(
+      tag,
+      { class: `number heat ${direction(value, "%") ?? ""}` },
+      value == null ? "" : percent(value).replace(" %", ""),
+    );
+    if (value)
+      made.style.setProperty("--heat", `${Math.round(8 + 62 * Math.min(1, Math.abs(value) / most))}%`);
     return made;
   };
   fill(
@@ -59,11 +74,27 @@ export function months(root, rows) {
       "table",
       { class: "months figures" },
       element("caption", {}, "Percent gained in each month, UTC"),
-      element("thead", {}, element("tr", {}, ["Year", ...MONTHS, "Total"].map((name) => element("th", { scope: "col" }, name)))),
+      element(
+        "thead",
+        {},
+        element(
+          "tr",
+          {},
+          ["Year", ...MONTHS, "Total"].map((name) => element("th", { scope: "col" }, name)),
+        ),
+      ),
       element(
         "tbody",
         {},
-        rows.map(({ year, months: of, total }) => element("tr", {}, element("th", { scope: "row" }, String(year)), of.map((value) => cell(value)), cell(total))),
+        rows.map(({ year, months: of, total }) =>
+          element(
+            "tr",
+            {},
+            element("th", { scope: "row" }, String(year)),
+            of.map((value) => cell(value)),
+            cell(total),
+          ),
+        ),
       ),
     ),
   );
@@ -83,13 +114,18 @@ export function histogram(root, bins) {
     return drawn("rect", { ...place, class: edges[at] >= 0 ? "up" : "down" }, drawn("title", {}, words));
   });
   const at = (value) => ((value - edges[0]) / (edges.at(-1) - edges[0])) * width;
-  const label = (value, anchor) => drawn("text", { x: at(value), y: height - 5, "text-anchor": anchor }, percent(value));
+  const label = (value, anchor) =>
+    drawn("text", { x: at(value), y: height - 5, "text-anchor": anchor }, percent(value));
   const inside = edges[0] < 0 && edges.at(-1) > 0 && at(0) > 70 && at(0) < width - 70;
   return fill(
     root,
     drawn(
       "svg",
-      { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Trade returns from ${percent(edges[0])} to ${percent(edges.at(-1))}, at most ${whole(most)} in one bar` },
+      {
+        viewBox: `0 0 ${width} ${height}`,
+        role: "img",
+        "aria-label": `Trade returns from ${percent(edges[0])} to ${percent(edges.at(-1))}, at most ${whole(most)} in one bar`,
+      },
       columns,
       drawn("line", { x1: 0, x2: width, y1: height - foot, y2: height - foot }),
       label(edges[0], "start"),
@@ -131,23 +167,49 @@ export function exits(root, rows) {
 export function band(root, report) {
   const found = report.band;
   if (!found) return;
-  const names = [["final_equity", "Final equity", money], ["return_pct", "Return", percent], ["max_drawdown_pct", "Max drawdown", percent], ["sharpe", "Sharpe", ratio], ["n_trades", "Trades", whole]]; // prettier-ignore
-  const counted = found.ambiguous == null ? "Some bars do not tell" : `${whole(found.ambiguous)} bars do not tell`;
+  const names = [
+    ["final_equity", "Final equity", money],
+    ["return_pct", "Return", percent],
+    ["max_drawdown_pct", "Max drawdown", percent],
+    ["sharpe", "Sharpe", ratio],
+    ["n_trades", "Trades", whole],
+  ];
+  const counted =
+    found.ambiguous == null ? "Some bars do not tell" : `${whole(found.ambiguous)} bars do not tell`;
   fill(
     root,
     element("h2", {}, "Pessimistic to optimistic"),
-    element("p", {}, `${counted} whether a stop, a target or an entry came first. Deciding all of them for the worse, or for the better, gives:`),
+    element(
+      "p",
+      {},
+      `${counted} whether a stop, a target or an entry came first. Deciding all of them for the worse, or for the better, gives:`,
+    ),
     element(
       "table",
       { class: "figures" },
-      element("thead", {}, element("tr", {}, ["", "Pessimistic", "Optimistic"].map((name) => element("th", { scope: "col" }, name)))),
+      element(
+        "thead",
+        {},
+        element(
+          "tr",
+          {},
+          ["", "Pessimistic", "Optimistic"].map((name) => element("th", { scope: "col" }, name)),
+        ),
+      ),
       element(
         "tbody",
         {},
         names
           .filter(([name]) => name in found.pessimistic.metrics)
           .map(([name, label, format]) =>
-            element("tr", {}, element("th", { scope: "row" }, label), ["pessimistic", "optimistic"].map((side) => element("td", { class: "number" }, format(found[side].metrics[name])))),
+            element(
+              "tr",
+              {},
+              element("th", { scope: "row" }, label),
+              ["pessimistic", "optimistic"].map((side) =>
+                element("td", { class: "number" }, format(found[side].metrics[name])),
+              ),
+            ),
           ),
       ),
     ),
@@ -156,15 +218,45 @@ export function band(root, report) {
 
 /** What identifies the result, the strategy's text, and the look-ahead certificate. */
 export function identity(root, report) {
-  const names = { spec_hash: "Specification", data_fingerprint: "Candles", engine_version: "Engine version", fingerprint: "Result" };
+  const names = {
+    spec_hash: "Specification",
+    data_fingerprint: "Candles",
+    engine_version: "Engine version",
+    fingerprint: "Result",
+  };
   const { certificate, strategy } = report;
-  const text = strategy.text ?? (typeof report.spec.strategy === "object" ? JSON.stringify(report.spec.strategy, null, 2) : null);
+  const text =
+    strategy.text ??
+    (typeof report.spec.strategy === "object" ? JSON.stringify(report.spec.strategy, null, 2) : null);
   fill(
     root,
-    element("p", {}, "The same specification, candles and engine version give the same result, byte for byte."),
-    element("dl", { class: "pairs" }, Object.entries(names).map(([name, label]) => [element("dt", {}, label), element("dd", {}, element("code", {}, String(report.identity[name])))])),
-    certificate ? element("details", {}, element("summary", {}, "Look-ahead certificate"), element("pre", {}, JSON.stringify(certificate, null, 2))) : null,
+    element(
+      "p",
+      {},
+      "The same specification, candles and engine version give the same result, byte for byte.",
+    ),
+    element(
+      "dl",
+      { class: "pairs" },
+      Object.entries(names).map(([name, label]) => [
+        element("dt", {}, label),
+        element("dd", {}, element("code", {}, String(report.identity[name]))),
+      ]),
+    ),
+    certificate
+      ? element(
+          "details",
+          {},
+          element("summary", {}, "Look-ahead certificate"),
+          element("pre", {}, JSON.stringify(certificate, null, 2)),
+        )
+      : null,
     text ? element("details", {}, element("summary", {}, "Strategy"), element("pre", {}, text)) : null,
-    element("details", {}, element("summary", {}, "Specification"), element("pre", {}, JSON.stringify(report.spec, null, 2))),
+    element(
+      "details",
+      {},
+      element("summary", {}, "Specification"),
+      element("pre", {}, JSON.stringify(report.spec, null, 2)),
+    ),
   );
 }

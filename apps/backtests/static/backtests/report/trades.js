@@ -33,9 +33,17 @@ export class TradeList {
     const of = (name) => (row) => trades[name][row];
     const signed = (name, format) => ({
       value: of(name),
-      cell: (row) => element("td", { class: `number ${direction(trades[name][row], "%") ?? ""}` }, format(trades[name][row])),
+      cell: (row) =>
+        element(
+          "td",
+          { class: `number ${direction(trades[name][row], "%") ?? ""}` },
+          format(trades[name][row]),
+        ),
     });
-    const number = (name, format) => ({ value: of(name), cell: (row) => element("td", NUMBER, format(trades[name][row])) });
+    const number = (name, format) => ({
+      value: of(name),
+      cell: (row) => element("td", NUMBER, format(trades[name][row])),
+    });
     const text = (value) => ({ value, cell: (row) => element("td", {}, value(row)) });
     const time = (name) => ({ value: of(name), cell: (row) => element("td", {}, moment(trades[name][row])) });
     const length = (row) => trades.exit_time[row] - trades.entry_time[row];
@@ -44,7 +52,9 @@ export class TradeList {
       number: { title: "#", value: (row) => row, cell: (row) => this.#link(row) },
       side: { title: "Side", ...text((row) => (trades.side[row] > 0 ? "long" : "short")) },
       ...(report.instruments.length > 1
-        ? { instrument: { title: "Instrument", ...text((row) => report.instruments[trades.instrument[row]]) } }
+        ? {
+            instrument: { title: "Instrument", ...text((row) => report.instruments[trades.instrument[row]]) },
+          }
         : {}),
       entry_time: { title: "Entered", ...time("entry_time") },
       exit_time: { title: "Left", ...time("exit_time") },
@@ -61,12 +71,20 @@ export class TradeList {
 
   #link(row) {
     const label = `Show trade ${row + 1} on the chart`;
-    return element("td", {}, element("button", { type: "button", class: "link", "aria-label": label }, whole(row + 1)));
+    return element(
+      "td",
+      {},
+      element("button", { type: "button", class: "link", "aria-label": label }, whole(row + 1)),
+    );
   }
 
   #build() {
     this.heads = Object.entries(this.columns).map(([name, { title }]) =>
-      element("th", { scope: "col", "data-name": name, class: NUMERIC.has(name) ? "number" : null }, element("button", { type: "button", onclick: () => this.#sort(name) }, title)),
+      element(
+        "th",
+        { scope: "col", "data-name": name, class: NUMERIC.has(name) ? "number" : null },
+        element("button", { type: "button", onclick: () => this.#sort(name) }, title),
+      ),
     );
     this.body = element("tbody", { onclick: (event) => this.#go(event) });
     const choose = (title, name, entries) => {
@@ -85,9 +103,15 @@ export class TradeList {
       element(
         "div",
         { class: "tools" },
-        choose("Side", "side", [["1", "long"], ["-1", "short"]]), // prettier-ignore
+        choose("Side", "side", [
+          ["1", "long"],
+          ["-1", "short"],
+        ]),
         choose("Left by", "reason", reasons),
-        choose("Outcome", "outcome", [["1", "gain"], ["-1", "loss"]]), // prettier-ignore
+        choose("Outcome", "outcome", [
+          ["1", "gain"],
+          ["-1", "loss"],
+        ]),
         element("span", { class: "pager" }, this.back, this.next),
       ),
       element(
@@ -123,7 +147,8 @@ export class TradeList {
     }
     const { value } = this.columns[name];
     const keys = trades.side.map((_, row) => value(row));
-    const compare = typeof keys[0] === "string" ? (a, b) => keys[a].localeCompare(keys[b]) : (a, b) => keys[a] - keys[b];
+    const compare =
+      typeof keys[0] === "string" ? (a, b) => keys[a].localeCompare(keys[b]) : (a, b) => keys[a] - keys[b];
     rows.sort(down ? (a, b) => compare(b, a) || a - b : (a, b) => compare(a, b) || a - b);
     this.rows = rows;
     for (const head of this.heads) {
@@ -143,7 +168,11 @@ export class TradeList {
     const [first, last] = [this.page * ROWS, Math.min((this.page + 1) * ROWS, this.rows.length)];
     const columns = Object.values(this.columns);
     const lines = this.rows.slice(first, last).map((row) => {
-      const line = element("tr", { "data-row": row }, columns.map(({ cell }) => cell(row)));
+      const line = element(
+        "tr",
+        { "data-row": row },
+        columns.map(({ cell }) => cell(row)),
+      );
       if (row === this.chosen) line.setAttribute("aria-current", "true");
       return line;
     });
@@ -152,9 +181,13 @@ export class TradeList {
     this.next.disabled = last >= this.rows.length;
     const { total, offset } = this.trades;
     const held = offset + this.trades.side.length;
-    const of = this.rows.length === this.trades.side.length ? "" : ` that fit, of ${whole(this.trades.side.length)}`;
-    const range = this.rows.length ? `${whole(first + 1)} to ${whole(last)} of ${whole(this.rows.length)} trades${of}.` : "No trades.";
-    this.count.textContent = held < total ? `${range} These are the first ${whole(held)} of ${whole(total)}.` : range;
+    const of =
+      this.rows.length === this.trades.side.length ? "" : ` that fit, of ${whole(this.trades.side.length)}`;
+    const range = this.rows.length
+      ? `${whole(first + 1)} to ${whole(last)} of ${whole(this.rows.length)} trades${of}.`
+      : "No trades.";
+    this.count.textContent =
+      held < total ? `${range} These are the first ${whole(held)} of ${whole(total)}.` : range;
     this.rest.hidden = held >= total || !this.more;
     this.rest.textContent = `Load the next ${whole(Math.min(total - held, Math.max(1, this.trades.side.length)))}`;
   }
@@ -178,7 +211,8 @@ export class TradeList {
       });
       further.reason = further.reason.map((place) => places[place]);
       for (const [name, column] of Object.entries(this.trades)) {
-        if (Array.isArray(column) && name !== "reasons") for (const value of further[name]) column.push(value);
+        if (Array.isArray(column) && name !== "reasons")
+          for (const value of further[name]) column.push(value);
       }
       this.#sorted();
     } catch (error) {

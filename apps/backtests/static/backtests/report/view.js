@@ -51,7 +51,8 @@ export class View {
     const wide = (coarse.width * this.report.step) / 1000;
     const narrow = Math.max(40 * (this.report.step / 1000), to - from);
     // Without finer candles some more of the coarse ones are needed to see anything.
-    const around = this.source.suiting(3 * narrow, wide) || coarse.width === 1 ? narrow : Math.max(narrow, 25 * wide);
+    const around =
+      this.source.suiting(3 * narrow, wide) || coarse.width === 1 ? narrow : Math.max(narrow, 25 * wide);
     await this.#show(from - around, to + around, true);
     this.root.dataset.trade = row;
   }
@@ -124,7 +125,10 @@ export class View {
       if (move) this.chart.look(from, to);
       return this.#mark();
     }
-    const [begin, end] = [Math.max(first, from - (to - from)), Math.min(last + resolution.width, to + (to - from))];
+    const [begin, end] = [
+      Math.max(first, from - (to - from)),
+      Math.min(last + resolution.width, to + (to - from)),
+    ];
     if (move) this.chart.look(from, to);
     if (begin >= end) return undefined;
     this.#tell("Loading candles…");
@@ -163,7 +167,10 @@ export class View {
 
   #trade(row) {
     return Object.fromEntries(
-      ["entry_time", "exit_time", "entry_price", "exit_price"].map((name) => [name, this.report.trades[name][row]]),
+      ["entry_time", "exit_time", "entry_price", "exit_price"].map((name) => [
+        name,
+        this.report.trades[name][row],
+      ]),
     );
   }
 
@@ -171,7 +178,12 @@ export class View {
     this.note = note;
     const { marked, visible } = this.root.dataset;
     const width = this.held.width / 60;
-    const bars = width >= 1440 ? `${whole(width / 1440)} d` : width >= 60 ? `${whole(width / 60)} h` : `${whole(width)} min`;
+    const bars =
+      width >= 1440
+        ? `${whole(width / 1440)} d`
+        : width >= 60
+          ? `${whole(width / 60)} h`
+          : `${whole(width)} min`;
     const trades = Number(visible)
       ? `${whole(Number(marked))} of ${whole(Number(visible))} trades in view are marked${marked === visible ? "" : ", those with the greatest returns"}. `
       : "";
@@ -183,14 +195,21 @@ export class View {
     const { report } = this;
     const at = time === null ? Infinity : 1000 * (time + this.held.width) - 1;
     const value = (curve) => (curve?.ts.length ? curve.value[barOf(curve.ts, at)] : null);
-    const shown = bar ?? { open: null, high: null, low: null, close: report.prices[this.instrument].close.at(-1) };
+    const shown = bar ?? {
+      open: null,
+      high: null,
+      low: null,
+      close: report.prices[this.instrument].close.at(-1),
+    };
     const band = report.band;
     fill(
       this.legends[0],
       element("strong", {}, report.instruments[this.instrument]),
       time === null ? null : element("span", {}, moment(1000 * time)),
       bar
-        ? ["open", "high", "low", "close"].map((name) => element("span", {}, `${name[0].toUpperCase()} ${price(shown[name])}`))
+        ? ["open", "high", "low", "close"].map((name) =>
+            element("span", {}, `${name[0].toUpperCase()} ${price(shown[name])}`),
+          )
         : null,
     );
     fill(
@@ -200,7 +219,11 @@ export class View {
       element("span", { class: "held" }, `Buy and hold ${money(value(report.buy_hold))}`),
       band
         ? ["pessimistic", "optimistic"].map((name) =>
-            element("span", { class: name }, `${name} ${band[name].curve ? "" : "end "}${money(band[name].curve ? value(band[name].curve) : band[name].metrics.final_equity)}`),
+            element(
+              "span",
+              { class: name },
+              `${name} ${band[name].curve ? "" : "end "}${money(band[name].curve ? value(band[name].curve) : band[name].metrics.final_equity)}`,
+            ),
           )
         : null,
     );
