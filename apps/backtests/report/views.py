@@ -92,9 +92,9 @@ def compare_json(request: HttpRequest) -> HttpResponse:
         return found
     tags = []
     for one in found:
-        tag = access.fingerprint(one)
+        tag, standing = _tag(one)
         if tag is None:
-            return answers.json(request, asdict(access.standing(one)), status=202)
+            return answers.json(request, standing, status=202)
         tags.append(f"{one.pk.hex[-12:]}{tag[:24]}")
     return answers.tagged(
         request,
@@ -158,10 +158,20 @@ def _guarded(response: HttpResponse) -> HttpResponse:
 
 
 def _document(request: HttpRequest, backtest: Backtest) -> HttpResponse:
-    tag = access.fingerprint(backtest)
+    tag, standing = _tag(backtest)
     if tag is None:
-        return answers.json(request, asdict(access.standing(backtest)), status=202)
+        return answers.json(request, standing, status=202)
     return answers.tagged(request, f"{VERSION}-{tag}", lambda: access.document(backtest))
+
+
+def _tag(backtest: Backtest) -> tuple[str | None, dict[str, Any]]:
+    """The fingerprint of a result, or how far the run is."""
+    tag = access.fingerprint(backtest)
+    if tag is not None:
+        return tag, {}
+    standing = access.standing(backtest)
+    # It may have ended between the two questions.
+    return access.fingerprint(backtest) if standing.ended else None, asdict(standing)
 
 
 def _trades(request: HttpRequest, backtest: Backtest) -> HttpResponse:

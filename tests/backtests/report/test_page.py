@@ -184,6 +184,24 @@ def test_a_page_of_a_run_turns_into_its_report(alice: Any, market: str, visit: V
     assert visit.errors == []
 
 
+def test_a_page_that_waits_outlasts_a_server_that_fails(alice: Any, market: str, visit: Visit) -> None:
+    backtest = beside(lambda: requested(alice.pk, market, START, END))
+    page = opened(visit, f"/backtests/{backtest.pk}", "loading")
+    expect(page.locator("progress")).to_be_visible()
+    page.route("**/report.json", lambda route: route.fulfill(status=503))
+    with page.expect_response(lambda response: response.status == 503):
+        pass
+    page.unroute("**/report.json")
+    beside(run_pending)
+    expect(page.locator("#report")).to_have_attribute("data-state", "ready")
+
+
+def test_a_report_that_cannot_be_had_says_so(backtest: Backtest, visit: Visit) -> None:
+    visit.page.route("**/report.json", lambda route: route.abort())
+    page = opened(visit, f"/backtests/{backtest.pk}", "error")
+    expect(page.get_by_role("alert")).to_have_text("The server cannot be reached.")
+
+
 def test_a_run_that_fails_says_why_on_its_page(alice: Any, market: str, visit: Visit) -> None:
     backtest = beside(
         lambda: requested(alice.pk, market, START - timedelta(days=9), START - timedelta(days=8))

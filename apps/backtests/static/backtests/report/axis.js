@@ -33,8 +33,8 @@ export function barOf(times, time) {
 }
 
 /**
- * A curve (columns `ts` in ms and `value`) on the bars of `times` (seconds): each point stands at the bar that
- * it falls into, or at the next when that is taken, at most two further; of more in one place the
+ * A curve (columns `ts` in ms and `value`) on the bars of `times` (seconds): each point stands at the bar
+ * that it falls into, or at the next when that is taken, at most two further; of more in one place the
  * one furthest from the point before is drawn. What lies outside of the times is left out, but for one
  * point on either side.
  */

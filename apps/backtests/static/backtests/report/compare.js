@@ -8,7 +8,7 @@ import { day, metric } from "./format.js";
 
 const PLACES = 1500;
 
-/** Show a document of the kind `comparison` in an element that holds `.plot`, `.key`, `.metrics` and `.settings`. */
+/** Show a `comparison` document in an element that holds `.plot`, `.key`, `.metrics` and `.settings`. */
 export function comparison(root, document) {
   const { runs } = document;
   curves(root, runs);

@@ -31,7 +31,7 @@ export function span(ms) {
   for (const [unit, width] of [
     ["d", 86_400_000],
     ["h", 3_600_000],
-    ["m", 60_000],
+    ["min", 60_000],
     ["s", 1000],
   ]) {
     const count = Math.floor(ms / width);
@@ -39,7 +39,7 @@ export function span(ms) {
     if (count || parts.length) parts.push(`${digits(0, 0).format(count)} ${unit}`);
     if (parts.length === 2) break;
   }
-  return parts.filter((part) => !part.startsWith("0 ")).join(" ") || "0 m";
+  return parts.filter((part) => !part.startsWith("0 ")).join(" ") || "0 min";
 }
 
 export function whole(value) {

@@ -3,10 +3,12 @@
 // heatmap(root, {
 //   x: { name: "fast", values: [5, 10, 15] },          parameters, and the values that were tried: columns,
 //   y: { name: "slow", values: [20, 40] },             and rows from the bottom up
-//   metric: { label: "Sharpe", unit: "ratio" },        of what is drawn; the units are those of the report
+//   metric: { label: "Sharpe", unit: "ratio" },        of what is drawn; with units of the report
 //   values: [[0.3, 0.5, null], [0.1, 0.9, 1.2]],       a row for each y with a value for each x; null: none
 //   best: { x: 2, y: 1 },                              places of the best, or null
-// }, { onChoose({ x, y, value }) })                    a cell was clicked, or Enter pressed on it; may be left out
+// }, { onChoose({ x, y, value }) })                    a cell was clicked or entered; may be left out
+//
+// It returns an object whose `update(data)` shows other values on the same axes.
 
 import { element, fill, onScheme, styled } from "./dom.js";
 import { metric as written } from "./format.js";
@@ -20,7 +22,6 @@ export function heatmap(root, data, options = {}) {
 
 class Heatmap {
   constructor(root, data, { onChoose = () => {} }) {
-    this.data = data;
     this.onChoose = onChoose;
     this.at = data.best ?? { x: 0, y: 0 };
     const name = `${data.metric.label} by ${data.x.name} and ${data.y.name}`;
@@ -31,8 +32,7 @@ class Heatmap {
     });
     this.words = element("p", { role: "status" });
     fill(root, element("div", { class: "heatmap" }, this.canvas), this.words);
-    const present = data.values.flat().filter((value) => value != null);
-    [this.least, this.most] = [Math.min(...present), Math.max(...present)];
+    this.#take(data);
     for (const type of ["mousemove", "click", "mouseleave"]) {
       this.canvas.addEventListener(type, (event) => this.#point(event, type));
     }
@@ -44,11 +44,16 @@ class Heatmap {
 
   /** Show other values on the same axes, as they come in. */
   update(data) {
-    this.data = data;
-    const present = data.values.flat().filter((value) => value != null);
-    [this.least, this.most] = [Math.min(...present), Math.max(...present)];
+    this.#take(data);
     this.#draw();
     this.#tell(this.at);
+  }
+
+  #take(data) {
+    this.data = data;
+    const present = data.values.flat().filter((value) => value != null);
+    this.least = present.reduce((least, value) => Math.min(least, value), Infinity);
+    this.most = present.reduce((most, value) => Math.max(most, value), -Infinity);
   }
 
   #cell() {
@@ -178,7 +183,8 @@ class Heatmap {
     const { data } = this;
     const value = data.values[y]?.[x];
     const best = data.best?.x === x && data.best?.y === y ? ", the best" : "";
-    const words = `${data.x.name} ${data.x.values[x]}, ${data.y.name} ${data.y.values[y]}: ${data.metric.label} ${written(value, data.metric.unit)}${best}`;
+    const place = `${data.x.name} ${data.x.values[x]}, ${data.y.name} ${data.y.values[y]}`;
+    const words = `${place}: ${data.metric.label} ${written(value, data.metric.unit)}${best}`;
     if (this.words.textContent !== words) this.words.textContent = words;
   }
 }

@@ -5,34 +5,53 @@ import { whole } from "./format.js";
 /** Milliseconds between two questions how far a run is: more and more. */
 const EVERY = [300, 500, 800, 1200, 2000];
 
+/** Failures in a row after which it is given up. */
+const PATIENCE = 5;
+
 const WORDS = {
   scheduled: "Waiting for its turn…",
   queued: "Waiting for a worker…",
   running: "Running…",
 };
 
-/** The document at an address; `waiting(state)` is called for as long as there is none. Throws an Error for people. */
+/**
+ * The document at an address; `waiting(state)` is called for as long as there is none. A server that answered
+ * once may fail some times. Throws an Error whose message is for people.
+ */
 export async function load(address, waiting) {
-  for (let asked = 0; ; asked++) {
-    let response;
+  let [asked, failed] = [0, 0];
+  for (;;) {
     try {
-      response = await fetch(address, { headers: { Accept: "application/json" } });
-    } catch {
-      throw new Error("The server cannot be reached.");
+      const { ready, answer } = await ask(address);
+      if (ready) return answer;
+      failed = 0;
+      waiting(answer);
+      if (answer.ended) throw new Error(ending(answer));
+    } catch (error) {
+      if (!(error instanceof Failure) || !asked || ++failed > PATIENCE) throw error;
     }
-    if (response.status !== 200 && response.status !== 202) {
-      const problem = await response.json().catch(() => ({}));
-      throw new Error(problem.detail ?? `The server answered ${response.status}.`);
-    }
-    const answer = await response.json();
-    if (response.status === 200) return answer;
-    waiting(answer);
-    if (answer.ended)
-      throw new Error(
-        answer.error ? `${answer.error.type}: ${answer.error.message}` : `The run is ${answer.state}.`,
-      );
-    await new Promise((resolve) => setTimeout(resolve, EVERY[Math.min(asked, EVERY.length - 1)]));
+    await new Promise((resolve) => setTimeout(resolve, EVERY[Math.min(asked++, EVERY.length - 1)]));
   }
+}
+
+/** What may be otherwise the next time. */
+class Failure extends Error {}
+
+async function ask(address) {
+  let response;
+  try {
+    response = await fetch(address, { headers: { Accept: "application/json" } });
+  } catch {
+    throw new Failure("The server cannot be reached.");
+  }
+  if (response.status >= 500) throw new Failure(`The server answered ${response.status}.`);
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.detail ?? `The server answered ${response.status}.`);
+  return { ready: response.status === 200, answer };
+}
+
+function ending({ state, error }) {
+  return error ? `${error.type}: ${error.message}` : `The run is ${state}.`;
 }
 
 /** Says how far a run is, in an element that holds a `progress` and a `p`. */

@@ -14,8 +14,9 @@ const part = (name) => root.querySelector(`[data-part="${name}"]`);
 function show(report) {
   document.title = `${report.title} · Chandlery`;
   document.querySelector("h1").textContent = report.title;
-  const range = `${report.instruments.join(", ")} ${report.timeframe}, ${day(report.start)} to ${day(report.end)}`;
-  document.getElementById("about").textContent = range;
+  const range = `${day(report.start)} to ${day(report.end)}`;
+  const about = `${report.instruments.join(", ")} ${report.timeframe}, ${range}`;
+  document.getElementById("about").textContent = about;
   for (const note of report.notes) part("notes").append(element("p", {}, note));
   tiles(part("tiles"), report);
   groups(part("metrics"), report.metrics);

@@ -116,6 +116,7 @@ export function histogram(root, bins) {
   const at = (value) => ((value - edges[0]) / (edges.at(-1) - edges[0])) * width;
   const label = (value, anchor) =>
     drawn("text", { x: at(value), y: height - 5, "text-anchor": anchor }, percent(value));
+  const limits = `from ${percent(edges[0])} to ${percent(edges.at(-1))}`;
   const inside = edges[0] < 0 && edges.at(-1) > 0 && at(0) > 70 && at(0) < width - 70;
   return fill(
     root,
@@ -124,7 +125,7 @@ export function histogram(root, bins) {
       {
         viewBox: `0 0 ${width} ${height}`,
         role: "img",
-        "aria-label": `Trade returns from ${percent(edges[0])} to ${percent(edges.at(-1))}, at most ${whole(most)} in one bar`,
+        "aria-label": `Trade returns ${limits}, at most ${whole(most)} in one bar`,
       },
       columns,
       drawn("line", { x1: 0, x2: width, y1: height - foot, y2: height - foot }),
@@ -182,7 +183,8 @@ export function band(root, report) {
     element(
       "p",
       {},
-      `${counted} whether a stop, a target or an entry came first. Deciding all of them for the worse, or for the better, gives:`,
+      `${counted} whether a stop, a target or an entry came first. `,
+      "Deciding all of them for the worse, or for the better, gives:",
     ),
     element(
       "table",

@@ -20,6 +20,7 @@ export class TradeList {
     this.trades = report.trades;
     this.onGo = onGo;
     this.more = more;
+    this.first = report.trades.side.length;
     this.page = 0;
     this.order = { name: "number", down: false };
     this.filters = { side: "", reason: "", outcome: "" };
@@ -189,7 +190,7 @@ export class TradeList {
     this.count.textContent =
       held < total ? `${range} These are the first ${whole(held)} of ${whole(total)}.` : range;
     this.rest.hidden = held >= total || !this.more;
-    this.rest.textContent = `Load the next ${whole(Math.min(total - held, Math.max(1, this.trades.side.length)))}`;
+    this.rest.textContent = `Load the next ${whole(Math.min(total - held, this.first))}`;
   }
 
   #go(event) {

@@ -4,7 +4,7 @@ import { barOf } from "./axis.js";
 import { Candles } from "./candles.js";
 import { Chart } from "./chart.js";
 import { element, fill } from "./dom.js";
-import { moment, money, percent, price, whole } from "./format.js";
+import { moment, money, percent, price, span, whole } from "./format.js";
 import { chosen, marks } from "./markers.js";
 
 /** Milliseconds that what is seen has to stay for. */
@@ -100,7 +100,7 @@ export class View {
     this.timer = setTimeout(() => this.#settle(), PAUSE);
   }
 
-  /** What is seen has changed: mark its trades, and load finer or coarser bars for it where they suit better. */
+  /** What is seen has changed: mark its trades, and draw finer or coarser bars where these suit better. */
   async #settle() {
     const seen = this.chart.seen();
     if (!seen) return;
@@ -177,17 +177,12 @@ export class View {
   #tell(note) {
     this.note = note;
     const { marked, visible } = this.root.dataset;
-    const width = this.held.width / 60;
-    const bars =
-      width >= 1440
-        ? `${whole(width / 1440)} d`
-        : width >= 60
-          ? `${whole(width / 60)} h`
-          : `${whole(width)} min`;
-    const trades = Number(visible)
-      ? `${whole(Number(marked))} of ${whole(Number(visible))} trades in view are marked${marked === visible ? "" : ", those with the greatest returns"}. `
-      : "";
-    const words = `${trades}One candle is about ${bars}. ${note}`;
+    const [count, all] = [Number(marked), Number(visible)];
+    const which = count < all ? ", those with the greatest returns" : "";
+    const trades = all ? `${whole(count)} of ${whole(all)} trades in view are marked${which}. ` : "";
+    const words = `${trades}One candle is about ${span(1000 * this.held.width)
+      .split(" ", 2)
+      .join(" ")}. ${note}`;
     if (this.words.textContent !== words) this.words.textContent = words;
   }
 
@@ -195,20 +190,19 @@ export class View {
     const { report } = this;
     const at = time === null ? Infinity : 1000 * (time + this.held.width) - 1;
     const value = (curve) => (curve?.ts.length ? curve.value[barOf(curve.ts, at)] : null);
-    const shown = bar ?? {
-      open: null,
-      high: null,
-      low: null,
-      close: report.prices[this.instrument].close.at(-1),
+    const { band } = report;
+    const bound = (name) => {
+      const { curve, metrics } = band[name];
+      const worth = curve ? money(value(curve)) : `end ${money(metrics.final_equity)}`;
+      return element("span", { class: name }, `${name} ${worth}`);
     };
-    const band = report.band;
     fill(
       this.legends[0],
       element("strong", {}, report.instruments[this.instrument]),
       time === null ? null : element("span", {}, moment(1000 * time)),
       bar
         ? ["open", "high", "low", "close"].map((name) =>
-            element("span", {}, `${name[0].toUpperCase()} ${price(shown[name])}`),
+            element("span", {}, `${name[0].toUpperCase()} ${price(bar[name])}`),
           )
         : null,
     );
@@ -217,15 +211,7 @@ export class View {
       element("strong", { class: "equity" }, "Equity"),
       element("span", {}, money(value(report.equity))),
       element("span", { class: "held" }, `Buy and hold ${money(value(report.buy_hold))}`),
-      band
-        ? ["pessimistic", "optimistic"].map((name) =>
-            element(
-              "span",
-              { class: name },
-              `${name} ${band[name].curve ? "" : "end "}${money(band[name].curve ? value(band[name].curve) : band[name].metrics.final_equity)}`,
-            ),
-          )
-        : null,
+      band ? ["pessimistic", "optimistic"].map(bound) : null,
     );
     fill(
       this.legends[2],
