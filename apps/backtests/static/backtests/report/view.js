@@ -129,22 +129,32 @@ export class View {
       Math.max(first, from - (to - from)),
       Math.min(last + resolution.width, to + (to - from)),
     ];
-    if (move) this.chart.look(from, to);
-    if (begin >= end) return undefined;
+    const coming = this.coming;
+    const covered = coming?.width === resolution.width && begin >= coming.from && end <= coming.to;
+    if (begin >= end || covered) return undefined;
+    return this.#load(resolution, begin, end, move ? { from, to } : null);
+  }
+
+  /** Draw finer bars from `begin` to `end`, and look at the same place as before or at `goal`. */
+  async #load(resolution, begin, end, goal) {
+    const coming = (this.coming = { width: resolution.width, from: begin, to: end });
     this.#tell("Loading candles…");
     try {
       const bars = await this.source.load(this.report.instruments[this.instrument], resolution, begin, end);
-      if (!bars || bars.ts.length < 2) return this.#tell("No finer candles are stored of this range.");
-      this.held = { bars, width: resolution.width, from: begin, to: end };
-      // Where one looks may have moved on meanwhile.
-      const seen = move ? { from, to } : (this.chart.seen() ?? { from, to });
+      if (!bars || bars.ts.length < 2) throw new Error("none are stored of this range");
+      const seen = goal ?? this.chart.seen();
+      this.held = { bars, ...coming };
       this.chart.show(bars);
       this.chart.look(seen.from, seen.to);
       this.root.dataset.bars = bars.ts.length;
-      this.#tell("");
+      this.note = "";
       this.#mark();
     } catch (error) {
-      if (error.name !== "AbortError") this.#tell(`Finer candles could not be loaded: ${error.message}.`);
+      if (error.name === "AbortError") return undefined;
+      if (goal) this.chart.look(goal.from, goal.to);
+      this.#tell(`Finer candles could not be loaded: ${error.message}.`);
+    } finally {
+      if (this.coming === coming) this.coming = null;
     }
     return undefined;
   }
