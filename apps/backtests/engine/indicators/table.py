@@ -36,8 +36,8 @@ class Indicator:
         columns: columns of the bars that precede the arguments in the call of ``compute``.
         lookback: from the numbers among the arguments: bars before the first value.
         compute: from columns, series and numbers to one array, or a tuple of which ``output`` is taken;
-            indicators of one ``family`` share the tuple. It gets finite series, and may get too few
-            of them.
+            indicators of one ``family``, the name of its first, share the tuple. It gets finite
+            series, and may get too few values.
         cost: from the numbers to passes over a column.
         definition: instead of ``compute``: the same in the language, with the arguments' names.
     """
@@ -225,7 +225,7 @@ _TREND = (
         lookback=as_many,
         compute=technical.aroon,
         cost=lambda n: 5 + 0.5 * n,
-        family="aroon",
+        family="aroon_up",
         output=0,
     ),
     Indicator(
@@ -236,7 +236,7 @@ _TREND = (
         lookback=as_many,
         compute=technical.aroon,
         cost=lambda n: 5 + 0.5 * n,
-        family="aroon",
+        family="aroon_up",
         output=1,
     ),
     Indicator(
