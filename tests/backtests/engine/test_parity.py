@@ -25,8 +25,7 @@ import pytest
 from apps.backtests.engine import Bars, Result, Spec
 from apps.backtests.engine.kernel import ENTER_LONG, ENTER_SHORT, EXIT_LONG
 from apps.backtests.engine.run import run_signals
-from apps.backtests.engine.strategies import Signals
-from apps.backtests.engine.strategies.sma_cross import signals as sma_cross
+from apps.backtests.engine.strategies import STRATEGIES, Signals, Strategy, strategy_of
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "data" / "backtest_reference.json"
 
@@ -42,6 +41,13 @@ RSI_CASES = ("eurusd_rsi14_30_70_long_fee2bp", "eurusd_rsi14_30_70_reverse_fee2b
 
 RENAMED = {"equity_peak": "peak_equity"}
 NOT_MEASURED = {"alpha_pct", "beta", "avg_trade_duration"}
+
+
+@cache
+def strict_sma_cross() -> Strategy:
+    """The built-in with the reference's crossing: a tie on the bar before suppresses it."""
+    text = STRATEGIES["sma_cross"].text
+    return strategy_of(text.replace("over(", "over_strict(").replace("under(", "under_strict("))
 
 
 @cache
@@ -138,7 +144,7 @@ def assert_agrees(case: dict[str, Any], result: Result) -> None:
 def test_moving_average_cases_agree(name: str, jit: bool | None) -> None:
     case = reference()["cases"][name]
     bars, spec = load(case["data"]), spec_of(case)
-    signals = sma_cross(bars, spec.params, strict=True)
+    signals = strict_sma_cross().signals(bars, spec.params)
     assert signals.warmup + 1 == case["first_bar_with_a_decision"]
     assert_agrees(case, run_signals(bars, signals, spec, jit=jit))
 
@@ -185,7 +191,7 @@ def test_spread_and_partial_size_agree(
     bars = load("GOOG")
     params = {"fast": 10, "slow": 20, "direction": direction}
     spec = Spec(strategy="sma_cross", params=params, lot=1, finalise="last_open", **settings)
-    metrics = run_signals(bars, sma_cross(bars, spec.params, strict=True), spec).metrics
+    metrics = run_signals(bars, strict_sma_cross().signals(bars, spec.params), spec).metrics
     assert metrics["n_trades"] == trades
     assert metrics["final_equity"] == pytest.approx(final, abs=1e-4)
     assert metrics["max_drawdown_pct"] == pytest.approx(drawdown, abs=1e-4)

@@ -109,29 +109,38 @@ def window_sums(values: Vector, window: int, scratch: Vector, result: Vector) ->
             result[start + window + i] = scratch[i + 1] + total
 
 
-def window_deviations(values: Vector, window: int, first: Vector, second: Vector, result: Vector) -> None:
-    """Write the standard deviations of *window* values, as ``windows.rolling_deviation`` does."""
+def window_deviations(values: Vector, window: int, scratch: Vector, result: Vector) -> None:
+    """Write the standard deviations of *window* values, as ``windows.rolling_deviation`` does.
+
+    *scratch* has four rows of a window's length.
+    """
+    first, second, once, twice = scratch[0], scratch[1], scratch[2], scratch[3]
     count = len(values)
     for start in range(0, count - window + 1, window):
         anchor = values[start + window - 1]
-        once = 0.0
-        twice = 0.0
+        total = 0.0
+        squares = 0.0
         for i in range(window - 1, -1, -1):
             gap = values[start + i] - anchor
-            once += gap
-            twice += gap * gap
-            first[i] = once
-            second[i] = twice
-        result[start + window - 1] = math.sqrt(max((twice - once * once / window) / window, 0.0))
-        once = 0.0
-        twice = 0.0
-        for i in range(min(window - 1, count - start - window)):
-            gap = values[start + window + i] - anchor
-            once += gap
-            twice += gap * gap
-            total = first[i + 1] + once
-            squares = second[i + 1] + twice
-            result[start + window + i] = math.sqrt(max((squares - total * total / window) / window, 0.0))
+            total += gap
+            squares += gap * gap
+            first[i] = total
+            second[i] = squares
+        total = 0.0
+        squares = 0.0
+        once[0] = 0.0
+        twice[0] = 0.0
+        more = min(window, count - start - window + 1)
+        for i in range(1, more):
+            gap = values[start + window + i - 1] - anchor
+            total += gap
+            squares += gap * gap
+            once[i] = total
+            twice[i] = squares
+        for i in range(more):
+            total = first[i] + once[i]
+            spread = (second[i] + twice[i]) * window - total * total
+            result[start + window - 1 + i] = math.sqrt(max(spread, 0.0)) / window
 
 
 _LOOPS = (prefix_sums, window_means, crossings, supertrend, window_sums, window_deviations)
@@ -179,7 +188,7 @@ def warm_up() -> bool:
     _run("crossings", given, given, False, flags, flags.copy())
     _run("supertrend", given, given, given, two.copy())
     _run("window_sums", given, 1, np.ones(1), two.copy())
-    _run("window_deviations", given, 1, np.ones(1), np.ones(1), two.copy())
+    _run("window_deviations", given, 1, np.ones((4, 1)), two.copy())
     return True
 
 

@@ -58,7 +58,7 @@ def rolling_deviation(values: Floats, window: int) -> Floats:
         return result
     loop = compiled("window_deviations")
     if loop is not None:
-        loop(frozen(values), window, np.empty(window), np.empty(window), result)
+        loop(frozen(values), window, np.empty((4, window)), result)
         return result
     blocks = _blocks(values, window)
     anchor = blocks[:, -1:].copy()
@@ -69,10 +69,10 @@ def rolling_deviation(values: Floats, window: int) -> Floats:
     first = _joined(end, start, window, count)
     second = _joined(np.square(end, out=end), np.square(start, out=start), window, count)
     np.multiply(first, first, out=first)
-    first /= window
+    second *= window
     second -= first
-    second /= window
-    np.sqrt(np.maximum(second, 0.0, out=second), out=result[window - 1 :])
+    np.sqrt(np.maximum(second, 0.0, out=second), out=second)
+    np.divide(second, window, out=result[window - 1 :])
     return result
 
 

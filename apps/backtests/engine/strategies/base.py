@@ -205,7 +205,8 @@ class Strategy:
         """
         source = self.replaced(orders=orders, risk=risk).source
         bound = program.bind(source, params)
-        width = step_of(bars) if step is None else step
+        # Only higher timeframes depend on it, and finding it takes a pass over the bars.
+        width = step if step is not None else step_of(bars) if source.scope.timeframes else 1
         found = program.evaluate(source, bound, bars, width, check=check, cache=cache)
         count = len(bars)
         bits = np.zeros(count, np.uint8)
