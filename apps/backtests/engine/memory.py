@@ -13,8 +13,8 @@ _LARGEST = 32 * 2**20  # the most that the C library accepts
 def keep_freed_memory() -> bool:
     """Have the C library keep up to 256 MB of freed memory, and say whether it does; for workers.
 
-    A year of minutes is 4 MB a column. By default each such array is asked of the system anew and cleared page
-    by page, which takes longer than most computations on it. Only the GNU C library has this setting.
+    A year of minutes is 4 MB a column. By default each such array is asked of the system anew and cleared
+    page by page, which takes longer than most computations on it. Only the GNU C library has this setting.
     """
     if not sys.platform.startswith("linux"):
         return False

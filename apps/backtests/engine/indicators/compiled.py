@@ -94,7 +94,10 @@ def supertrend(close: Vector, middle: Vector, distance: Vector, result: Vector) 
 
 
 def window_sums(values: Vector, window: int, scratch: Vector, result: Vector) -> None:
-    """Write the sums of *window* values, as ``windows.rolling_sum`` cuts them; *scratch* has a window's length."""
+    """Write the sums of *window* values, as ``windows.rolling_sum`` does.
+
+    *scratch* has a window's length.
+    """
     count = len(values)
     for start in range(0, count - window + 1, window):
         total = 0.0

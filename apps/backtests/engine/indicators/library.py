@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 
 @cache
 def talib() -> Any:
     """The library in its plain state: no extra warm-up, no other program's conventions."""
-    import talib as library
+    library: Any = import_module("talib")
 
     library.set_unstable_period("ALL", 0)
     library.set_compatibility(0)

@@ -19,7 +19,7 @@ LONGEST_SCAN = 500
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument: ``series`` (computed per bar), ``window`` (whole bars) or ``number`` (one for all bars)."""
+    """One argument: ``series`` (computed per bar), ``window`` (whole bars) or ``number`` (for all bars)."""
 
     name: str
     kind: str
@@ -329,8 +329,7 @@ _OTHERS = (
 )
 
 INDICATORS: dict[str, Indicator] = {
-    indicator.name: indicator
-    for indicator in (*_AVERAGES, *_MOMENTUM, *_TREND, *_VOLATILITY, *_OTHERS)
+    indicator.name: indicator for indicator in (*_AVERAGES, *_MOMENTUM, *_TREND, *_VOLATILITY, *_OTHERS)
 }
 
 

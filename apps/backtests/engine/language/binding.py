@@ -11,7 +11,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from apps.backtests.engine.indicators import INDICATORS, LONGEST_WINDOW, Indicator
 from apps.backtests.engine.language import limits
@@ -109,7 +109,7 @@ class Binder:
             case Shift(operand=operand, by=by):
                 return self._shift(self.value(operand), self._bars(by))
             case Frame(timeframe=timeframe, operand=operand):
-                return self._on(timeframe, operand, None)
+                return cast(Value, self._on(timeframe, operand, None))
             case Call(name=name, arguments=arguments) if name in FUNCTIONS:
                 return self._function(name, arguments)
             case Call(name=name, arguments=arguments):
@@ -120,7 +120,7 @@ class Binder:
         """Where *node* is certainly true (*wanted*) or certainly false; one answer where no bar matters."""
         match node:
             case Name(name=name):
-                return self._let(name, wanted)
+                return cast(Truth, self._let(name, wanted))
             case Not(operand=operand):
                 return self.truth(operand, not wanted)
             case Logic(operator=operator, operands=operands):
@@ -131,8 +131,7 @@ class Binder:
                 inner, bars = self.truth(operand, wanted), self._bars(by)
                 return inner if isinstance(inner, bool) else self._shift(inner, bars)
             case Frame(timeframe=timeframe, operand=operand):
-                result: Any = self._on(timeframe, operand, wanted)
-                return result
+                return cast(Truth, self._on(timeframe, operand, wanted))
             case Call(name="session", arguments=arguments):
                 return self._session(arguments, wanted)
             case Call(name=name, arguments=arguments):
@@ -155,8 +154,7 @@ class Binder:
         if name in self._params:
             return float(self._params[name])
         if name in self._scope.lets:
-            result: Any = self._let(name, None)
-            return result
+            return cast(Value, self._let(name, None))
         return self._step("column", detail=name, cost=0)
 
     def _let(self, name: str, wanted: bool | None) -> Any:
@@ -232,7 +230,7 @@ class Binder:
         choice = chosen(node, self._scope.params)
         if choice is not None:
             parameter, option, equal = choice
-            return ((self._params[parameter.name] == option) == equal) == wanted
+            return bool(((self._params[parameter.name] == option) == equal) == wanted)
         values = [self.value(operand) for operand in node.operands]
         inner: list[Ref] = []
         for operator, a, b in zip(node.operators, values, values[1:], strict=False):
@@ -297,7 +295,7 @@ class Binder:
         if indicator.definition:
             return self._defined(indicator, series, numbers)
         if indicator.name == "sma" and isinstance(series[0], Ref):
-            # The exact average is one of prices: an average of earlier prices is an earlier average of prices.
+            # Exact averages are those of prices; an average of earlier prices is an earlier average of prices.
             step = self.plan.steps[series[0].index]
             if step.operation == "shift" and self._is_price(step.inputs[0]):
                 return self._shift(self._average(step.inputs[0], int(numbers[0])), step.detail)
@@ -311,7 +309,11 @@ class Binder:
             lookback=indicator.lookback(*numbers),
             cost=indicator.cost(*numbers),
         )
-        return result if indicator.output is None else self._step("pick", result, detail=indicator.output, cost=0)
+        return (
+            result
+            if indicator.output is None
+            else self._step("pick", result, detail=indicator.output, cost=0)
+        )
 
     def _is_price(self, value: Value) -> bool:
         if not isinstance(value, Ref):

@@ -143,7 +143,7 @@ class Checker:
             raise Refused("only what changes from bar to bar has a value before", operand.at)
         if self._number(by) != NUMBER:
             raise Refused("a shift is a whole number of bars", by.at)
-        least, most = bounds(by, self.scope)
+        least, _ = bounds(by, self.scope)
         if not least >= 0:
             raise Refused("a negative shift would look ahead: it is refused", by.at)
         if isinstance(by, Number) and by.value != int(by.value):
@@ -200,7 +200,9 @@ class Checker:
             if argument.kind == "series" and kind != VALUES:
                 raise Refused(f"{argument.name} of {indicator.signature} changes from bar to bar", given.at)
             if argument.kind != "series" and kind != NUMBER:
-                raise Refused(f"{argument.name} of {indicator.signature} is one number for all bars", given.at)
+                raise Refused(
+                    f"{argument.name} of {indicator.signature} is one number for all bars", given.at
+                )
         return VALUES
 
 
@@ -228,8 +230,12 @@ def bounds(node: Node, scope: Scope) -> tuple[float, float]:
         case Negative(operand=operand):
             least, most = bounds(operand, scope)
             return -most, -least
-        case Binary(operator=operator, left=left, right=right) if operator != "/":
+        case Binary(operator=operator, left=left, right=right):
             a, b = bounds(left, scope), bounds(right, scope)
+            if operator == "/":
+                if b[0] <= 0:
+                    return -math.inf, math.inf
+                b = 1 / b[1], 1 / b[0]
             if operator == "+":
                 return a[0] + b[0], a[1] + b[1]
             if operator == "-":

@@ -151,7 +151,9 @@ def orders_of(value: Any, field: str, scope: Scope) -> Orders:
     given = mapping(value or {}, field, ("entry", "offset", "long_price", "short_price", "valid_bars"))
     entry = _one_of(given.get("entry", "market"), f"{field}.entry", ("market", "limit", "stop"))
     prices = {
-        key: None if given.get(key) is None else checked(given[key], f"{field}.{key}", scope, ("series", NUMBER))
+        key: None
+        if given.get(key) is None
+        else checked(given[key], f"{field}.{key}", scope, ("series", NUMBER))
         for key in ("long_price", "short_price")
     }
     orders = Orders(

@@ -47,7 +47,10 @@ FUNCTIONS = {
         "crossover_strict(a, b)", (VALUES, VALUES), CONDITION, "a is above b and was below on the bar before."
     ),
     "crossunder_strict": Function(
-        "crossunder_strict(a, b)", (VALUES, VALUES), CONDITION, "a is below b and was above on the bar before."
+        "crossunder_strict(a, b)",
+        (VALUES, VALUES),
+        CONDITION,
+        "a is below b and was above on the bar before.",
     ),
     "hour": Function("hour()", (), VALUES, "Hour in UTC at which the bar opened, 0 to 23."),
     "minute": Function("minute()", (), VALUES, "Minute of the hour at which the bar opened, 0 to 59."),
@@ -56,7 +59,7 @@ FUNCTIONS = {
         "session(from, to)",
         (NUMBER, NUMBER),
         CONDITION,
-        "The bar opened at from o'clock UTC or later and before to; 9.5 is half past nine; may pass midnight.",
+        "The bar opened from o'clock UTC or later, before to; 9.5 is half past nine; may pass midnight.",
     ),
     "barssince": Function(
         "barssince(condition)", (CONDITION,), VALUES, "Bars since it last held, 0 where it holds."
@@ -76,6 +79,6 @@ def documentation() -> str:
     lines += [f"| `{function.signature}` | {function.doc} |" for function in FUNCTIONS.values()]
     lines += [
         "| `x[n]` | x n bars before; n is not negative |",
-        '| `on("4h", x)` | x on bars of a higher timeframe (1m 5m 15m 30m 1h 4h 1d 1w), known when they close |',
+        '| `on("4h", x)` | x on bars of a higher timeframe (5m 15m 30m 1h 4h 1d 1w), known when they close |',
     ]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from apps.backtests.engine.bars import Bars
@@ -12,7 +13,6 @@ from apps.backtests.engine.language import limits
 from apps.backtests.engine.language.binding import Binder, Plan
 from apps.backtests.engine.language.document import (
     LEVELS,
-    SIGNALS,
     Distance,
     Document,
     Orders,
@@ -92,18 +92,21 @@ def bind(document: Document, params: Mapping[str, Any], field: str = "") -> Boun
                 raise refused.error(f"{field}.{name}") from None
             column = f", column {refused.at}" if refused.at else ""
             raise SpecError(
-                "params", f"do not fit: {refused.message.rstrip(',')} ({name}{column})", position=refused.at or None
+                "params",
+                f"do not fit: {refused.message.rstrip(',')} ({name}{column})",
+                position=refused.at or None,
             ) from None
 
     outputs = binder.plan.outputs
     for name, node in document.signals.items():
-        outputs[name] = bound(name, lambda node=node: binder.truth(node))
+        outputs[name] = bound(name, partial(binder.truth, node))
     scalars = bound_orders(document.orders, binder, bound)
     scalars |= bound_risk(document.risk, binder, bound)
     if binder.plan.cost > limits.HIGHEST_COST:
         where = f"{field}.{next(iter(document.signals))}" if field else "params"
         raise SpecError(
-            where, f"means more work per bar than is allowed ({binder.plan.cost:.0f} of {limits.HIGHEST_COST:.0f})"
+            where,
+            f"means more work per bar than is allowed ({binder.plan.cost:.0f} of {limits.HIGHEST_COST:.0f})",
         )
     return Bound(binder.plan, scalars)
 
@@ -116,11 +119,11 @@ def bound_orders(orders: Orders, binder: Binder, bound: Callable[..., Any]) -> d
         for key in ("long_price", "short_price"):
             node: Node | None = getattr(orders, key)
             if node is not None:
-                binder.plan.outputs[key] = bound(f"orders.{key}", lambda node=node: binder.value(node))
+                binder.plan.outputs[key] = bound(f"orders.{key}", partial(binder.value, node))
     else:
         binder.plan.outputs["close"] = binder.value(Name("close"))
-    offset = bound("orders.offset", lambda: _within(binder.number(orders.offset), 0, 0.5))
-    valid = bound("orders.valid_bars", lambda: _whole(binder.number(orders.valid_bars), 1, LONGEST_VALIDITY))
+    offset = bound("orders.offset", partial(_number, binder, orders.offset, 0, 0.5))
+    valid = bound("orders.valid_bars", partial(_bars, binder, orders.valid_bars, 1, LONGEST_VALIDITY))
     return {"offset": offset, "valid_bars": valid}
 
 
@@ -133,18 +136,12 @@ def bound_risk(risk: Risk, binder: Binder, bound: Callable[..., Any]) -> dict[st
             continue
         if level.kind == "pct":
             most = 100.0 if key == "take_profit" else 0.99
-            scalars[key] = bound(
-                f"risk.{key}.pct", lambda level=level, most=most: _within(binder.number(level.node), 0, most)
-            )
+            scalars[key] = bound(f"risk.{key}.pct", partial(_number, binder, level.node, 0, most))
         else:
-            binder.plan.outputs[key] = bound(
-                f"risk.{key}.distance", lambda level=level: binder.value(level.node)
-            )
+            binder.plan.outputs[key] = bound(f"risk.{key}.distance", partial(binder.value, level.node))
     if risk.time_stop is not None:
-        node = risk.time_stop
-        scalars["time_stop"] = bound(
-            "risk.time_stop", lambda: _whole(binder.number(node), 0, LONGEST_TIME_STOP)
-        )
+        longest = LONGEST_TIME_STOP
+        scalars["time_stop"] = bound("risk.time_stop", partial(_bars, binder, risk.time_stop, 0, longest))
     return scalars
 
 
@@ -175,17 +172,15 @@ def check_timeframes(document: Document, step: int) -> None:
             raise refused.error("strategy") from None
 
 
-def _within(value: float, least: float, most: float) -> float:
+def _number(binder: Binder, node: Node, least: float, most: float) -> float:
+    value = binder.number(node)
     if not least <= value <= most:
         raise Refused(f"must lie within {least:g} and {most:g}, not {value:g}")
     return value + 0.0
 
 
-def _whole(value: float, least: int, most: int) -> int:
-    _within(value, least, most)
+def _bars(binder: Binder, node: Node, least: int, most: int) -> int:
+    value = _number(binder, node, least, most)
     if value != int(value):
         raise Refused(f"must be a whole number of bars, not {value:g}")
     return int(value)
-
-
-__all__ = ["SIGNALS", "Bound", "bind", "check_required", "check_timeframes", "evaluate", "replaced"]

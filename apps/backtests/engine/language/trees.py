@@ -3,10 +3,10 @@
 A number is a constant, a text is an expression in its text form (a name, at least), and everything else
 is an object with one key, the operator or function, and the list of its operands:
 
-    {"and": [{"crossover": [{"sma": ["close", "fast"]}, "sma(close, slow)"]}, {"<": [{"rsi": ["close", 14]}, 70]}]}
+    {"and": [{"crossover": [{"sma": ["close", "fast"]}, "sma(close, slow)"]}, "rsi(close, 14) < 70"]}
 
-``{"-": [x]}`` is the negative of x, ``{"shift": [x, n]}`` is x[n], ``{"on": ["4h", x]}`` names a timeframe, and
-``{"chain": [a, "<", b, "<=", c]}`` is a chain of comparisons.
+``{"-": [x]}`` is the negative of x, ``{"shift": [x, n]}`` is x[n], ``{"on": ["4h", x]}`` names a timeframe,
+and ``{"chain": [a, "<", b, "<=", c]}`` is a chain of comparisons.
 """
 
 from __future__ import annotations

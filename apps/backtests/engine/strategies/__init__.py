@@ -28,9 +28,7 @@ def of_text(text: str) -> Strategy:
         if not path:
             raise
         message = f"{error.message} (line {lines[path]} of the text)"
-        raise SpecError(
-            error.field, message, position=error.position, suggestion=error.suggestion
-        ) from None
+        raise SpecError(error.field, message, position=error.position, suggestion=error.suggestion) from None
 
 
 def strategy_of(value: str | Mapping[str, Any]) -> Strategy:
