@@ -45,8 +45,8 @@ def certify(
     already. *check* is called between computations; what it raises ends the test.
 
     Returns:
-        ``method``, ``version``, ``bars``, ``seed``, ``cuts`` (lengths of the prefixes), ``compared`` (names of
-        the arrays), ``holds``, and ``differs``: null, or cut, array and bar of the first difference.
+        ``method``, ``version``, ``bars``, ``seed``, ``cuts`` (lengths of the prefixes), ``compared`` (names
+        of the arrays), ``holds``, and ``differs``: null, or cut, array and bar of the first difference.
     """
     step = step_of(bars) if strategy.timeframes else None
     if signals is None:

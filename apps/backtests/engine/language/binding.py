@@ -295,7 +295,7 @@ class Binder:
         if indicator.definition:
             return self._defined(indicator, series, numbers)
         if indicator.name == "sma" and isinstance(series[0], Ref):
-            # Exact averages are those of prices; an average of earlier prices is an earlier average of prices.
+            # Only of prices is the average exact; that of earlier prices is an earlier one of prices.
             step = self.plan.steps[series[0].index]
             if step.operation == "shift" and self._is_price(step.inputs[0]):
                 return self._shift(self._average(step.inputs[0], int(numbers[0])), step.detail)

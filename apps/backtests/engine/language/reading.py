@@ -75,8 +75,9 @@ def parsed(text: str) -> Node:
             warnings.simplefilter("ignore")
             body = ast.parse(flat.strip(), mode="eval").body
     except SyntaxError as error:
-        column = (error.offset or 1) + indent
-        raise Refused(_syntax(error), min(column, len(flat))) from None
+        # Python gives no place for what ends too soon.
+        column = error.offset + indent if error.offset and error.lineno == 1 else len(flat) + 1
+        raise Refused(_syntax(error), min(column, len(flat) + 1)) from None
     except (ValueError, MemoryError, RecursionError):
         raise Refused("cannot be read") from None
     return limits.measured(_node(body, indent + 1, 1))

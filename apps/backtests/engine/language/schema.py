@@ -74,8 +74,8 @@ DOCUMENT_SCHEMA: dict[str, Any] = {
     "$defs": {
         "expression": {
             "description": (
-                "An expression as text, or as a tree: a number, a text, or an object with one key, an operator "
-                "or function, and the list of its operands. Functions besides indicators: "
+                "An expression as text, or as a tree: a number, a text, or an object with one key, an "
+                "operator or function, and the list of its operands. Functions besides indicators: "
                 + ", ".join(function.signature for function in FUNCTIONS.values())
             ),
             "anyOf": [
