@@ -125,7 +125,15 @@ def test_a_built_in_reads_as_its_own_text_and_fits_the_published_schemas(strateg
 def test_there_are_enough_built_ins_and_they_show_the_whole_language() -> None:
     assert len(STRATEGIES) >= 12
     texts = "".join(strategy.text for strategy in STRATEGIES.values())
-    for part in ("order limit", "order stop", "trailing stop", "take profit", "time stop", 'on("4h"', "session("):
+    for part in (
+        "order limit",
+        "order stop",
+        "trailing stop",
+        "take profit",
+        "time stop",
+        'on("4h"',
+        "session(",
+    ):
         assert part in texts
 
 
@@ -152,19 +160,47 @@ def test_the_schema_of_documents_is_a_schema_that_refuses_what_the_engine_refuse
             "strategy.entry_long",
             "unknown function 'eam' at column 9; did you mean 'ema'?",
         ),
-        ({"entry_long": "close > fats"}, "strategy.entry_long", "unknown name 'fats' at column 9; did you mean"),
+        (
+            {"entry_long": "close > fats"},
+            "strategy.entry_long",
+            "unknown name 'fats' at column 9; did you mean",
+        ),
         ({"entry_long": "close > sma"}, "strategy.entry_long", "'sma' is a function and needs its arguments"),
         ({"entry_long": "close"}, "strategy.entry_long", "must be a condition"),
         ({"entry_long": "fast > 3"}, "strategy.entry_long", "is the same on every bar"),
-        ({"entry_long": "close > open > (close > 1)"}, "strategy.entry_long", "needs a number, not a condition"),
+        (
+            {"entry_long": "close > open > (close > 1)"},
+            "strategy.entry_long",
+            "needs a number, not a condition",
+        ),
         ({"entry_long": "close and open"}, "strategy.entry_long", "needs a condition"),
-        ({"entry_long": "close > sma(close)"}, "strategy.entry_long", "sma(x, n) has 2 arguments, not 1, at col"),
-        ({"entry_long": "close > sma(5, 5)"}, "strategy.entry_long", "x of sma(x, n) changes from bar to bar"),
+        (
+            {"entry_long": "close > sma(close)"},
+            "strategy.entry_long",
+            "sma(x, n) has 2 arguments, not 1, at col",
+        ),
+        (
+            {"entry_long": "close > sma(5, 5)"},
+            "strategy.entry_long",
+            "x of sma(x, n) changes from bar to bar",
+        ),
         ({"entry_long": "close > sma(close, open)"}, "strategy.entry_long", "n of sma(x, n) is one number"),
-        ({"entry_long": "close > sma(close, 5001)"}, "strategy.entry_long", "n of sma(x, n) lies within 1 and 5000"),
-        ({"entry_long": "close > sma(close, fast / 3)"}, "strategy.entry_long", "n of sma(x, n) is a whole number"),
+        (
+            {"entry_long": "close > sma(close, 5001)"},
+            "strategy.entry_long",
+            "n of sma(x, n) lies within 1 and 5000",
+        ),
+        (
+            {"entry_long": "close > sma(close, fast / 3)"},
+            "strategy.entry_long",
+            "n of sma(x, n) is a whole number",
+        ),
         ({"entry_long": "close > close[-1]"}, "strategy.entry_long", "a negative shift would look ahead"),
-        ({"entry_long": "close > close[2 - fast]"}, "strategy.entry_long", "a negative shift would look ahead"),
+        (
+            {"entry_long": "close > close[2 - fast]"},
+            "strategy.entry_long",
+            "a negative shift would look ahead",
+        ),
         ({"entry_long": "close > close[width]"}, "strategy.entry_long", None),
         ({"entry_long": 'on("3h", close) > 1'}, "strategy.entry_long", "unknown timeframe '3h'"),
         ({"entry_long": 'on("1d", on("4h", close)) > 1'}, "strategy.entry_long", "on cannot be nested"),
@@ -182,17 +218,33 @@ def test_the_schema_of_documents_is_a_schema_that_refuses_what_the_engine_refuse
         ({"let": {"fast": "open"}}, "strategy.let.fast", "is defined twice"),
         ({"let": {"A": "open"}}, "strategy.let.A", "is not a name"),
         ({"require": ["close > 1"]}, "strategy.require[0]", "must be a condition on the parameters alone"),
-        ({"require": ["fast > 100"]}, "strategy.require", "does not hold for the defaults: params.fast must be"),
+        (
+            {"require": ["fast > 100"]},
+            "strategy.require",
+            "does not hold for the defaults: params.fast must be",
+        ),
         ({"params": {"n": {"min": 3, "max": 2}}}, "strategy.params.n.min", "must be at most max"),
         ({"params": {"n": {"min": 3}}}, "strategy.params.n.max", "is required"),
-        ({"params": {"n": {"min": 1, "max": 9, "default": 10}}}, "strategy.params.n.default", "must lie within"),
+        (
+            {"params": {"n": {"min": 1, "max": 9, "default": 10}}},
+            "strategy.params.n.default",
+            "must lie within",
+        ),
         ({"params": {"n": {"min": 1, "max": 9, "stpe": 10}}}, "strategy.params.n.stpe", "is unknown"),
         ({"params": {"n": 5}}, "strategy.params.n", "must be an object"),
         ({"orders": {"entry": "stpo"}}, "strategy.orders.entry", "must be one of market, limit, stop"),
         ({"orders": {"offset": 0.1}}, "strategy.orders.entry", "is a market order"),
-        ({"orders": {"entry": "stop", "offset": 0.1, "long_price": "high"}}, "strategy.orders.offset", "cannot"),
+        (
+            {"orders": {"entry": "stop", "offset": 0.1, "long_price": "high"}},
+            "strategy.orders.offset",
+            "cannot",
+        ),
         ({"orders": {"entry": "stop", "offset": 0.6}}, "strategy.orders.offset", "must lie within 0 and 0.5"),
-        ({"orders": {"entry": "stop", "valid_bars": 1.5}}, "strategy.orders.valid_bars", "must be a whole number"),
+        (
+            {"orders": {"entry": "stop", "valid_bars": 1.5}},
+            "strategy.orders.valid_bars",
+            "must be a whole number",
+        ),
         ({"risk": {"stop_los": None}}, "strategy.risk.stop_los", "is unknown; did you mean 'stop_loss'?"),
         ({"risk": {"stop_loss": {"pct": 1, "distance": 1}}}, "strategy.risk.stop_loss", "has either pct"),
         ({"risk": {"stop_loss": {"pct": 2}}}, "strategy.risk.stop_loss.pct", "must lie within 0 and 0.99"),
@@ -205,7 +257,9 @@ def test_the_schema_of_documents_is_a_schema_that_refuses_what_the_engine_refuse
         ({"title": "a\nb"}, "strategy.title", "must be one line"),
     ],
 )
-def test_an_error_names_field_place_and_guess(change: dict[str, Any], field: str, message: str | None) -> None:
+def test_an_error_names_field_place_and_guess(
+    change: dict[str, Any], field: str, message: str | None
+) -> None:
     least = {"params": GOOD["params"], "entry_long": "close > 1"}
     if message is None:  # a shift by a number that happens to be whole is fine
         strategy_of({**least, **change})
@@ -225,7 +279,9 @@ def test_an_error_can_be_pointed_at() -> None:
 
 def test_an_error_in_the_text_form_names_the_line() -> None:
     text = TEXT.replace("crossover(close, near)", "crossover(close,\n    naer)")
-    with pytest.raises(SpecError, match=r"unknown name 'naer' at column 18; did you mean 'near'\? \(line 9 of") as caught:
+    with pytest.raises(
+        SpecError, match=r"unknown name 'naer' at column 18; did you mean 'near'\? \(line 9 of"
+    ) as caught:
         strategy_of(text)
     assert caught.value.field == "strategy.entry_long"
     for bad, says in (
@@ -244,7 +300,9 @@ def test_an_error_in_the_text_form_names_the_line() -> None:
 
 
 def test_a_misspelt_built_in_is_guessed() -> None:
-    with pytest.raises(SpecError, match=r"^strategy must be one of sma_cross, .*; did you mean 'sma_cross'\?$"):
+    with pytest.raises(
+        SpecError, match=r"^strategy must be one of sma_cross, .*; did you mean 'sma_cross'\?$"
+    ):
         strategy_of("sma_crosss")
     assert strategy_of("sma_cross") is STRATEGIES["sma_cross"]
 
@@ -266,7 +324,9 @@ def test_parameters_are_checked_before_there_are_data() -> None:
     odd = strategy_of(
         {"params": {"n": {"default": 4, "min": 2, "max": 9}}, "entry_long": "close > sma(close, n / 2)"}
     )
-    with pytest.raises(SpecError, match=r"params do not fit: n of sma\(x, n\) is a whole number, not 2.5 \(entry_long"):
+    with pytest.raises(
+        SpecError, match=r"params do not fit: n of sma\(x, n\) is a whole number, not 2.5 \(entry_long"
+    ):
         odd.validated({"n": 5})
 
 
@@ -279,7 +339,9 @@ def test_ranges_say_what_a_sweep_may_draw() -> None:
 
 def test_blocks_can_be_replaced_and_may_use_the_strategys_names() -> None:
     strategy = strategy_of(GOOD)
-    other = strategy.replaced(risk={"stop_loss": {"distance": "abs(close - near)"}}, orders={"entry": "market"})
+    other = strategy.replaced(
+        risk={"stop_loss": {"distance": "abs(close - near)"}}, orders={"entry": "market"}
+    )
     assert other.document["risk"]["stop_loss"] == {"distance": "abs(close - near)"}
     assert other.document["risk"]["trailing"] is None
     assert other.document["orders"]["entry"] == "market"

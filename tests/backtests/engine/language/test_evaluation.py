@@ -71,7 +71,9 @@ COMPARED = st.one_of(
         VALUES,
         VALUES,
     ),
-    st.builds(lambda a, b: Call("session", (Number(a), Number(b))), st.just(22.0), st.sampled_from([3.0, 23.5])),
+    st.builds(
+        lambda a, b: Call("session", (Number(a), Number(b))), st.just(22.0), st.sampled_from([3.0, 23.5])
+    ),
 )
 
 
@@ -161,15 +163,21 @@ def test_what_is_not_known_is_neither_true_nor_false(make: MakeBars, unknown: st
     bits = entered(condition, make(9)).bits
     assert not bits.any()
     # The other side of "or" decides alone once everything is there.
-    assert not entered(f"close > 0 or {condition}", make(9)).bits[:8].any() or "close - close" in unknown or (
-        "sqrt" in unknown
+    assert (
+        not entered(f"close > 0 or {condition}", make(9)).bits[:8].any()
+        or "close - close" in unknown
+        or ("sqrt" in unknown)
     )
 
 
 def test_nothing_is_decided_before_every_indicator_has_a_value(make: MakeBars) -> None:
     bars = make(100)
     signals = strategy_of(
-        {"entry_long": "close > 0", "exit_long": "close > sma(close, 40)[2]", "risk": {"trailing": {"distance": "atr(50)"}}}
+        {
+            "entry_long": "close > 0",
+            "exit_long": "close > sma(close, 40)[2]",
+            "risk": {"trailing": {"distance": "atr(50)"}},
+        }
     ).signals(bars, {})
     assert signals.warmup == 50
     assert not signals.bits[:50].any()
@@ -259,7 +267,9 @@ def test_the_check_is_called_between_computations_and_may_end_the_stage(make: Ma
 def test_a_cache_shares_what_does_not_depend_on_the_parameters_and_changes_nothing(make: MakeBars) -> None:
     bars = make(3000)
     strategy = STRATEGIES["sma_cross"]
-    combinations = [strategy.validated({"fast": fast, "slow": slow}) for fast in (5, 8, 9) for slow in (20, 30)]
+    combinations = [
+        strategy.validated({"fast": fast, "slow": slow}) for fast in (5, 8, 9) for slow in (20, 30)
+    ]
     plain = [strategy.signals(bars, params).bits.tobytes() for params in combinations]
     steps: list[int] = []
     for limit in (0, 60_000, 10**9):

@@ -51,9 +51,7 @@ def _grow(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
     )
 
 
-TREES = st.recursive(
-    st.one_of(st.builds(Number, st.floats(0, 1e15)), NAMES.map(Name)), _grow, max_leaves=8
-)
+TREES = st.recursive(st.one_of(st.builds(Number, st.floats(0, 1e15)), NAMES.map(Name)), _grow, max_leaves=8)
 
 
 def deep(node: Node) -> bool:
