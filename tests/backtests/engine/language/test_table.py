@@ -145,6 +145,7 @@ def test_compiled_or_not_the_bits_are_the_same(monkeypatch: pytest.MonkeyPatch, 
         f"bb_upper(close, {window}, 2)",
         f"barssince(crossover(sma(close, {window}), sma(close, 30)))",
         f"barssince(crossunder_strict(close - sma(close, {window}), 0))",
+        f"barssince(crossover(close - sma(close, {window}), -0.3))",
     )
     compiled = [evaluated(text, bars).value.tobytes() for text in texts]
     monkeypatch.setenv("CHANDLERY_JIT", "0")
