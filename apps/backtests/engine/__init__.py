@@ -15,13 +15,13 @@ from apps.backtests.engine.bars import Bars
 from apps.backtests.engine.certificate import certify
 from apps.backtests.engine.downsample import downsample
 from apps.backtests.engine.errors import BarsError, SpecError
-from apps.backtests.engine.kernel import warm_up
 from apps.backtests.engine.language import DOCUMENT_SCHEMA
 from apps.backtests.engine.metrics import METRICS, Metric
 from apps.backtests.engine.run import ENGINE_VERSION, Result, run
 from apps.backtests.engine.spec import SCHEMA, Spec
 from apps.backtests.engine.strategies import STRATEGIES, Strategy, strategy_of
 from apps.backtests.engine.trades import Trades
+from apps.backtests.engine.warming import warm_up
 
 __all__ = [
     "DOCUMENT_SCHEMA",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from keyword import iskeyword
 
 from apps.backtests.engine.language import limits
@@ -70,10 +69,7 @@ def parsed(text: str) -> Node:
     _check_characters(flat)
     indent = len(flat) - len(flat.lstrip())
     try:
-        with warnings.catch_warnings():
-            # Python warns of things as "1[0]" or "5is"; what is wrong with them is said below.
-            warnings.simplefilter("ignore")
-            body = ast.parse(flat.strip(), mode="eval").body
+        body = ast.parse(flat.strip(), mode="eval").body
     except SyntaxError as error:
         # Python gives no place for what ends too soon.
         column = error.offset + indent if error.offset and error.lineno == 1 else len(flat) + 1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from apps.backtests.engine import Bars
 from apps.backtests.engine.bars import Floats
-from apps.backtests.engine.indicators import INDICATORS, Indicator, documentation, windows
+from apps.backtests.engine.indicators import INDICATORS, Indicator, windows
 from apps.backtests.engine.indicators.averages import MovingAverage
 from apps.backtests.engine.indicators.compiled import warm_up
 from apps.backtests.engine.language import functions
@@ -22,6 +22,7 @@ from apps.backtests.engine.language.binding import Binder
 from apps.backtests.engine.language.checking import Checker, Scope
 from apps.backtests.engine.language.evaluation import Evaluation, Result
 from apps.backtests.engine.language.reading import parsed
+from apps.backtests.engine.language.reference import reference
 from tests.backtests.engine.language.conftest import MakeBars, make_bars
 
 # Series with holes at the start, in the middle and at flat bars, besides the plain ones.
@@ -234,7 +235,7 @@ def test_an_indicator_of_an_indicator_works_and_starts_later(make: MakeBars) -> 
 
 
 def test_every_name_is_documented_once() -> None:
-    text = documentation() + functions.documentation()
+    text = reference()
     assert len(INDICATORS) >= 30
     for name, indicator in INDICATORS.items():
         assert text.count(f"| `{indicator.signature}` |") == 1, name
