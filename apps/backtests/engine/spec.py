@@ -155,7 +155,10 @@ SCHEMA: dict[str, Any] = {
                 "type": "string",
                 "enum": ["last_close", "last_open"],
                 "default": "last_close",
-                "description": "Price of the last bar at which a position still open at the end is closed.",
+                "description": (
+                    "Price of the last bar at which a position still open at the end is closed; at its "
+                    "close in any case if it began after the open of that bar."
+                ),
             },
         ),
         "orders": {
