@@ -324,7 +324,7 @@ class Account:
         equity, each = self.worth(), fill * (1 + rate)
         bound = sum((held.units * self.last[m] for m, held in self.positions.items()), Fraction(0))
         most = equity * rules.leverage - bound - rules.fixed
-        if most <= 0:
+        if most <= equity * rules.leverage / 2**40:  # as good as nothing is left
             return Fraction(0)
         if rules.sizing == "equity":
             units = min(equity * rules.leverage * rules.value - rules.fixed, most) / each

@@ -15,6 +15,7 @@ from apps.backtests.engine.kernel.layout import (
     BY_UNITS,
     CASH,
     DISTANCE,
+    DUST,
     ENTERED,
     ENTRIES,
     ENTRY_BAR,
@@ -85,7 +86,7 @@ def size_of(fill: float, rate: float, loss: float, free: float, equity: float, p
     """
     cost = fill * (1.0 + rate)
     most = free * params[LEVERAGE] - params[FIXED]
-    if most <= 0.0:
+    if most <= equity * params[LEVERAGE] * DUST:
         return 0.0
     asked = params[SIZING] == BY_UNITS or params[SIZING] == BY_CASH
     if asked:
