@@ -223,9 +223,7 @@ class Account:
                 self.enter(i, m, bar.open, order.side, self.rules.order, "open", order.why)
         self.protect(i, m, bar)
         order = self.orders.get(m)
-        if order is not None and (
-            self.is_beyond(order, bar.high) or self.is_beyond(order, bar.low)
-        ):
+        if order is not None and (self.is_beyond(order, bar.high) or self.is_beyond(order, bar.low)):
             del self.orders[m]
             self.last[m] = order.price
             if self.enter(i, m, order.price, order.side, self.rules.order, self.rules.order, order.why):
@@ -266,7 +264,10 @@ class Account:
     def finish(self, i: int) -> None:
         for m in sorted(self.positions):
             column = [bar for bar in self.bars[m] if bar is not None]
-            entered, late = self.positions[m].entered, self.rules.order != "market" or self.rules.fill_at_close
+            entered, late = (
+                self.positions[m].entered,
+                self.rules.order != "market" or self.rules.fill_at_close,
+            )
             began_inside = late and self.bars[m][entered] is column[-1]
             at_open = self.rules.finalise == "last_open" and not began_inside
             self.leave(i, m, column[-1].open if at_open else column[-1].close, "end")

@@ -119,9 +119,7 @@ def begin(
                 if books[b + RESTING] != 0.0:
                     fill_resting(bar, m, width, price, price, price, params, account, books)
             if books[b + SIZE] != 0.0:
-                protect(
-                    bar, m, width, price, highs[at], lows[at], closes[at], params, account, books, trades
-                )
+                protect(bar, m, width, price, highs[at], lows[at], closes[at], params, account, books, trades)
             if books[b + RESTING] != 0.0:
                 fill_resting(bar, m, width, price, highs[at], lows[at], params, account, books)
                 if books[b + RESTING] == 0.0 and books[b + SIZE] != 0.0:
