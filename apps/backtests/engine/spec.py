@@ -252,7 +252,7 @@ class Spec:
         if self.sizing.type in ("equity", "risk") and self.sizing.value > 1:
             raise SpecError("sizing.value", "must be at most 1 where it is a fraction")
         if self.maintenance_margin is not None and self.maintenance_margin * self.leverage >= 1:
-            raise SpecError("maintenance_margin", "must be less than 1 / leverage, else entries are liquidated")
+            raise SpecError("maintenance_margin", "must be less than 1 / leverage")
 
     def __hash__(self) -> int:
         return hash(self.canonical)
