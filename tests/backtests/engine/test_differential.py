@@ -29,6 +29,7 @@ import math
 import random
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,7 +156,6 @@ def theirs(case: Case) -> tuple[NDArray[np.float64], list[tuple[float, ...]]]:
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"time=\d+: Broker canceled the", UserWarning)
-        warnings.filterwarnings("ignore", "DatetimeIndex.dayofweek is deprecated", DeprecationWarning)
         broker = backtest.run(case=case)["_strategy"]._broker
     equity = broker._equity.copy()
     equity[0] = case.spec.cash
@@ -178,7 +178,7 @@ class Draw:
         leveled = dice.random() < 0.7
         # Narrow bars with gaps; wide ones without; wide ones with gaps, where no target can be in question.
         regime = "narrow" if order != "market" and leveled else dice.choice(("narrow", "wide", "gaps"))
-        count = dice.randrange(30, 90)
+        count = dice.randrange(40, 120)
         bars = self.bars(count, regime)
         levels = self.levels(order, regime) if leveled else {}
         at_close = order == "market" and dice.random() < 0.3
@@ -227,12 +227,12 @@ class Draw:
 
     def levels(self, order: str, regime: str) -> dict[str, float]:
         dice = self.dice
-        low, high = (0.055, 0.1) if order != "market" else (0.02, 0.06)
+        low, high = (0.055, 0.1) if order != "market" else (0.012, 0.05)
         names = ["stop_loss", "take_profit", "trailing"]
         if regime == "gaps":
             # Without stops or without a target a gap leaves nothing to disagree on.
             names = dice.choice((["stop_loss", "trailing"], ["take_profit"]))
-        chosen = [name for name in names if dice.random() < 0.6]
+        chosen = [name for name in names if dice.random() < 0.7]
         return {name: dice.uniform(low, high) for name in chosen}
 
     def prices(self, bars: Bars, way: int) -> list[float]:
@@ -282,7 +282,7 @@ class Draw:
             spread=spread,
             commission=commission,
             fixed=fixed,
-            leverage=dice.choice((1.0, 1.0, 2.0) if at_close else (1.0, 1.0, 2.0, 10.0)),
+            leverage=dice.choice((1.0, 1.0, 2.0) if at_close else (1.0, 1.0, 2.0, 20.0)),
             fill="close" if at_close else "next_open",
             finalise="last_open",
         )
@@ -308,7 +308,14 @@ def assert_agree(case: Case, result: Result) -> int:
     return len(trades)
 
 
-def test_random_strategies_and_settings_agree() -> None:
+def test_random_strategies_and_settings_agree(
+    monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    # Their statistics are compared in test_parity; here they would take most of the time.
+    monkeypatch.setattr(
+        "backtesting.backtesting.compute_stats",
+        lambda strategy_instance, **_: {"_strategy": strategy_instance},
+    )
     draw = Draw(6)
     seen: Counter[str] = Counter()
     for _ in range(CASES):
@@ -321,11 +328,11 @@ def test_random_strategies_and_settings_agree() -> None:
         seen["leverage"] += compared * (case.spec.leverage > 1)
         seen["ambiguous"] += result.ambiguous
         seen.update(REASONS[code] for code in result.trades.reason.tolist())
-    print(dict(seen))
+    record_property("compared", dict(seen))
     assert seen["trades"] > 3000
     for name in ("market", "limit", "stop", "close", "leverage", "signal", "stop_loss", "trailing"):
         assert seen[name] > 200, name
     for name in ("take_profit", "time_stop", "end"):
         assert seen[name] > 100, name
     assert seen["ambiguous"] > 10
-    assert seen["bankruptcy"] > 5
+    assert seen["bankruptcy"] > 2
