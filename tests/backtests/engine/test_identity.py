@@ -25,6 +25,7 @@ from apps.backtests.engine.simulation import Simulation
 from apps.backtests.engine.strategies import STRATEGIES, Signals
 from apps.backtests.engine.trades import REASONS
 from tests.backtests.engine import everything
+from tests.backtests.engine.slow_cases import Draw, simulated
 from tests.backtests.engine.specs import spec_of
 
 Walk = Callable[[int, int], Bars]
@@ -166,6 +167,26 @@ def test_compiled_and_uncompiled_agree_on_any_signals(walk: Walk, noise: bytes, 
     signals = Signals(bits=np.array([value % 16 for value in noise], np.uint8), warmup=0)
     compiled, plain = (run_signals(wild, signals, LONG_SHORT, jit=jit) for jit in (True, False))
     assert compiled.fingerprint == plain.fingerprint
+
+
+@needs_numba
+def test_compiled_and_uncompiled_agree_on_random_cases_cut_anywhere() -> None:
+    draw = Draw(99)
+    trades = 0
+    for _ in range(200):
+        case = draw.case()
+        whole = simulated(case, optimistic=False, jit=False)
+        cuts = tuple(draw.dice.randrange(1, 60) for _ in range(3))
+        for jit, parts in ((True, ()), (True, cuts), (False, cuts)):
+            other = simulated(case, optimistic=False, jit=jit, cuts=parts)
+            assert other.equity.tobytes() == whole.equity.tobytes()
+            for (_, column), (_, expected) in zip(
+                other.trades.columns(), whole.trades.columns(), strict=True
+            ):
+                assert column.tobytes() == expected.tobytes()
+            assert (other.skipped, other.ambiguous) == (whole.skipped, whole.ambiguous)
+        trades += len(whole.trades)
+    assert trades > 500
 
 
 @given(chunk=st.integers(1, 3000), jit=st.sampled_from([None, False]))
