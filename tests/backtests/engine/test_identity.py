@@ -177,8 +177,8 @@ def test_compiled_and_uncompiled_agree_on_random_cases_cut_anywhere() -> None:
         case = draw.case()
         whole = simulated(case, optimistic=False, jit=False)
         cuts = tuple(draw.dice.randrange(1, 60) for _ in range(3))
-        for jit, parts in ((True, ()), (True, cuts), (False, cuts)):
-            other = simulated(case, optimistic=False, jit=jit, cuts=parts)
+        for fast, parts in ((True, ()), (True, cuts), (False, cuts)):
+            other = simulated(case, optimistic=False, jit=fast, cuts=parts)
             assert other.equity.tobytes() == whole.equity.tobytes()
             for (_, column), (_, expected) in zip(
                 other.trades.columns(), whole.trades.columns(), strict=True
