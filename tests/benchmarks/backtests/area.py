@@ -8,14 +8,14 @@ from tests.benchmarks.backtests.declared import Declared
 from tests.benchmarks.backtests.markets import Finer, Portfolio
 from tests.benchmarks.backtests.serving import Service
 from tests.benchmarks.backtests.single import FiveYears, Single, SingleVectorbt
-from tests.benchmarks.backtests.sweeping import Memory, Sweeping
+from tests.benchmarks.backtests.sweeping import Sweeping, SweepingVectorbt
 
 EXPERIMENTS = [
     Single,
     SingleVectorbt,
     FiveYears,
     Sweeping,
-    Memory,
+    SweepingVectorbt,
     Declared,
     FirstCall,
     WithoutNumba,

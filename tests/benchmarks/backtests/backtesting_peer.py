@@ -14,7 +14,7 @@ from backtesting import Backtest, Strategy
 from backtesting.lib import crossover
 
 from apps.backtests.engine import Bars
-from tests.benchmarks.backtests.data import CASH, FAST, FEE, SLOW, STOP, TARGET
+from tests.benchmarks.backtests.plan import CASH, FAST, FEE, SLOW, STOP, TARGET
 
 _COLUMNS = ("open", "high", "low", "close", "volume")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import median
 
 from apps.backtests.engine import Bars, Result, Spec, run
-from tests.benchmarks.backtests import data, vectorbt_peer
+from tests.benchmarks.backtests import data, plan, vectorbt_peer
 from tests.benchmarks.backtests.backtesting_peer import BacktestingPy
 from tests.benchmarks.backtests.one_core import OneCore, milliseconds, seconds
 from tests.benchmarks.backtests.vectorbt_peer import Vectorbt
@@ -25,7 +26,7 @@ class _Single(OneCore):
 
     def make_ready(self) -> None:
         self.days = self.bench.size(data.YEAR, 5)
-        self.bars, self.spec = data.bars(days=self.days), data.spec()
+        self.bars, self.spec = data.bars(days=self.days), plan.spec()
         self.result = self.run()
 
     def run(self) -> Result:
@@ -66,11 +67,11 @@ class Single(_Single):
         self.remarks = {"single-backtesting": self.remark(trades)}
 
     def sample(self, turn: int) -> Samples:
-        # A run of the peer takes seconds: the best of some of ours, as one of them meets less disturbance.
+        # A run of the peer takes seconds, of ours so little that some of them are looked at.
         return {
             "single-backtesting": self.in_turns(
                 turn,
-                lambda: max(self.rate(self.run) for _ in range(3)),
+                lambda: median(self.rate(self.run) for _ in range(5)),
                 lambda: self.rate(self._peer.run),
             )
         }
@@ -134,7 +135,7 @@ class FiveYears(OneCore):
 
     def make_ready(self) -> None:
         days = self.bench.size(data.YEAR, 5)
-        self._spec = data.spec()
+        self._spec = plan.spec()
         self._years = {years: data.bars(days=years * days) for years in (1, 5)}
         counts = {years: len(run(bars, self._spec).trades) for years, bars in self._years.items()}
         self.remarks = {"five-years": f"{data.origin(5 * days)}; {counts[5]} trades, in one year {counts[1]}"}

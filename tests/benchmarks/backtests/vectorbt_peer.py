@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from apps.backtests.engine import Bars
-from tests.benchmarks.backtests.data import CASH, FAST, FEE, SLOW, STOP, TARGET
+from tests.benchmarks.backtests.plan import CASH, FAST, FEE, SLOW, STOP, TARGET
 
 #: Its name of each engine; by itself ("auto") it takes Rust wherever that can be used.
 ENGINES = {"numba": "numba", "rust": "auto"}

@@ -1,0 +1,78 @@
+"""What compilation costs where workers were warmed up, and what a run costs without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import median
+
+from apps.backtests.engine import run, warm_up
+from tests.benchmarks.backtests import data, plan
+from tests.benchmarks.backtests.children import answer
+from tests.benchmarks.backtests.one_core import OneCore, milliseconds
+from tests.benchmarks.experiment import Failed, Samples
+from tests.benchmarks.figures import Figure, Goal, Kind
+
+#: So few bars that a run takes about a millisecond, and what a first one takes more stands out.
+_DAYS = 10
+
+
+class FirstCall(OneCore):
+    """In children of a process that was warmed up, as the pool of a worker is."""
+
+    figures = (
+        Figure(
+            name="jit-first",
+            what=f"the first run over {_DAYS} days in a forked child of a process that has called warm_up()",
+            unit="ms",
+            peer="its second run",
+            goal=Goal(kind=Kind.EXCESS_AT_MOST, value=5),
+        ),
+    )
+
+    def make_ready(self) -> None:
+        self._file: Path = self.bench.folder / "first_call.npz"
+        plan.save(data.bars(days=_DAYS), self._file)
+
+    def sample(self, turn: int) -> Samples:
+        children = self.bench.size(15, 3)
+        said = answer(self.bench, "first_call", str(self._file), str(children))
+        if not said["compiled"]:
+            raise Failed("numba cannot be used here")
+        first, second = zip(*said["pairs"], strict=True)
+        self.remarks = {"jit-first": f"medians of {children} children; the slowest first run {max(first):.3g} ms"}
+        return {"jit-first": (median(first), median(second))}
+
+
+class WithoutNumba(OneCore):
+    """The same source by the interpreter."""
+
+    figures = (
+        Figure(
+            name="jit-without",
+            what="the run over a year of minutes without numba (jit=False)",
+            unit="ms",
+            peer="with numba",
+            goal=Goal(kind=Kind.RATIO_AT_MOST, value=40),
+        ),
+    )
+
+    def make_ready(self) -> None:
+        if not warm_up():
+            raise Failed("numba cannot be used here")
+        days = self.bench.size(data.YEAR, 5)
+        self._bars, self._spec = data.bars(days=days), plan.spec()
+        if len({run(self._bars, self._spec, jit=jit).fingerprint for jit in (True, False)}) > 1:
+            raise Failed("a run without numba has another result than one with it")
+        self.remarks = {"jit-without": f"{data.origin(days)}; both results are the same to the bit"}
+
+    def _time(self, jit: bool) -> float:
+        return milliseconds(lambda: run(self._bars, self._spec, jit=jit))
+
+    def sample(self, turn: int) -> Samples:
+        return {
+            "jit-without": self.in_turns(
+                turn,
+                lambda: self._time(False),
+                lambda: median(self._time(True) for _ in range(self.bench.size(5, 1))),
+            )
+        }
