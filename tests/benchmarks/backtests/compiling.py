@@ -39,7 +39,9 @@ class FirstCall(OneCore):
         if not said["compiled"]:
             raise Failed("numba cannot be used here")
         first, second = zip(*said["pairs"], strict=True)
-        self.remarks = {"jit-first": f"medians of {children} children; the slowest first run {max(first):.3g} ms"}
+        self.remarks = {
+            "jit-first": f"medians of {children} children; the slowest first run {max(first):.3g} ms"
+        }
         return {"jit-first": (median(first), median(second))}
 
 

@@ -41,7 +41,10 @@ class Portfolio(OneCore):
     def sample(self, turn: int) -> Samples:
         return {
             "portfolio": self.by_turns(
-                turn, lambda: self._rate(together=True), lambda: self._rate(together=False), self.bench.size(3, 1)
+                turn,
+                lambda: self._rate(together=True),
+                lambda: self._rate(together=False),
+                self.bench.size(3, 1),
             )
         }
 

@@ -116,7 +116,9 @@ class SingleVectorbt(_Single):
             rates.append(theirs)
         fastest = max(self._rates, key=lambda engine: self._rates[engine][-1])
         means = ", ".join(f"{max(rates):,.0f} by {engine}" for engine, rates in self._rates.items())
-        self.remarks = {"single-vectorbt": f"{self.remark(self._trades)}; bars/s of the peer at best: {means}"}
+        self.remarks = {
+            "single-vectorbt": f"{self.remark(self._trades)}; bars/s of the peer at best: {means}"
+        }
         return {"single-vectorbt": (ours[fastest], self._rates[fastest][-1])}
 
 

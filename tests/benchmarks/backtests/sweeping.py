@@ -68,7 +68,8 @@ class Sweeping(_Sweeping):
             if windows in finals and abs(finals[windows] - value) > 1e-9 * value:
                 raise Failed(f"the sweep says {finals[windows]} of {windows}, a single run {value}")
         self.remarks = {
-            name: f"{self.count} combinations, {data.origin(self.days)}" for name in ("sweep-rate", "sweep-memory")
+            name: f"{self.count} combinations, {data.origin(self.days)}"
+            for name in ("sweep-rate", "sweep-memory")
         }
         return {"sweep-rate": (rate, single[0]), "sweep-memory": (memory, self.swept("ours", 2)[1])}
 
