@@ -14,7 +14,7 @@ AREAS = {
     "liveness": "tests.benchmarks.liveness.area",
     "tasks": "tests.benchmarks.tasks.area",
 }
-#: Area -> what it needs of ``requirements/bench.txt``. Known before the area is imported, which may import it.
+#: Area -> what it needs of ``requirements/bench.txt``: known without importing the area, which may import it.
 PEERS = {
     "backtests": ("vectorbt", "vectorbt-rust"),
     "candles": ("SQLAlchemy",),
@@ -24,7 +24,10 @@ PEERS = {
 
 
 def experiments(area: str) -> Sequence[type[Experiment]]:
-    """The experiments of *area*, in the order in which they run. Raises `Failed` where it cannot be imported."""
+    """The experiments of *area*, in the order in which they run.
+
+    Raises `Failed` where it needs a package that is not installed.
+    """
     try:
         found: Sequence[type[Experiment]] = import_module(AREAS[area]).EXPERIMENTS
     except ModuleNotFoundError as exc:

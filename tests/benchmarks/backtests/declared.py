@@ -32,7 +32,7 @@ class Declared(OneCore):
     figures = (
         Figure(
             name="spec",
-            what="the run over a year of minutes of a strategy given as text: five conditions, eight indicators",
+            what="a run over a year of minutes of a strategy given as text, with eight indicators",
             unit="ms",
             peer="the built-in crossing averages",
             goal=Goal(kind=Kind.RATIO_AT_MOST, value=3),
@@ -56,8 +56,8 @@ class Declared(OneCore):
         self._bars, self._text, self._built_in = data.bars(days=days), self._declared(), plan.spec()
         ours, peer = (len(run(self._bars, spec).trades) for spec in (self._text, self._built_in))
         self.remarks = {
-            "spec": f"{data.origin(days)}; {ours} trades, of the built-in {peer}; reading and checking the text "
-            f"{min(milliseconds(self._declared) for _ in range(3)):.3g} ms, not counted"
+            "spec": f"{data.origin(days)}; {ours} trades, of the built-in {peer}; to read and check the text"
+            f", which is not counted, takes {min(milliseconds(self._declared) for _ in range(3)):.3g} ms"
         }
 
     def sample(self, turn: int) -> Samples:

@@ -68,8 +68,8 @@ class Finer(OneCore):
         self._spec, self._finer = plan.spec(), plan.spec(execution={"detail": "1m"})
         plain, fine = self._run(finer=False), self._run(finer=True)
         self.remarks = {
-            "finer": f"{data.origin(days)}; {len(fine.trades)} trades and {fine.ambiguous} bars that do not tell "
-            f"what came first, on 4h alone {len(plain.trades)} and {plain.ambiguous}"
+            "finer": f"{data.origin(days)}; {len(fine.trades)} trades and {fine.ambiguous} bars that do not "
+            f"tell what came first, on 4h alone {len(plain.trades)} and {plain.ambiguous}"
         }
 
     def _run(self, *, finer: bool) -> Result:

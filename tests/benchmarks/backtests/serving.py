@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import count
 from statistics import median
 from typing import Any
@@ -27,7 +28,7 @@ class Service(Experiment):
     figures = (
         Figure(
             name="service",
-            what="from the request to the finished result over a year of minutes, by web server, relay and worker",
+            what="from a request over HTTP to the result over a year of minutes, by web, relay and worker",
             unit="ms",
             peer=f"{_FACTOR} times the engine's own time for it",
             goal=Goal(kind=Kind.EXCESS_AT_MOST, value=150),
@@ -78,7 +79,6 @@ class Service(Experiment):
         """The parts of one, in milliseconds: by the run's own times, and by those in the result."""
         with self._stack.place.entered():
             done = TaskRun.objects.get(pk=shown["task_run"])
-        assert done.published_at and done.started_at and done.finished_at
         parts = {
             "answering the request": answered,
             "until published": _between(done.requested_at, done.published_at),
@@ -103,12 +103,14 @@ class Service(Experiment):
             f"{name} {median(parts[name] for parts in self._parts):.3g}" for name in self._parts[0]
         )
         self.remarks = {
-            "service": f"{data.origin(self._stack.days)}; the engine alone {engine:.3g} ms; medians in ms at last: "
-            f"{listed}"
+            "service": f"{data.origin(self._stack.days)}; the engine alone {engine:.3g} ms; medians in ms "
+            f"at last: {listed}"
         }
         return {"service": (ours, _FACTOR * engine)}
 
 
-def _between(first: Any, second: Any) -> float:
+def _between(first: datetime | None, second: datetime | None) -> float:
+    assert first is not None
+    assert second is not None
     spent: float = 1000 * (second - first).total_seconds()
     return spent
