@@ -11,6 +11,7 @@ from typing import Any
 
 from apps.backtests.engine import run
 from apps.tasks.models import TaskRun
+from apps.tasks.states import State
 from tests.benchmarks.backtests import data, plan
 from tests.benchmarks.backtests.one_core import milliseconds
 from tests.benchmarks.backtests.stack import Stack
@@ -20,6 +21,8 @@ from tests.benchmarks.figures import Figure, Goal, Kind
 _FACTOR = 3
 _LIMIT = 60.0
 _EVERY = 0.005
+#: States from which no result comes.
+_ENDED = (State.DEAD, State.CANCELLED)
 
 
 class Service(Experiment):
@@ -64,8 +67,8 @@ class Service(Experiment):
         accepted = client.ask("POST", "/api/v1/backtests", body)
         answered = time.perf_counter()
         path = f"/api/v1/backtests/{accepted['id']}"
-        while (shown := client.ask("GET", path))["state"] != "succeeded":
-            if shown["state"] in ("dead", "cancelled") or time.perf_counter() - began > _LIMIT:
+        while not (shown := client.ask("GET", path)).get("result"):
+            if shown["state"] in _ENDED or time.perf_counter() - began > _LIMIT:
                 self._stack.check()
                 raise Failed(f"a backtest is {shown['state']}: {shown.get('error')}")
             time.sleep(_EVERY)
