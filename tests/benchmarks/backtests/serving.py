@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import datetime
-from itertools import count
+from datetime import UTC, datetime, timedelta
+from itertools import count, pairwise
 from statistics import median
 from typing import Any
 
@@ -21,6 +21,8 @@ from tests.benchmarks.figures import Figure, Goal, Kind
 _FACTOR = 3
 _LIMIT = 60.0
 _EVERY = 0.005
+#: What lies between being asked, the run's moments and the result's being seen.
+_PARTS = ("until requested", "until published", "until started", "running", "until seen")
 #: States from which no result comes.
 _ENDED = (State.DEAD, State.CANCELLED)
 
@@ -63,7 +65,7 @@ class Service(Experiment):
     def _ask(self, cash: float) -> tuple[float, dict[str, Any]]:
         """The milliseconds and the result. What they consist of is kept."""
         client, body = self._stack.client, self._body(cash)
-        began = time.perf_counter()
+        asked_at, began = datetime.now(UTC), time.perf_counter()
         accepted = client.ask("POST", "/api/v1/backtests", body)
         answered = time.perf_counter()
         path = f"/api/v1/backtests/{accepted['id']}"
@@ -75,22 +77,20 @@ class Service(Experiment):
         total = 1000 * (time.perf_counter() - began)
         if shown.get("reused"):
             raise Failed("a stored result was given for a request that is new")
-        self._keep(shown, total, 1000 * (answered - began))
+        self._keep(shown, asked_at, total, 1000 * (answered - began))
         return total, shown["result"]
 
-    def _keep(self, shown: dict[str, Any], total: float, answered: float) -> None:
-        """The parts of one, in milliseconds: by the run's own times, and by those in the result."""
+    def _keep(self, shown: dict[str, Any], asked_at: datetime, total: float, answered: float) -> None:
+        """What one consists of, in milliseconds: by the times of its run, and by those in its result."""
         with self._stack.place.entered():
             done = TaskRun.objects.get(pk=shown["task_run"])
-        parts = {
-            "answering the request": answered,
-            "until published": _between(done.requested_at, done.published_at),
-            "until started": _between(done.published_at, done.started_at),
-            "running": _between(done.started_at, done.finished_at),
-        }
+        # The clock of the database is that of this machine.
+        seen_at = asked_at + timedelta(milliseconds=total)
+        moments = (asked_at, done.requested_at, done.published_at, done.started_at, done.finished_at, seen_at)
+        parts = {name: _between(*pair) for name, pair in zip(_PARTS, pairwise(moments), strict=True)}
         within = shown["result"].get("timings") or {}
-        parts |= {f"of it {name}": spent for name, spent in within.items()}
-        self._parts.append({"in all": total, **parts})
+        parts |= {f"running: {name}": spent for name, spent in within.items()}
+        self._parts.append({"in all": total, "the answer to the request": answered, **parts})
 
     def sample(self) -> tuple[float, float]:
         """The milliseconds of one, and of the engine alone."""
@@ -103,7 +103,7 @@ class Service(Experiment):
         pairs = [self.sample() for _ in range(self.bench.size(7, 1))]
         ours, engine = (median(values) for values in zip(*pairs, strict=True))
         listed = ", ".join(
-            f"{name} {median(parts[name] for parts in self._parts):.3g}" for name in self._parts[0]
+            f"{name} {median(parts.get(name, 0.0) for parts in self._parts):.3g}" for name in self._parts[0]
         )
         self.remarks = {
             "service": f"{data.origin(self._stack.days)}; the engine alone {engine:.3g} ms; medians in ms "

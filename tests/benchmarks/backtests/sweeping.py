@@ -112,7 +112,7 @@ class SweepingVectorbt(_Sweeping):
         each = ", ".join(f"{rate:.3g} by {engine}" for engine, rate in rates.items())
         memory = max(found[1] for found in theirs.values())
         self.remarks = {
-            "sweep-vectorbt": f"{self.count} combinations, {data.origin(self.days)}; the peer at last {each}; "
-            f"{memory:,.0f} MB for {count} combinations; ours {ours[1]:,.0f} MB"
+            "sweep-vectorbt": f"{self.count} combinations, {data.origin(self.days)}; the peer {each}, "
+            f"{memory:,.0f} MB for {count} of them; ours {ours[1]:,.0f} MB"
         }
         return {"sweep-vectorbt": (ours[0], max(rates.values()))}
