@@ -26,17 +26,17 @@ def test_a_quick_run_measures_every_figure_of_backtests_or_says_why_not() -> Non
 
     Peers that are not here are not installed for it, as they are large.
     """
-    answer = bench("backtests", "--quick", "--no-install", "--repeat", "2", "--json", timeout=280)
+    answer = bench("backtests", "--quick", "--no-install", "--repeat", "1", "--json", timeout=280)
     assert answer.returncode in (0, 1), answer.stderr
     document = json.loads(answer.stdout)
-    assert (document["area"], document["quick"], document["repeat"]) == ("backtests", True, 2)
+    assert (document["area"], document["quick"], document["repeat"]) == ("backtests", True, 1)
     rows = {row["name"]: row for row in document["rows"]}
     absent = set() if find_spec("vectorbt") else VECTORBT
     assert set(document["left_out"]) == absent
     assert all("vectorbt" in reason for reason in document["left_out"].values())
     assert set(rows) == (OWN | VECTORBT) - absent
     for measured in rows.values():
-        assert [len(samples) for samples in measured["samples"].values()] == [2, 2]
+        assert [len(samples) for samples in measured["samples"].values()] == [1, 1]
         assert min(measured["ours"], measured["peer"]) > 0
         assert measured["remark"]
     assert document["missed"] == [name for name, measured in rows.items() if measured["holds"] is False]
