@@ -115,10 +115,8 @@ class SingleVectorbt(_Single):
             )
             rates.append(theirs)
         fastest = max(self._rates, key=lambda engine: self._rates[engine][-1])
-        means = ", ".join(f"{max(rates):,.0f} by {engine}" for engine, rates in self._rates.items())
-        self.remarks = {
-            "single-vectorbt": f"{self.remark(self._trades)}; bars/s of the peer at best: {means}"
-        }
+        each = ", ".join(f"{max(rates):,.0f} by {engine}" for engine, rates in self._rates.items())
+        self.remarks = {"single-vectorbt": f"{self.remark(self._trades)}; bars/s of the peer at best: {each}"}
         return {"single-vectorbt": (ours[fastest], self._rates[fastest][-1])}
 
 
@@ -128,7 +126,7 @@ class FiveYears(OneCore):
     figures = (
         Figure(
             name="five-years",
-            what="the same run over five years of minutes",
+            what="the same run over five years of minutes, with sizes of any part of a unit",
             unit="ms",
             peer="one year of ours",
             goal=Goal(kind=Kind.RATIO_AT_MOST, value=7),
@@ -137,7 +135,8 @@ class FiveYears(OneCore):
 
     def make_ready(self) -> None:
         days = self.bench.size(data.YEAR, 5)
-        self._spec = plan.spec()
+        # Of parts of units: after five years of fees there is less than one whole.
+        self._spec = plan.spec(sizing={"type": "equity", "value": 1.0, "lot": 0.0})
         self._years = {years: data.bars(days=years * days) for years in (1, 5)}
         counts = {years: len(run(bars, self._spec).trades) for years, bars in self._years.items()}
         self.remarks = {"five-years": f"{data.origin(5 * days)}; {counts[5]} trades, in one year {counts[1]}"}

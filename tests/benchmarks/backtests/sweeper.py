@@ -17,7 +17,7 @@ from pathlib import Path
 from apps.backtests.engine import Bars, warm_up
 from tests.benchmarks.backtests import plan
 
-_SWEEPS = "apps.backtests.engine.sweeping"
+_SWEEPS = "apps.backtests.engine.sweep"
 
 Windows = Sequence[tuple[int, int]]
 
@@ -29,9 +29,10 @@ def obstacle() -> str | None:
 
 def ours(bars: Bars, windows: Windows) -> list[float]:
     """The final equity of each combination."""
-    from apps.backtests.engine.sweeping import sweep  # type: ignore[import-not-found]
+    from apps.backtests.engine.sweep import sweep
 
-    table = sweep(bars, plan.spec(), [{"fast": fast, "slow": slow} for fast, slow in windows])
+    spec = plan.spec()
+    table = sweep(bars, spec, [{**spec.params, "fast": fast, "slow": slow} for fast, slow in windows])
     return [float(value) for value in table.metrics["final_equity"]]
 
 
