@@ -1,8 +1,8 @@
 """``python -m tests.benchmarks.backtests.first_call FILE TIMES``: what the first run of a forked child costs.
 
 FILE has the bars. The process warms up, as the main process of a worker does, and forks one child after the
-other. Prints JSON: the milliseconds of each child's first run and of its second, and the same of children that
-are forked after the process has run itself, in which nothing can be left to compile.
+other. Prints JSON: the milliseconds of each child's first run and of its second, and the same of children
+that are forked after the process has run itself, in which nothing can be left to compile.
 """
 
 from __future__ import annotations
