@@ -41,8 +41,8 @@ class FirstCall(OneCore):
         firsts, seconds = zip(*said["pairs"], strict=True)
         least = median(first for first, _ in said["after"])
         self.remarks = {
-            "jit-first": f"medians of {children} children; the slowest first run {max(firsts):.3g} ms; the first "
-            f"in children of a process that has run before, with nothing to compile, {least:.3g} ms"
+            "jit-first": f"medians of {children} children; the slowest first run {max(firsts):.3g} ms; "
+            f"the first in children of a process that has run before, with nothing to compile, {least:.3g} ms"
         }
         return {"jit-first": (median(firsts), median(seconds))}
 
