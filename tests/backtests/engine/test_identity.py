@@ -200,7 +200,7 @@ def test_chunks_of_any_size_give_the_bytes_of_one_pass(walk: Walk, chunk: int, j
     whole = run(bars, LONG_SHORT, chunk=2500, jit=False)
     assert result.fingerprint == whole.fingerprint
     assert calls[-1] == (2500, 2500)
-    assert [done for done, _ in calls] == [min(chunk * (k + 1), 2500) for k in range(len(calls))]
+    assert [done for done, _ in calls if done] == [*range(chunk, 2500, chunk), 2500]
 
 
 @given(cuts=st.lists(st.integers(0, 600), max_size=6), jit=st.sampled_from([None, False]))
@@ -229,7 +229,7 @@ def test_an_exception_of_the_progress_callback_ends_the_run(walk: Walk) -> None:
 
     with pytest.raises(Cancelled):
         run(walk(1000, 1), LONG, chunk=100, progress=progress)
-    assert calls == [100, 200]
+    assert [done for done in calls if done] == [100, 200]
 
 
 @given(cut=st.integers(1, 400), seed=st.integers(0, 50))
