@@ -341,19 +341,16 @@ INDICATORS: dict[str, Indicator] = {
 
 
 def documentation() -> str:
-    """The table in Markdown, one line per indicator."""
-    lines = ["| indicator | meaning | warm-up |", "|---|---|---|"]
+    """The table in Markdown, one line per indicator; arguments are windows where no range is said."""
+    lines = ["| indicator | meaning |", "|---|---|"]
     for indicator in INDICATORS.values():
         limits = ", ".join(
             f"{argument.name} {argument.min:g} to {argument.max:g}"
             for argument in indicator.arguments
-            if argument.kind != "series"
+            if argument.kind != "series" and argument.max != LONGEST_WINDOW
         )
         meaning = f"{indicator.doc}{f' ({limits})' if limits else ''}"
         if indicator.definition:
-            lines.append(f"| `{indicator.signature}` | {meaning} `{indicator.definition}` | of its parts |")
-            continue
-        sample = [10 + at for at, argument in enumerate(indicator.arguments) if argument.kind != "series"]
-        bars = indicator.lookback(*sample)
-        lines.append(f"| `{indicator.signature}` | {meaning} | {bars} bars at {sample or 'any'} |")
+            meaning += f" `{indicator.definition}`"
+        lines.append(f"| `{indicator.signature}` | {meaning} |")
     return "\n".join(lines)
