@@ -59,7 +59,8 @@ SCHEMA: dict[str, Any] = {
                 "description": (
                     "What value is: equity, the fraction of the account's equity, times leverage, that goes "
                     "into a position, costs included; cash, the value of the position; units, its size; "
-                    "risk, the fraction of equity that is lost when the stop-loss is filled at its price."
+                    "risk, the fraction of equity that is lost when the stop-loss is filled at its price. A "
+                    "fraction is cut to what the account can pay for; an amount that it cannot is skipped."
                 ),
             },
             value={

@@ -40,10 +40,16 @@ class Outcome:
     skipped: int
     ambiguous: int
     written_off: float
+    account: list[float]  # by the kernel's indices
 
 
 def simulated(
-    case: Case, *, optimistic: bool, jit: bool | None = None, cuts: tuple[int, ...] = ()
+    case: Case,
+    *,
+    optimistic: bool,
+    jit: bool | None = None,
+    cuts: tuple[int, ...] = (),
+    record: bool = True,
 ) -> Outcome:
     """What the engine makes of a case; the bars are run in pieces that end at *cuts*."""
     fine = case.detail or [None] * len(case.bars)
@@ -51,7 +57,7 @@ def simulated(
         feed_of(bars, signals, detail=detail, funding=case.spec.costs.funding)
         for bars, signals, detail in zip(case.bars, case.signals, fine, strict=True)
     ]
-    simulation = Simulation(case.spec, feeds, jit=jit, optimistic=optimistic)
+    simulation = Simulation(case.spec, feeds, jit=jit, optimistic=optimistic, record=record)
     equity = np.empty(len(simulation.ts))
     for stop in (*sorted(cut for cut in cuts if cut < len(equity)), len(equity)):
         simulation.advance(stop, equity[simulation.bars : stop])
@@ -62,6 +68,7 @@ def simulated(
         skipped=int(simulation.account(kernel.SKIPPED)),
         ambiguous=int(simulation.account(kernel.AMBIGUOUS)),
         written_off=simulation.account(kernel.WRITTEN_OFF),
+        account=[simulation.account(index) for index in range(kernel.ACCOUNT)],
     )
 
 

@@ -26,6 +26,13 @@ def test_a_long_is_liquidated_where_equity_is_the_margin_of_its_value() -> None:
     assert fills(run_bits(spared, IN, cash=1000, leverage=5, maintenance_margin=0.05))[0][4] == "end"
 
 
+def test_a_margin_of_nothing_liquidates_where_nothing_is_left() -> None:
+    bars = candles(100, 100, (100, 100, 79, 90), 90)
+    result = run_bits(bars, IN, cash=1000, leverage=5, maintenance_margin=0)
+    assert fills(result) == [(1, 100, 2, 80, "liquidation")]
+    assert result.equity[-1] == pytest.approx(0)
+
+
 def test_a_short_is_liquidated_above_its_entry_also_without_leverage() -> None:
     """10 at 100 with 1000: 1000 - 10 (p - 100) = 0.05 * 10 p at p = 2000 / 10.5."""
     bars = candles(100, 100, (100, 191, 100, 100), 100)

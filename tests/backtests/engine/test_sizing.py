@@ -61,6 +61,7 @@ def test_risk_without_a_known_stop_or_beyond_it_is_not_entered() -> None:
     risk = Sizing(type="risk", value=0.02)
     for settings in (
         {"stop_loss": [NAN, 5, 5]},
+        {"stop_loss": [0, 5, 5]},
         {"stop_loss": 0.05, "base": "signal_close", "bars": candles(100, 94, 94)},
     ):
         result = run_bits(settings.pop("bars", FLAT), IN, sizing=risk, **settings)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.backtests.engine import Bars, Spec, run
+from apps.backtests.engine import Bars, Spec, kernel, run
 from apps.backtests.engine.strategies import STRATEGIES
 from apps.backtests.engine.trades import REASONS
 from tests.backtests.engine.slow import Account, Bar, Decision
@@ -94,11 +94,48 @@ def assert_equal(outcome: Outcome, account: Account) -> None:
             np.testing.assert_allclose(columns[name], expected, rtol=1e-9, atol=money, err_msg=name)
     at_entry = np.abs(trades.size) * trades.entry_price
     np.testing.assert_allclose(trades.return_ * at_entry, trades.pnl, rtol=1e-9, atol=scale)
+    assert_sums(outcome, scale)
     assert outcome.skipped == account.skipped
     assert outcome.ambiguous == account.ambiguous
     assert outcome.written_off == pytest.approx(float(account.written_off), rel=1e-9, abs=scale)
     kept = float(account.rules.cash) + trades.pnl.sum() + outcome.written_off
     assert outcome.equity[-1] == pytest.approx(kept, rel=1e-9, abs=scale)
+
+
+def assert_sums(outcome: Outcome, scale: float) -> None:
+    """What the loop sums up for sweeps, which record no trades, is what its trades sum up to."""
+    trades, gains, returns = outcome.trades, outcome.trades.pnl, outcome.trades.return_
+    sums = {
+        kernel.TRADES: len(trades),
+        kernel.POSITIONS: 0,
+        kernel.WINS: np.count_nonzero(gains > 0),
+        kernel.HELD_BARS: (trades.exit_bar - trades.entry_bar + 1).sum(),
+        kernel.GROSS_PROFIT: returns[returns > 0].sum(),
+        kernel.GROSS_LOSS: -returns[returns < 0].sum(),
+        kernel.RETURNS: returns.sum(),
+    }
+    money = {
+        kernel.PNL: gains.sum(),
+        kernel.FEES: trades.commission.sum(),
+        kernel.FUNDING: trades.funding.sum(),
+        kernel.CASH: outcome.equity[-1],
+    }
+    for index, value in sums.items():
+        assert outcome.account[index] == pytest.approx(value, rel=1e-9, abs=1e-9)
+    for index, value in money.items():
+        assert outcome.account[index] == pytest.approx(value, rel=1e-9, abs=scale)
+    assert outcome.account[kernel.PNL_SQUARES] == pytest.approx((gains**2).sum(), rel=1e-9, abs=scale**2)
+
+
+def test_without_a_record_of_trades_everything_else_is_the_same() -> None:
+    draw = Draw(5)
+    for _ in range(100):
+        case = draw.case()
+        recorded = simulated(case, optimistic=False)
+        counted = simulated(case, optimistic=False, record=False)
+        assert counted.equity.tobytes() == recorded.equity.tobytes()
+        assert counted.account == recorded.account
+        assert len(counted.trades) == 0
 
 
 def test_random_cases_of_everything() -> None:

@@ -67,7 +67,7 @@ from apps.backtests.engine.kernel.layout import (
     WAITING,
     Vector,
 )
-from apps.backtests.engine.kernel.levels import follow, guard, worth
+from apps.backtests.engine.kernel.levels import follow, worth
 from apps.backtests.engine.kernel.orders import decide, due, fill_resting, place
 from apps.backtests.engine.kernel.protection import protect
 
@@ -98,8 +98,6 @@ def begin(
                 books[b + PAID_FUNDING] += paid
                 account[CASH] -= paid
                 account[FUNDING] += paid
-                if paid != 0.0:
-                    guard(b, width, params, account, books)
             if books[b + PENDING] != 0.0:
                 waiting = True
                 due(bar, m, opens[at], params, account, books, trades)
