@@ -154,7 +154,7 @@ def test_candles_that_changed_or_went_are_told(browser: Client, backtest: Backte
 def test_several_instruments_and_finer_bars_are_reported(browser: Client, market: str) -> None:
     other = instrument("ETH/USDT")
     write_candles(instrument=other, minutes=walk(1440, start=int(START.timestamp() * 1000), seed=8))
-    risk = {"stop_loss": {"pct": 0.0005}, "take_profit": {"pct": 0.0005}}
+    risk = {"stop_loss": {"pct": 0.0001}, "take_profit": {"pct": 0.0001}}
     asked = {
         "instruments": [other.text, market], "timeframe": "15m", "start": START.isoformat(),
         "end": END.isoformat(), "strategy": "sma_cross", "params": {"fast": 2, "slow": 5},
@@ -169,7 +169,7 @@ def test_several_instruments_and_finer_bars_are_reported(browser: Client, market
     assert document["instruments"] == [other.text, market]
     assert [len(prices["ts"]) for prices in document["prices"]] == [96, 96]
     assert document["strategy"]["name"] == "sma_cross"
-    assert "stop loss 0.05%" in document["strategy"]["text"]
+    assert "stop loss 0.01%" in document["strategy"]["text"]
     # A value for each of the finer bars.
     assert document["equity"]["ts"][-1] == int(END.timestamp() * 1000) - 60_000
     assert document["band"]["ambiguous"] == result["ambiguous"] > 0
@@ -203,6 +203,37 @@ def test_whoever_has_the_link_sees_the_report_until_it_is_ended(browser: Client,
     assert (
         f'data-source="{link.removeprefix("http://testserver")}/report.json"' in answers[0].content.decode()
     )
+    own = browser.get(f"/backtests/{backtest.pk}/report.json").json()
+    assert own["title"] == "my own thoughts"
+    assert answers[1].json() == own | {"title": "Moving-average crossover"}
+    for one in answers:
+        seen = one.content.decode() + one.get("Content-Disposition", "")
+        for secret in (str(backtest.pk), "my own thoughts", "alice"):
+            assert secret not in seen
+    assert answers[0]["Referrer-Policy"] == "same-origin"
+    assert [anybody.get(f"{link}x{part}").status_code for part in PARTS] == [404] * 4
+    assert anybody.get(f"/backtests/{backtest.pk}").status_code == 404
+    second = browser.post(share).json()["report_url"]
+    assert [anybody.get(f"{link}{part}").status_code for part in PARTS] == [404] * 4
+    assert anybody.get(second).status_code == 200
+    assert browser.delete(share).status_code == 204
+    assert [anybody.get(f"{second}{part}").status_code for part in PARTS] == [404] * 4
+
+
+def test_the_file_is_a_download(browser: Client, backtest: Backtest) -> None:
+    answer = browser.get(f"/backtests/{backtest.pk}/report.html")
+    assert answer["Content-Disposition"] == f'attachment; filename="backtest-{backtest.pk}.html"'
+    assert backtest.result.fingerprint in answer.content.decode()
+
+
+def test_runs_are_compared_metric_by_metric(
+    browser: Client, backtest: Backtest, alice: Any, market: str
+) -> None:
+    other = finished(alice.pk, market, START, END, params={"fast": 8, "slow": 30}, cash=5_000)
+    ids = f"{backtest.pk},{other.pk}"
+    page = browser.get("/backtests/compare", {"ids": ids})
+    path = link.removeprefix("http://testserver")
+    assert f'data-source="{path}/report.json"' in answers[0].content.decode()
     own = browser.get(f"/backtests/{backtest.pk}/report.json").json()
     assert own["title"] == "my own thoughts"
     assert answers[1].json() == own | {"title": "Moving-average crossover"}
