@@ -95,7 +95,7 @@ def test_everything_is_drawn_from_this_origin_alone(
 
 
 def test_trades_are_sorted_filtered_and_turned_page_by_page(backtest: Backtest, visit: Visit) -> None:
-    trades = trade_rows(backtest)
+    trades = beside(lambda: trade_rows(backtest))
     page = opened(visit, f"/backtests/{backtest.pk}")
     assert [number(text) for text in column(page, 1)] == list(range(1, 51))
     page.get_by_role("button", name="Return").click()
@@ -250,6 +250,11 @@ def test_runs_are_compared_side_by_side(backtest: Backtest, alice: Any, market: 
     counts = [number(text) for text in row.locator("td").all_text_contents()]
     assert counts == [one.result.metrics["n_trades"] for one in (backtest, other)]
     assert page.locator(".settings tbody th").all_text_contents() == ["params.fast", "params.slow"]
+    expect(page.locator(".words")).to_have_text("The time that all of them cover: 2026-03-01 to 2026-03-14.")
+    assert [number(text) for text in page.locator(".correlation td.number").all_text_contents()][::3] == [
+        1,
+        1,
+    ]
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
     page.locator(".metrics thead a").nth(1).click()
     page.wait_for_url(f"**/backtests/{other.pk}")
