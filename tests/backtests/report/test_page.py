@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 
 from apps.backtests.models import Backtest
 from apps.backtests.report import access
+from apps.backtests.services import backtest_share
 from apps.candles.selectors import instrument_get
 from apps.candles.services import write_candles
 from apps.candles.storage.writer import delete_candles
@@ -259,6 +260,19 @@ def test_runs_are_compared_side_by_side(backtest: Backtest, alice: Any, market: 
     page.locator(".metrics thead a").nth(1).click()
     page.wait_for_url(f"**/backtests/{other.pk}")
     assert visit.errors == []
+
+
+def test_a_shared_report_is_whole_for_who_is_not_signed_in(
+    backtest: Backtest, live_server: Any, market: str
+) -> None:
+    path = f"/backtests/shared/{backtest_share(backtest=backtest)}"
+    with visiting(live_server.url, viewport={"width": 1280, "height": 900}) as visit:
+        page = opened(visit, path)
+        expect(page.locator('[data-part="chart"]')).to_have_attribute("data-marked", re.compile("^[1-9]"))
+        expect(page.locator("summary").first).to_contain_text("no signal looks ahead")
+        page.get_by_role("button", name="Show trade 30 on the chart").press("Enter")
+        expect(page.locator(".words").first).to_contain_text("One candle is about 1 min.")
+        assert visit.errors == []
 
 
 def test_a_sweep_is_a_heatmap_for_pointer_and_keys(backtest: Backtest, visit: Visit) -> None:
