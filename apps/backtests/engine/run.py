@@ -185,9 +185,10 @@ def _simulated(
         if progress is not None:
             progress(stop, count)
     equity[-1] = simulation.finish()
-    if not np.isfinite(equity).all():
+    table = simulation.table()
+    if not (np.isfinite(equity).all() and np.isfinite(table).all()):
         raise BarsError("these prices move equity beyond the range of float64")
-    trades = Trades.of(simulation.table())
+    trades = Trades.of(table)
     one = len(feeds) == 1
     metrics = measure(
         bars=feeds[0].bars if one else None,

@@ -96,7 +96,7 @@ class Simulation:
         """Close what is still open on the last bar, as the specification says, and return the cash."""
         for at, feed in enumerate(self._feeds):
             if self._books[at * kernel.BOOK + kernel.SIZE] != 0.0:
-                entered = self._books[at * kernel.BOOK + kernel.ENTRY_BAR]
+                entered = self._books[at * kernel.BOOK + kernel.LAST_BAR]
                 last = self._places[at][-1] if len(self._feeds) > 1 else self.bars - 1
                 at_open = self._finalise == "last_open" and (self._at_opens or entered < last)
                 price = float((feed.bars.open if at_open else feed.bars.close)[-1])

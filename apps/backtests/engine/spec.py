@@ -159,7 +159,7 @@ SCHEMA: dict[str, Any] = {
                 "default": "last_close",
                 "description": (
                     "Price of the last bar at which a position still open at the end is closed; at its "
-                    "close in any case if it began after the open of that bar."
+                    "close in any case if it began or grew after the open of that bar."
                 ),
             },
         ),
@@ -221,9 +221,9 @@ class Spec:
 
     Every instance is valid, complete and canonical: defaults are filled in, also in ``params`` (which
     is read-only), numbers have the type of their schema, and a strategy given as text is the object that
-    the text stands for. Specifications that mean the same are equal and have the same hash, whatever
-    strategies and their parameters are called or described as. The blocks may be given as objects of
-    their classes or as decoded JSON.
+    the text stands for. Specifications that differ only in how they are written down, or in what a
+    strategy is called and in descriptions, are equal and have the same hash. The blocks may be given as
+    objects of their classes or as decoded JSON.
 
     Raises:
         SpecError: naming the field (``costs.taker``, ``params.fast``).

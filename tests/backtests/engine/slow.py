@@ -75,6 +75,7 @@ class Position:
     units: Fraction
     price: Fraction  # mean of its entries
     entered: int
+    latest: int
     fees: Fraction
     funding: Fraction = Fraction(0)
     entries: int = 1
@@ -264,11 +265,8 @@ class Account:
     def finish(self, i: int) -> None:
         for m in sorted(self.positions):
             column = [bar for bar in self.bars[m] if bar is not None]
-            entered, late = (
-                self.positions[m].entered,
-                self.rules.order != "market" or self.rules.fill_at_close,
-            )
-            began_inside = late and self.bars[m][entered] is column[-1]
+            late = self.rules.order != "market" or self.rules.fill_at_close
+            began_inside = late and self.bars[m][self.positions[m].latest] is column[-1]
             at_open = self.rules.finalise == "last_open" and not began_inside
             self.leave(i, m, column[-1].open if at_open else column[-1].close, "end")
         self.equity[-1] = self.cash
@@ -299,12 +297,13 @@ class Account:
         self.cash -= fee
         self.events[f"entry {order} at {since}"] += 1
         if held is None:
-            held = self.positions[m] = Position(side, units, fill, i, fee)
+            held = self.positions[m] = Position(side, units, fill, i, i, fee)
         else:
             held.price = (held.units * held.price + units * fill) / (held.units + units)
             held.units += units
             held.fees += fee
             held.entries += 1
+            held.latest = i
             self.events[f"pyramiding {order}"] += 1
             if not rules.base_is_close:
                 base = held.price

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.backtests.engine import Bars, run
+from apps.backtests.engine import Bars, Sizing, run
 from apps.backtests.engine.kernel import ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
 from tests.backtests.engine.specs import HOUR, MIDNIGHT, NAN, candles, fills, run_bits, spec_of
 
@@ -220,3 +220,24 @@ def test_what_began_after_the_last_open_is_not_closed_at_it(settings: dict[str, 
     assert trade[2:] == (2, price, "end")
     earlier = fills(run_bits(bars, [ENTER_LONG, 0, 0], finalise="last_open", fill="close"))
     assert earlier == [(0, 100, 2, 125, "end")]
+
+
+def test_what_grew_after_the_last_open_is_not_closed_at_it() -> None:
+    """Half is bought at 100, the other half inside the last bar at 118: that bar's open is past then."""
+    bars = candles((100, 100, 100, 100), (100, 110, 100, 110), (125, 131, 115, 60))
+    settings = {"order": "limit", "long_price": [101, 118, NAN], "pyramiding": 1, "fraction": 0.5}
+    (trade,) = fills(run_bits(bars, [ENTER_LONG, ENTER_LONG, 0], finalise="last_open", **settings))
+    assert trade[2:] == (2, 60, "end")
+
+
+@pytest.mark.parametrize(
+    "sizing", [Sizing(type="units", value=5e-324), Sizing(type="units", value=1e-320), Sizing(value=1e-320)]
+)
+def test_an_entry_of_next_to_nothing_is_skipped(sizing: Sizing) -> None:
+    result = run_bits(candles(0.07, 0.07, 0.08), [ENTER_LONG, EXIT_LONG, 0], sizing=sizing, fixed=0.001)
+    assert len(result.trades) == 0
+    assert result.metrics["entries_skipped"] == 1
+
+
+def test_a_lot_too_small_to_count_rounds_nothing() -> None:
+    assert run_bits(candles(100, 100, 100), [ENTER_LONG, 0, 0], lot=1e-305).trades.size.tolist() == [100]

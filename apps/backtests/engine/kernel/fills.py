@@ -30,6 +30,8 @@ from apps.backtests.engine.kernel.layout import (
     HELD_BARS,
     IN_BANKRUPTCY,
     IN_LIQUIDATION,
+    LAST_BAR,
+    LEAST_VALUE,
     LEVERAGE,
     LOT,
     MAKER,
@@ -103,11 +105,10 @@ def size_of(fill: float, rate: float, loss: float, free: float, equity: float, p
     if lot > 0.0:
         lots = size / lot * UP
         if lots < WHOLE:
-            lots = float(int(lots))
-        size = lots * lot
-    if asked and size * cost > most * UP:
+            size = float(int(lots)) * lot
+    if (asked and size * cost > most * UP) or not size * fill > LEAST_VALUE:
         return 0.0
-    return max(size, 0.0)  # type: ignore[no-any-return]
+    return size  # type: ignore[no-any-return]
 
 
 def enter(
@@ -178,6 +179,7 @@ def enter(
         books[b + ENTRIES] += 1.0
         if params[BASE_IS_CLOSE] == 0.0:
             base = fill
+    books[b + LAST_BAR] = bar
     books[b + ENTERED] = how
     books[b + START] = price
     set_levels(b, base, side, params, books)

@@ -41,7 +41,8 @@ STOP_LEVEL, TARGET_LEVEL, TRAIL_LEVEL, TRAIL_BY = range(8, 12)
 PENDING, BASE, STOP_BY, TARGET_BY, NEW_TRAIL_BY, LONG_PRICE, SHORT_PRICE = range(12, 19)
 RESTING, RESTING_PRICE, BARS_LEFT, ENTERED, START = range(19, 24)
 FLOOR, CEILING = 24, 25  # nothing happens to the position on a bar that stays strictly between these
-BOOK = 26
+LAST_BAR = 26  # of the last fill that began the position or added to it
+BOOK = 27
 
 # How the position came to be, on the bar: it was there, it began at the open or it began inside (ENTERED).
 BEFORE, AT_OPEN, BY_LIMIT, BY_STOP = 0, 1, 2, 3
@@ -56,6 +57,7 @@ BY_SIGNAL, AT_END, IN_BANKRUPTCY, AT_STOP, AT_TARGET, AT_TRAIL, AT_TIME, IN_LIQU
 
 WHOLE = 9007199254740992.0  # 2**53: every float64 from here on is a whole number
 DUST = 9.094947017729282e-13  # 2**-40: of an account wholly invested this much may be left by rounding
+LEAST_VALUE = 1e-30  # of a position; what is less cannot be divided by
 UP = 1.0 + 8.881784197001252e-16  # 1 + 2**-50: more than the roundings before it can have taken away
 NOTHING = float("nan")  # no level: every comparison with it is false
 ENDLESS = float("inf")
