@@ -1,0 +1,185 @@
+"""Lanes: some combinations side by side, led over the same bars stretch by stretch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.backtests.engine import kernel
+from apps.backtests.engine.bars import Bars, Floats, Times
+from apps.backtests.engine.feed import Columns, Feed, block, feed_of, timeline
+from apps.backtests.engine.metrics import periods_per_year
+from apps.backtests.engine.simulation import parameters
+from apps.backtests.engine.spec import Spec
+from apps.backtests.engine.strategies import Signals
+from apps.backtests.engine.sweep import tally
+
+# Bars of a stretch: their columns and the scratch equity stay in a processor's cache.
+STRETCH = 16_384
+# Bars of all lanes between two reports of an uncompiled sweep.
+_SLOW = 65_536
+# Bytes that the signals of the lanes may take.
+_MEMORY = 64 * 2**20
+_MOST = 64
+_DAY = 86_400_000
+
+_PRICES, _BITS, _RATES = range(4), 4, 10
+_EMPTY = np.zeros(0)
+_EMPTY.flags.writeable = False
+
+#: Bars [start, stop) of the timeline.
+Window = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ground:
+    """What every combination of a sweep runs on.
+
+    Attributes:
+        bars: of the signals, by instrument.
+        detail: finer bars that orders are filled on, or None.
+        ts: open times of the bars that orders are filled on, of all instruments together.
+    """
+
+    spec: Spec
+    bars: Mapping[str, Bars]
+    detail: Mapping[str, Bars] | None
+    prices: Columns
+    ts: Times
+    places: list[NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, spec: Spec, bars: Mapping[str, Bars], detail: Mapping[str, Bars] | None) -> Ground:
+        """Raises BarsError where the finer bars do not fit."""
+        feeds = [
+            feed_of(
+                one,
+                Signals(bits=np.zeros(len(one), np.uint8), warmup=0),
+                detail=None if detail is None else detail[name],
+                funding=spec.costs.funding,
+            )
+            for name, one in bars.items()
+        ]
+        ts, places = timeline(feeds)
+        found = block(feeds, places, 0, len(ts))
+        prices = [found[at] for at in (*_PRICES, _RATES)]
+        return cls(spec=spec, bars=bars, detail=detail, prices=prices, ts=ts, places=places)
+
+    @property
+    def width(self) -> int:
+        return len(self.bars)
+
+    def decided(self, signals: Mapping[str, Signals]) -> Columns:
+        """The columns of one combination: bits, order prices and distances."""
+        feeds = [
+            feed_of(one, signals[name], detail=None if self.detail is None else self.detail[name])
+            for name, one in self.bars.items()
+        ]
+        bare = [
+            replace(feed, columns=[*[_EMPTY] * 4, *feed.columns[_BITS:_RATES], _EMPTY]) for feed in feeds
+        ]
+        return block(bare, self.places, 0, len(self.ts))[_BITS:_RATES]
+
+    def lasts(self, stop: int) -> list[float]:
+        """Of each instrument, the price at which a position is closed when the run ends before *stop*."""
+        name = "open" if self.spec.execution.finalise == "last_open" else "close"
+        found = []
+        for at, (key, one) in enumerate(self.bars.items()):
+            fine = one if self.detail is None else self.detail[key]
+            end = stop if self.width == 1 else int(np.searchsorted(self.places[at], stop))
+            found.append(float(getattr(fine, name)[end - 1]) if end else float("nan"))
+        return found
+
+    def marks(self, window: Window) -> NDArray[np.int64]:
+        """Where the periods of the metrics end within *window*, counted from its start."""
+        ts = self.ts[slice(*window)]
+        if periods_per_year(ts) < 252:
+            return np.arange(len(ts))
+        days = ts // _DAY
+        return np.append(np.flatnonzero(days[1:] != days[:-1]), len(ts) - 1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcome:
+    """What lanes left in one window; a row for each lane, in order.
+
+    Attributes:
+        accounts: the kernel's accounts at the end.
+        tallies: as ``tally`` notes them.
+        ends: equity at the end of each period.
+    """
+
+    accounts: Floats
+    tallies: Floats
+    ends: Floats
+
+
+class Lanes:
+    """Up to `capacity` combinations with their signals, ready to be run over any windows.
+
+    Raises:
+        SpecError: risk sizing without a stop-loss.
+    """
+
+    def __init__(self, ground: Ground, made: Sequence[Mapping[str, Signals]], decided: Sequence[Columns]) -> None:
+        self._ground = ground
+        optimistic = ground.spec.execution.same_bar == "optimistic"
+        first = next(iter(ground.bars))
+        self._params = np.array(
+            [parameters(ground.spec, signals[first], optimistic=optimistic) for signals in made]
+        )
+        self._decided = decided
+
+    def run(
+        self, window: Window, *, jit: bool | None = None, report: Callable[[], object] | None = None
+    ) -> Outcome:
+        """Run every lane over *window*, each with a flat account of its own at the start.
+
+        *report* is called after every stretch; what it raises ends the run.
+        """
+        ground, lanes = self._ground, len(self._params)
+        loop = tally.chosen(jit)
+        length = STRETCH if loop is not None else max(_SLOW // lanes, 64)
+        start, stop = window
+        marks = ground.marks(window)
+        accounts = np.zeros((lanes, kernel.ACCOUNT))
+        accounts[:, kernel.CASH] = ground.spec.cash
+        books = np.zeros((lanes, kernel.BOOK * ground.width))
+        tallies, ends = np.zeros((lanes, tally.TALLY)), np.zeros((lanes, len(marks)))
+        state: list[Any] = [self._params, accounts, books]
+        kept: list[Any] = [tallies, ends]
+        trades: Any = np.zeros((0, kernel.TRADE))
+        lasts: Any = np.array(ground.lasts(stop))
+        if loop is None:
+            state, kept = [one.tolist() for one in state], [one.tolist() for one in kept]
+            trades, lasts = [], lasts.tolist()
+        for at in range(start, stop, length):
+            end = min(at + length, stop)
+            inside = marks[slice(*np.searchsorted(marks, (at - start, end - start)))] - (at - start)
+            columns = self._columns(at, end)
+            scratch: Any = np.empty(end - at)
+            if loop is None:
+                columns = [column.tolist() for column in columns]
+                scratch, inside = scratch.tolist(), inside.tolist()
+            step = (at - start, ground.width, end == stop, *columns[:5], lasts, *columns[5:])
+            (loop or tally.stretch)(*step, *state, scratch, trades, inside, *kept)
+            if report is not None:
+                report()
+        return Outcome(accounts=np.array(state[1]), tallies=np.array(kept[0]), ends=np.array(kept[1]))
+
+    def _columns(self, start: int, stop: int) -> list[Any]:
+        """Prices and rates, then a row for each lane of what it decided."""
+        part = slice(start * self._ground.width, stop * self._ground.width)
+        columns: list[Any] = [column[part] for column in self._ground.prices]
+        for found in zip(*self._decided, strict=True):
+            columns.append(np.stack([column[part] for column in found]))
+        return columns
+
+
+def capacity(ground: Ground, decided: Columns) -> int:
+    """How many lanes fit in memory, when one has decided this much."""
+    return max(1, min(_MOST, _MEMORY // max(1, sum(column.nbytes for column in decided))))

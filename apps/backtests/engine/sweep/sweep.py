@@ -1,0 +1,117 @@
+"""Many combinations of parameters over the same bars, measured without keeping their equity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from apps.backtests.engine.bars import Bars
+from apps.backtests.engine.errors import BarsError
+from apps.backtests.engine.run import Data
+from apps.backtests.engine.spec import Spec
+from apps.backtests.engine.sweep.lanes import Ground, Lanes, Window, capacity
+from apps.backtests.engine.sweep.measuring import measured, returns_of
+from apps.backtests.engine.sweep.signalling import signaller
+from apps.backtests.engine.sweep.table import Table, joined
+
+#: Called often with the combinations done and in all; what it raises ends the sweep.
+Progress = Callable[[int, int], None]
+
+
+def sweep(
+    data: Data,
+    spec: Spec,
+    combinations: Sequence[Mapping[str, Any]],
+    *,
+    detail: Data | None = None,
+    window: Window | None = None,
+    returns: bool = False,
+    progress: Progress | None = None,
+    jit: bool | None = None,
+) -> Table:
+    """Metrics of *spec* with each of *combinations* (complete, valid parameters) in place of its own.
+
+    They are those of a run of the same combination, to relative 1e-9. *window* is a part [start, stop) of
+    the bars that orders are filled on: indicators see all bars, the account starts flat at its start. With
+    *returns* period returns are kept. *progress* is called after each part of the work, compiled or not
+    (*jit*, see ``jit.chosen``).
+
+    Raises:
+        BarsError: there are no bars, or the finer bars do not fit.
+        SpecError: the specification needs something that its strategy does not give.
+    """
+    ground = ground_of(data, spec, detail)
+    windows = [window if window is not None else (0, len(ground.ts))]
+    return sweep_windows(ground, combinations, windows, returns=returns, progress=progress, jit=jit)[0]
+
+
+def ground_of(data: Data, spec: Spec, detail: Data | None = None) -> Ground:
+    """What a sweep runs on. Raises BarsError."""
+    bars = _named(data)
+    fine = None if detail is None else _named(detail)
+    if fine is not None and fine.keys() != bars.keys():
+        raise BarsError("the finer bars are not of the same instruments")
+    if not bars or not all(len(one) for one in bars.values()):
+        raise BarsError("there are no bars to run on")
+    return Ground.of(spec, bars, fine)
+
+
+def sweep_windows(
+    ground: Ground,
+    combinations: Sequence[Mapping[str, Any]],
+    windows: Sequence[Window],
+    *,
+    returns: bool | Sequence[bool] = False,
+    progress: Progress | None = None,
+    jit: bool | None = None,
+) -> list[Table]:
+    """`sweep` over several windows, the signals of a combination made once: a table for each window."""
+    total = len(combinations)
+    kept = [returns] * len(windows) if isinstance(returns, bool) else list(returns)
+    for start, stop in windows:
+        if not 0 <= start < stop <= len(ground.ts):
+            raise BarsError(f"bars {start} to {stop} are not a part of {len(ground.ts)} bars")
+    makers = {name: signaller(bars, ground.spec) for name, bars in ground.bars.items()}
+    parts: list[list[Table]] = [[] for _ in windows]
+    done = 0
+
+    def report() -> None:
+        if progress is not None:
+            progress(done, total)
+
+    while done < total:
+        made, decided = [], []
+        room = 1
+        while len(made) < room and done + len(made) < total:
+            params = combinations[done + len(made)]
+            made.append({name: make(params) for name, make in makers.items()})
+            decided.append(ground.decided(made[-1]))
+            room = capacity(ground, decided[0])
+            report()
+        lanes = Lanes(ground, made, decided)
+        rows = tuple(combinations[done : done + len(made)])
+        for window, keep, part in zip(windows, kept, parts, strict=True):
+            outcome = lanes.run(window, jit=jit, report=report)
+            ts = ground.ts[slice(*window)]
+            part.append(
+                Table(
+                    params=rows,
+                    metrics=measured(ts, outcome, ground.spec.cash),
+                    returns=returns_of(outcome) if keep else None,
+                )
+            )
+        done += len(made)
+        report()
+    return [joined(part) if part else _empty() for part in parts]
+
+
+def _empty() -> Table:
+    from apps.backtests.engine.sweep.measuring import SWEPT
+
+    return Table(params=(), metrics={name: np.empty(0) for name in SWEPT})
+
+
+def _named(data: Data) -> Mapping[str, Bars]:
+    return {"": data} if isinstance(data, Bars) else data
