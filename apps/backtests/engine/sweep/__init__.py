@@ -1,28 +1,32 @@
 """Sweeps: one strategy with many combinations of parameters over the same bars.
 
-    space = space_of({"fast": [5, 10, 20], "slow": {"from": 30, "to": 90, "step": 10}}, strategy.schema, most=1000)
-    found = grid(space, {}, strategy.validated)
-    table = sweep(bars, spec, found.kept)
-    table.best("sharpe", 10)
+``space_of`` reads what to try, ``grid`` and ``draws`` make combinations of it, ``sweep`` measures them on
+bars, ``walk_forward`` chooses among them by the past alone.
 """
 
 from __future__ import annotations
 
 from apps.backtests.engine.sweep.measuring import LOW_IS_GOOD, SWEPT
+from apps.backtests.engine.sweep.running import ground_of, sweep, sweep_windows
 from apps.backtests.engine.sweep.space import Combinations, Space, draws, fixed_of, grid, space_of
-from apps.backtests.engine.sweep.sweep import ground_of, sweep, sweep_windows
 from apps.backtests.engine.sweep.table import Heatmap, Table, best, heatmap, joined
+from apps.backtests.engine.sweep.tally import warm_up
+from apps.backtests.engine.sweep.walk import Choice, Fold, Walk, folds_of, walk_forward
 
 __all__ = [
     "LOW_IS_GOOD",
     "SWEPT",
+    "Choice",
     "Combinations",
+    "Fold",
     "Heatmap",
     "Space",
     "Table",
+    "Walk",
     "best",
     "draws",
     "fixed_of",
+    "folds_of",
     "grid",
     "ground_of",
     "heatmap",
@@ -30,4 +34,6 @@ __all__ = [
     "space_of",
     "sweep",
     "sweep_windows",
+    "walk_forward",
+    "warm_up",
 ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from apps.backtests.engine import kernel
 from apps.backtests.engine.bars import Bars, Floats, Times
-from apps.backtests.engine.feed import Columns, Feed, block, feed_of, timeline
+from apps.backtests.engine.feed import Columns, block, feed_of, timeline
 from apps.backtests.engine.metrics import periods_per_year
 from apps.backtests.engine.simulation import parameters
 from apps.backtests.engine.spec import Spec
@@ -19,7 +19,7 @@ from apps.backtests.engine.strategies import Signals
 from apps.backtests.engine.sweep import tally
 
 # Bars of a stretch: their columns and the scratch equity stay in a processor's cache.
-STRETCH = 16_384
+STRETCH = 32_768
 # Bars of all lanes between two reports of an uncompiled sweep.
 _SLOW = 65_536
 # Bytes that the signals of the lanes may take.
@@ -79,9 +79,7 @@ class Ground:
             feed_of(one, signals[name], detail=None if self.detail is None else self.detail[name])
             for name, one in self.bars.items()
         ]
-        bare = [
-            replace(feed, columns=[*[_EMPTY] * 4, *feed.columns[_BITS:_RATES], _EMPTY]) for feed in feeds
-        ]
+        bare = [replace(feed, columns=[*[_EMPTY] * 4, *feed.columns[_BITS:_RATES], _EMPTY]) for feed in feeds]
         return block(bare, self.places, 0, len(self.ts))[_BITS:_RATES]
 
     def lasts(self, stop: int) -> list[float]:
@@ -125,7 +123,9 @@ class Lanes:
         SpecError: risk sizing without a stop-loss.
     """
 
-    def __init__(self, ground: Ground, made: Sequence[Mapping[str, Signals]], decided: Sequence[Columns]) -> None:
+    def __init__(
+        self, ground: Ground, made: Sequence[Mapping[str, Signals]], decided: Sequence[Columns]
+    ) -> None:
         self._ground = ground
         optimistic = ground.spec.execution.same_bar == "optimistic"
         first = next(iter(ground.bars))
@@ -166,7 +166,8 @@ class Lanes:
                 columns = [column.tolist() for column in columns]
                 scratch, inside = scratch.tolist(), inside.tolist()
             step = (at - start, ground.width, end == stop, *columns[:5], lasts, *columns[5:])
-            (loop or tally.stretch)(*step, *state, scratch, trades, inside, *kept)
+            arguments: list[Any] = [*step, *state, scratch, trades, inside, *kept]
+            (loop or tally.stretch)(*arguments)
             if report is not None:
                 report()
         return Outcome(accounts=np.array(state[1]), tallies=np.array(kept[0]), ends=np.array(kept[1]))
@@ -175,9 +176,8 @@ class Lanes:
         """Prices and rates, then a row for each lane of what it decided."""
         part = slice(start * self._ground.width, stop * self._ground.width)
         columns: list[Any] = [column[part] for column in self._ground.prices]
-        for found in zip(*self._decided, strict=True):
-            columns.append(np.stack([column[part] for column in found]))
-        return columns
+        rows = zip(*self._decided, strict=True)
+        return columns + [np.stack([column[part] for column in row]) for row in rows]
 
 
 def capacity(ground: Ground, decided: Columns) -> int:

@@ -20,6 +20,10 @@ SWEPT = (
     "entries_skipped",
 )  # fmt: skip
 
+_OF_PERIODS = (
+    "return_ann_pct", "volatility_ann_pct", "cagr_pct", "sharpe", "sharpe_arithmetic", "sortino", "calmar",
+)  # fmt: skip
+
 #: Of these the lowest is the best.
 LOW_IS_GOOD = frozenset(
     {"volatility_ann_pct", "exposure_pct", "commissions", "funding_paid", "entries_skipped"}
@@ -79,8 +83,7 @@ def _of_tallies(outcome: Outcome) -> dict[str, Floats]:
 def _of_periods(ts: Times, outcome: Outcome, drawdown: Floats) -> dict[str, Floats]:
     lanes, count = len(outcome.ends), outcome.ends.shape[1] - 1
     nothing = np.full(lanes, np.nan)
-    names = ("return_ann_pct", "volatility_ann_pct", "cagr_pct", "sharpe", "sharpe_arithmetic", "sortino", "calmar")
-    values = dict.fromkeys(names, nothing)
+    values = dict.fromkeys(_OF_PERIODS, nothing)
     first, last = outcome.tallies[:, tally.FIRST], outcome.ends[:, -1]
     years = float(ts[-1] - ts[0]) / _YEAR
     if years > 0:

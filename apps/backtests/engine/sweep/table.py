@@ -54,9 +54,7 @@ def joined(tables: Sequence[Table]) -> Table:
     returns = [one.returns for one in tables if one.returns is not None]
     return Table(
         params=tuple(row for one in tables for row in one.params),
-        metrics={
-            name: np.concatenate([one.metrics[name] for one in tables]) for name in tables[0].metrics
-        },
+        metrics={name: np.concatenate([one.metrics[name] for one in tables]) for name in tables[0].metrics},
         returns=np.concatenate(returns) if returns else None,
     )
 

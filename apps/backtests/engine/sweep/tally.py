@@ -11,7 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from apps.backtests.engine import jit
+import numpy as np
+
+from apps.backtests.engine import jit, kernel
 from apps.backtests.engine.kernel.fills import leave
 from apps.backtests.engine.kernel.layout import AT_END, BOOK, CASH, SIZE, Vector
 from apps.backtests.engine.kernel.loop import simulate
@@ -21,21 +23,48 @@ from apps.backtests.engine.kernel.loop import simulate
 PEAK, TROUGH, DEPTH, FIRST, ENDS = range(5)
 TALLY = 5
 
+RUN = 64  # bars that are looked at together; a multiple of 4
+
 
 def note(equity: Vector, marks: Vector, tally: Vector, ends: Vector) -> None:
     """Add the equity of a stretch of bars to *tally*, and those at the bars *marks* to *ends*."""
     peak = tally[PEAK]
     trough = tally[TROUGH]
-    for i in range(len(equity)):
-        value = equity[i]
-        if value > peak:
-            # Below one peak the lowest equity is the deepest fall.
-            if trough < peak:
-                tally[DEPTH] = max(tally[DEPTH], 1.0 - trough / peak)
-            peak = value
-            trough = value
-        elif value < trough:
-            trough = value
+    count = len(equity)
+    i = 0
+    while i < count:
+        if i + RUN <= count:
+            # Four pairs at a time do not wait for each other.
+            high = high_1 = high_2 = high_3 = equity[i]
+            low = low_1 = low_2 = low_3 = equity[i]
+            for j in range(i, i + RUN, 4):
+                value = equity[j]
+                high = value if value > high else high
+                low = value if value < low else low
+                value = equity[j + 1]
+                high_1 = value if value > high_1 else high_1
+                low_1 = value if value < low_1 else low_1
+                value = equity[j + 2]
+                high_2 = value if value > high_2 else high_2
+                low_2 = value if value < low_2 else low_2
+                value = equity[j + 3]
+                high_3 = value if value > high_3 else high_3
+                low_3 = value if value < low_3 else low_3
+            if max(max(high, high_1), max(high_2, high_3)) <= peak:
+                trough = min(trough, min(min(low, low_1), min(low_2, low_3)))
+                i += RUN
+                continue
+        for j in range(i, min(i + RUN, count)):
+            value = equity[j]
+            if value > peak:
+                # Below one peak the lowest equity is the deepest fall.
+                if trough < peak:
+                    tally[DEPTH] = max(tally[DEPTH], 1.0 - trough / peak)
+                peak = value
+                trough = value
+            elif value < trough:
+                trough = value
+        i += RUN
     tally[PEAK] = peak
     tally[TROUGH] = trough
     at = int(tally[ENDS])
@@ -84,9 +113,7 @@ def stretch(
         if final:
             for m in range(width):
                 if books[k][m * BOOK + SIZE] != 0.0:
-                    leave(
-                        first + count - 1, m, lasts[m], AT_END, params[k], accounts[k], books[k], trades
-                    )
+                    leave(first + count - 1, m, lasts[m], AT_END, params[k], accounts[k], books[k], trades)
             equity[count - 1] = accounts[k][CASH]
         if first == 0:
             tallies[k][FIRST] = equity[0]
@@ -96,6 +123,20 @@ def stretch(
 def chosen(compiled: bool | None) -> Callable[..., None] | None:
     """``stretch`` as machine code, or None for the uncompiled one; see ``jit.chosen``."""
     return _compiled() if jit.chosen(compiled) is not None else None
+
+
+def warm_up() -> bool:
+    """Compile or load the loop now and say whether there is one; for a worker before it forks."""
+    made = chosen(None)
+    if made is None:
+        return False
+    prices, bits = np.zeros(0), np.zeros((0, 0), np.uint8)
+    prices.flags.writeable = False
+    table = np.zeros((0, 0))
+    columns = [*[prices] * 5, np.zeros(0), bits, *[table] * 5]
+    trades = np.zeros((0, kernel.TRADE))
+    made(0, 1, False, *columns, table, table, table, np.zeros(0), trades, np.zeros(0, np.int64), table, table)
+    return True
 
 
 @cache

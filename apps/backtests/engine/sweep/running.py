@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from apps.backtests.engine.bars import Bars
 from apps.backtests.engine.errors import BarsError
+from apps.backtests.engine.feed import Columns
 from apps.backtests.engine.run import Data
 from apps.backtests.engine.spec import Spec
+from apps.backtests.engine.strategies import Signals
 from apps.backtests.engine.sweep.lanes import Ground, Lanes, Window, capacity
-from apps.backtests.engine.sweep.measuring import measured, returns_of
+from apps.backtests.engine.sweep.measuring import SWEPT, measured, returns_of
 from apps.backtests.engine.sweep.signalling import signaller
 from apps.backtests.engine.sweep.table import Table, joined
 
 #: Called often with the combinations done and in all; what it raises ends the sweep.
 Progress = Callable[[int, int], None]
+#: A signal stage: bars and complete parameters to signals.
+Maker = Callable[[Bars, Mapping[str, Any]], Signals]
 
 
 def sweep(
@@ -28,6 +33,7 @@ def sweep(
     detail: Data | None = None,
     window: Window | None = None,
     returns: bool = False,
+    signals: Maker | None = None,
     progress: Progress | None = None,
     jit: bool | None = None,
 ) -> Table:
@@ -35,8 +41,8 @@ def sweep(
 
     They are those of a run of the same combination, to relative 1e-9. *window* is a part [start, stop) of
     the bars that orders are filled on: indicators see all bars, the account starts flat at its start. With
-    *returns* period returns are kept. *progress* is called after each part of the work, compiled or not
-    (*jit*, see ``jit.chosen``).
+    *returns* period returns are kept. *signals* is a signal stage in place of the strategy's. *progress* is
+    called after each part of the work, compiled or not (*jit*, see ``jit.chosen``).
 
     Raises:
         BarsError: there are no bars, or the finer bars do not fit.
@@ -44,7 +50,9 @@ def sweep(
     """
     ground = ground_of(data, spec, detail)
     windows = [window if window is not None else (0, len(ground.ts))]
-    return sweep_windows(ground, combinations, windows, returns=returns, progress=progress, jit=jit)[0]
+    return sweep_windows(
+        ground, combinations, windows, returns=returns, signals=signals, progress=progress, jit=jit
+    )[0]
 
 
 def ground_of(data: Data, spec: Spec, detail: Data | None = None) -> Ground:
@@ -64,6 +72,7 @@ def sweep_windows(
     windows: Sequence[Window],
     *,
     returns: bool | Sequence[bool] = False,
+    signals: Maker | None = None,
     progress: Progress | None = None,
     jit: bool | None = None,
 ) -> list[Table]:
@@ -73,7 +82,7 @@ def sweep_windows(
     for start, stop in windows:
         if not 0 <= start < stop <= len(ground.ts):
             raise BarsError(f"bars {start} to {stop} are not a part of {len(ground.ts)} bars")
-    makers = {name: signaller(bars, ground.spec) for name, bars in ground.bars.items()}
+    makers = makers_of(ground, signals)
     parts: list[list[Table]] = [[] for _ in windows]
     done = 0
 
@@ -82,7 +91,8 @@ def sweep_windows(
             progress(done, total)
 
     while done < total:
-        made, decided = [], []
+        made: list[dict[str, Signals]] = []
+        decided: list[Columns] = []
         room = 1
         while len(made) < room and done + len(made) < total:
             params = combinations[done + len(made)]
@@ -107,9 +117,14 @@ def sweep_windows(
     return [joined(part) if part else _empty() for part in parts]
 
 
-def _empty() -> Table:
-    from apps.backtests.engine.sweep.measuring import SWEPT
+def makers_of(ground: Ground, signals: Maker | None) -> dict[str, Callable[[Mapping[str, Any]], Signals]]:
+    """For each instrument a function from parameters to signals, which shares what combinations share."""
+    if signals is not None:
+        return {name: partial(signals, bars) for name, bars in ground.bars.items()}
+    return {name: signaller(bars, ground.spec) for name, bars in ground.bars.items()}
 
+
+def _empty() -> Table:
     return Table(params=(), metrics={name: np.empty(0) for name in SWEPT})
 
 
