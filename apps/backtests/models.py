@@ -61,3 +61,6 @@ class BacktestResult(models.Model):
 
     def __str__(self) -> str:
         return f"result of {self.backtest_id}"
+
+
+from apps.backtests.sweeps.models import Sweep, SweepChunk, SweepPick  # noqa: E402, F401

@@ -1,0 +1,339 @@
+"""Sweeps over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from pyarrow import csv
+from rest_framework import status
+from rest_framework.exceptions import NotFound, ParseError, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from apps.backtests.engine.sweep import LOW_IS_GOOD, SWEPT, heatmap
+from apps.backtests.services import InvalidBacktest
+from apps.backtests.sweeps import selectors
+from apps.backtests.sweeps.ending import Ended, sweep_cancel, sweep_delete
+from apps.backtests.sweeps.forms import (
+    ROWS,
+    CombinationsQuerySerializer,
+    HeatmapQuerySerializer,
+    SweepListQuerySerializer,
+    SweepRequestSerializer,
+)
+from apps.backtests.sweeps.models import Sweep
+from apps.backtests.sweeps.reading import Found, found_of
+from apps.backtests.sweeps.requesting import Key, KeyReused, sweep_request
+from apps.backtests.sweeps.shown import (
+    CombinationPageSerializer,
+    HeatmapSerializer,
+    SweepSerializer,
+    SweepSummarySerializer,
+)
+from apps.core.problems import Conflict
+from apps.core.views import ApiView
+
+PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_COMPARE = {
+    "=": pc.equal, "!=": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater,
+    ">=": pc.greater_equal,
+}  # fmt: skip
+
+
+class SweepList(ApiView):
+    """Where sweeps are asked for."""
+
+    @extend_schema(
+        operation_id="sweeps_create",
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                str,
+                OpenApiParameter.HEADER,
+                description=(
+                    "Up to 255 printable characters. The same key with the same body gives the same sweep"
+                    " again, as long as it is there; with another body it is refused."
+                ),
+            )
+        ],
+        request=SweepRequestSerializer,
+        responses={202: SweepSerializer, 400: PROBLEM, 409: PROBLEM},
+        description=(
+            "Try a strategy with many parameters, in the background: every combination of `space`, or"
+            " `samples` that are drawn. All is checked before anything is queued. The best are run in full"
+            " at the end, as backtests."
+        ),
+    )
+    def post(self, request: Request) -> Response:
+        given = _body(request)
+        body = SweepRequestSerializer(data=given)
+        body.is_valid(raise_exception=True)
+        assert request.user.is_authenticated
+        try:
+            sweep = sweep_request(owner_id=request.user.pk, key=_key(request, given), **body.arguments())
+        except InvalidBacktest as exc:
+            raise ValidationError({exc.field: [str(exc)]}) from None
+        except KeyReused as exc:
+            raise Conflict(str(exc)) from None
+        answer = _one(request, sweep)
+        return Response(answer, status.HTTP_202_ACCEPTED, headers={"Location": answer["url"]})
+
+    @extend_schema(
+        operation_id="sweeps_list",
+        parameters=[SweepListQuerySerializer],
+        responses={200: SweepSummarySerializer(many=True), 400: PROBLEM},
+        description=(
+            "Your sweeps, newest first; for staff, everybody's. Where there are more, the header `Link` has"
+            ' the address of the next page: `<…>; rel="next"`.'
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        query = SweepListQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        found, limit = selectors.sweeps(user=request.user), query.validated_data["limit"]
+        if "cursor" in query.validated_data:
+            found = found.filter(pk__lt=query.validated_data["cursor"])
+        some = list(found.order_by("-pk").defer("summary")[: limit + 1])
+        response = Response(_shown(request, some[:limit], SweepSummarySerializer))
+        if len(some) > limit:
+            parameters = request.query_params.copy()
+            parameters["cursor"] = str(some[limit - 1].pk)
+            address = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+            response["Link"] = f'<{address}>; rel="next"'
+        return response
+
+
+class SweepDetail(ApiView):
+    """One sweep."""
+
+    @extend_schema(
+        operation_id="sweeps_retrieve",
+        responses={200: SweepSerializer, 404: PROBLEM},
+        description="How a sweep stands, the best so far and, at the end, how much of it may be luck.",
+    )
+    def get(self, request: Request, sweep_id: uuid.UUID) -> Response:
+        return Response(_one(request, _own(request, sweep_id)))
+
+    @extend_schema(
+        operation_id="sweeps_destroy",
+        responses={204: None, 404: PROBLEM},
+        description="Delete a sweep with what it found. One that runs is cancelled. Its backtests stay.",
+    )
+    def delete(self, request: Request, sweep_id: uuid.UUID) -> Response:
+        sweep_delete(sweep=_own(request, sweep_id), actor=f"user:{request.user.pk}")
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class SweepCancel(ApiView):
+    """Ending a sweep early."""
+
+    @extend_schema(
+        operation_id="sweeps_cancel",
+        request=None,
+        responses={200: SweepSerializer, 404: PROBLEM, 409: PROBLEM},
+        description="Cancel what has not been computed. What was found stays. 409 where it has ended.",
+    )
+    def post(self, request: Request, sweep_id: uuid.UUID) -> Response:
+        sweep = _own(request, sweep_id)
+        try:
+            sweep_cancel(sweep=sweep, actor=f"user:{request.user.pk}")
+        except Ended as exc:
+            raise Conflict(str(exc)) from None
+        return Response(_one(request, sweep))
+
+
+class SweepCombinations(ApiView):
+    """What a sweep has found."""
+
+    @extend_schema(
+        operation_id="sweeps_combinations",
+        parameters=[CombinationsQuerySerializer],
+        responses={
+            (200, "application/json"): CombinationPageSerializer,
+            (200, "text/csv"): bytes,
+            (200, "application/vnd.apache.arrow.stream"): bytes,
+            400: PROBLEM,
+            404: PROBLEM,
+        },
+        description=(
+            "The combinations that are computed so far, by number or by a column: a page in JSON, all of them"
+            " in CSV and as an Arrow stream, with the parameters in columns as `params.fast`."
+        ),
+    )
+    def get(self, request: Request, sweep_id: uuid.UUID) -> HttpResponse:
+        query = CombinationsQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        sweep = _own(request, sweep_id)
+        found = found_of(sweep)
+        table = _sorted(_filtered(found.table, asked.get("where", [])), asked.get("sort"))
+        limit = asked.get("limit", ROWS if asked["format"] == "json" else None)
+        page = table.slice(asked["offset"], limit) if len(table) else table
+        if asked["format"] != "json":
+            return _file(page, asked["format"], f"sweep-{sweep.pk}")
+        end = asked["offset"] + len(page)
+        some = Found(table=page, params=found.params)
+        return _json(
+            {
+                "count": len(table),
+                "computed": len(found),
+                "offset": asked["offset"],
+                "next": end if len(page) and end < len(table) else None,
+                "combinations": some.rows(range(len(page))),
+            }
+        )
+
+
+class SweepHeatmap(ApiView):
+    """A metric by two parameters."""
+
+    @extend_schema(
+        operation_id="sweeps_heatmap",
+        parameters=[HeatmapQuerySerializer],
+        responses={200: HeatmapSerializer, 400: PROBLEM, 404: PROBLEM},
+        description="A metric by two swept parameters, of what is computed so far; the others are reduced.",
+    )
+    def get(self, request: Request, sweep_id: uuid.UUID) -> HttpResponse:
+        query = HeatmapQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        sweep, asked = _own(request, sweep_id), query.validated_data
+        metric = asked.get("metric", sweep.metric)
+        for name in ("x", "y"):
+            if asked[name] not in sweep.space:
+                raise ValidationError({name: [f"Not swept; these are: {', '.join(sweep.space)}."]})
+        if asked["x"] == asked["y"]:
+            raise ValidationError({"y": ["Must be another parameter than x."]})
+        if metric not in SWEPT:
+            raise ValidationError({"metric": [f"{metric!r} is not one of {', '.join(SWEPT)}."]})
+        found, low = found_of(sweep), metric in LOW_IS_GOOD
+        body: dict[str, Any] = {"x": [], "y": [], "values": []}
+        if len(found):
+            x, y = (found.table[f"params.{asked[name]}"].to_pylist() for name in ("x", "y"))
+            drawn = heatmap(x, y, found.metric(metric), reduce=asked["reduce"], low=low)
+            body = {"x": list(drawn.x), "y": list(drawn.y), "values": np.ascontiguousarray(drawn.values)}
+        body |= {"metric": metric, "reduce": asked["reduce"], "low_is_good": low, "computed": len(found)}
+        return _json(body)
+
+
+def _own(request: Request, sweep_id: uuid.UUID) -> Sweep:
+    found = selectors.sweeps(user=request.user).filter(pk=sweep_id).first()
+    if found is None:
+        raise NotFound(f"There is no sweep {sweep_id} of yours.")
+    return found
+
+
+def _body(request: Request) -> Any:
+    try:
+        return request.data
+    except RecursionError:
+        raise ParseError("The body is nested too deeply.") from None
+
+
+def _key(request: Request, body: Any) -> Key | None:
+    """The idempotency key with the body's hash. Raises `ValidationError`."""
+    text = request.headers.get("Idempotency-Key")
+    if text is None:
+        return None
+    if _KEY.fullmatch(text) is None:
+        raise ValidationError({"Idempotency-Key": ["From 1 to 255 printable ASCII characters, no spaces."]})
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return Key(text=text, body_hash=hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def _shown(
+    request: Request, sweeps: Sequence[Sweep], serializer: type[SweepSummarySerializer], **context: Any
+) -> list[dict[str, Any]]:
+    """Sweeps with how they stand, in three queries for all of them."""
+    stands = selectors.statuses(sweeps)
+    answers = []
+    for sweep in sweeps:
+        where = {"sweep_id": sweep.pk}
+        urls = {
+            name: reverse(f"sweep-{name}", kwargs=where, request=request)
+            for name in ("detail", "combinations", "heatmap")
+        }
+        made = serializer(sweep, context={"status": stands[sweep.pk], "urls": urls, **context})
+        answers.append(dict(made.data))
+    return answers
+
+
+def _one(request: Request, sweep: Sweep) -> dict[str, Any]:
+    """One sweep with the best so far; at the end, those that the judgement is about."""
+    if sweep.summary is not None:
+        rows = sweep.summary["best"]
+    else:
+        found = found_of(sweep)
+        rows = found.rows(found.best(sweep.metric, max(sweep.best_count, 1)))
+    picks = {pick.number: pick.backtest_id for pick in sweep.picks.all()}
+    best = []
+    for rank, row in enumerate(rows, 1):
+        backtest = picks.get(row["number"])
+        where = {"backtest_id": backtest}
+        url = reverse("backtest-detail", kwargs=where, request=request) if backtest else None
+        best.append({"rank": rank, **row, "backtest": backtest, "backtest_url": url})
+    return _shown(request, [sweep], SweepSerializer, best_so_far=best)[0]
+
+
+def _filtered(table: pa.Table, where: Sequence[tuple[str, str, str]]) -> pa.Table:
+    """The rows that fulfil all conditions; what is undefined fulfils none."""
+    for name, operator, text in where:
+        if not len(table):
+            return table
+        if name not in table.column_names:
+            raise ValidationError({"where": [_no_column(name, table)]})
+        column = table[name]
+        try:
+            value = pa.scalar(text) if pa.types.is_string(column.type) else pa.scalar(float(text))
+            table = table.filter(_COMPARE[operator](column, value))
+        except ValueError:
+            raise ValidationError({"where": [f"{text!r} is not a number."]}) from None
+    return table
+
+
+def _sorted(table: pa.Table, sort: str | None) -> pa.Table:
+    """The rows in the order of a column, the undefined last and equals by number."""
+    if sort is None or not len(table):
+        return table
+    name, down = sort.removeprefix("-"), sort.startswith("-")
+    if name not in table.column_names:
+        raise ValidationError({"sort": [_no_column(name, table)]})
+    keys = pa.table({"value": table[name], "number": table["number"]})
+    order = [("value", "descending" if down else "ascending"), ("number", "ascending")]
+    return table.take(pc.sort_indices(keys, sort_keys=order))
+
+
+def _no_column(name: str, table: pa.Table) -> str:
+    return f"There is no column {name!r}; there are {', '.join(table.column_names)}."
+
+
+def _json(body: dict[str, Any]) -> HttpResponse:
+    return HttpResponse(
+        orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), content_type="application/json"
+    )
+
+
+def _file(table: pa.Table, form: str, name: str) -> HttpResponse:
+    sink = io.BytesIO()
+    if form == "csv":
+        csv.write_csv(table, sink, csv.WriteOptions(quoting_style="needed"))
+    else:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    kind = "text/csv" if form == "csv" else "application/vnd.apache.arrow.stream"
+    response = HttpResponse(sink.getvalue(), content_type=kind)
+    response["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
+    return response
