@@ -69,7 +69,7 @@ def question(
         raise InvalidBacktest("best", f"From 0 to {MOST_BEST}, not {best}.")
     try:
         strategy = strategy_named(spec.get("strategy"))
-        found = _combinations(strategy, spec.get("params") or {}, space, method, samples, seed)
+        found = _combinations(strategy, spec.get("params", {}), space, method, samples, seed)
         complete = Spec.from_dict({**spec, "params": found.kept[0]})
         folds = folds_in(walk_forward, to_ms(start), to_ms(end))
     except SpecError as exc:

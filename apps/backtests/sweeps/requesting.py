@@ -122,13 +122,13 @@ def sweep_request(
 def _requested(sweep: Sweep, chunks: Sequence[SweepChunk]) -> UUID:
     from apps.backtests.sweeps.tasks import finish_sweep, run_chunk
 
-    group = f"user-{sweep.owner_id}"
+    options: dict[str, Any] = {"group_key": f"user-{sweep.owner_id}"}
     # Single backtests, which somebody waits for, go before.
     runs = [
-        run_chunk.si(chunk_id=str(chunk.pk)).set(task_id=str(chunk.task_run), group_key=group, priority=-1)
+        run_chunk.si(chunk_id=str(chunk.pk)).set(task_id=str(chunk.task_run), priority=-1, **options)
         for chunk in chunks
     ]
-    finish = finish_sweep.si(sweep_id=str(sweep.pk)).set(task_id=str(sweep.finish_run), group_key=group)
+    finish = finish_sweep.si(sweep_id=str(sweep.pk)).set(task_id=str(sweep.finish_run), **options)
     return batch_request(runs, description=f"sweep {sweep.pk}", callback=finish).pk
 
 
