@@ -28,11 +28,14 @@ from apps.backtests.services import InvalidBacktest
 from apps.backtests.sweeps import selectors
 from apps.backtests.sweeps.ending import Ended, sweep_cancel, sweep_delete
 from apps.backtests.sweeps.forms import (
+    FORMS,
     ROWS,
     CombinationsQuerySerializer,
     HeatmapQuerySerializer,
+    OwnForms,
     SweepListQuerySerializer,
     SweepRequestSerializer,
+    wanted_form,
 )
 from apps.backtests.sweeps.models import Sweep
 from apps.backtests.sweeps.reading import Found, found_of
@@ -159,6 +162,8 @@ class SweepCancel(ApiView):
 class SweepCombinations(ApiView):
     """What a sweep has found."""
 
+    content_negotiation_class = OwnForms
+
     @extend_schema(
         operation_id="sweeps_combinations",
         parameters=[CombinationsQuerySerializer],
@@ -168,6 +173,7 @@ class SweepCombinations(ApiView):
             (200, "application/vnd.apache.arrow.stream"): bytes,
             400: PROBLEM,
             404: PROBLEM,
+            406: PROBLEM,
         },
         description=(
             "The combinations that are computed so far, by number or by a column: a page in JSON, all of them"
@@ -178,13 +184,14 @@ class SweepCombinations(ApiView):
         query = CombinationsQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         asked = query.validated_data
+        form = wanted_form(request._request, asked.get("format"))
         sweep = _own(request, sweep_id)
         found = found_of(sweep)
         table = _sorted(_filtered(found.table, asked.get("where", [])), asked.get("sort"))
-        limit = asked.get("limit", ROWS if asked["format"] == "json" else None)
+        limit = asked.get("limit", ROWS if form == "json" else None)
         page = table.slice(asked["offset"], limit) if len(table) else table
-        if asked["format"] != "json":
-            return _file(page, asked["format"], f"sweep-{sweep.pk}")
+        if form != "json":
+            return _file(page, form, f"sweep-{sweep.pk}")
         end = asked["offset"] + len(page)
         some = Found(table=page, params=found.params)
         return _json(
@@ -333,7 +340,6 @@ def _file(table: pa.Table, form: str, name: str) -> HttpResponse:
     else:
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
-    kind = "text/csv" if form == "csv" else "application/vnd.apache.arrow.stream"
-    response = HttpResponse(sink.getvalue(), content_type=kind)
+    response = HttpResponse(sink.getvalue(), content_type=FORMS[form])
     response["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
     return response

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.http import HttpRequest
 from rest_framework import serializers
+from rest_framework.exceptions import NotAcceptable
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
 
 from apps.backtests.engine import SCHEMA
 from apps.backtests.sweeps.asking import METRICS, MOST_BEST
@@ -18,10 +23,34 @@ REQUEST = (
     "instrument", "timeframe", "start", "end", "space", "method", "samples", "seed", "metric", "best",
     "walk_forward",
 )  # fmt: skip
-FORMS = ("json", "csv", "arrow")
+#: What ``format=`` may be, and the media type of each.
+FORMS = {"json": "application/json", "csv": "text/csv", "arrow": "application/vnd.apache.arrow.stream"}
 #: Rows of combinations that are answered in JSON unless told otherwise.
 ROWS = 100
 _CONDITION = re.compile(r"\s*([\w.]{1,60})\s*(<=|>=|!=|<|>|=)\s*(\S{1,60})\s*")
+
+
+def wanted_form(request: HttpRequest, asked: str | None) -> str:
+    """What ``format=`` says, or else the header ``Accept``. Raises `NotAcceptable`."""
+    if asked is not None:
+        return asked
+    types = list(FORMS.values())
+    preferred = request.get_preferred_type(types)
+    if preferred is None:
+        raise NotAcceptable(f"Available are {', '.join(types)}.")
+    return list(FORMS)[types.index(preferred)]
+
+
+class OwnForms(BaseContentNegotiation):
+    """What is rendered by the framework is problems; tables have their own forms."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        return JSONRenderer(), JSONRenderer.media_type
 
 
 class SweepRequestSerializer(StrictSerializer):
@@ -99,7 +128,9 @@ class CombinationsQuerySerializer(StrictSerializer):
         max_length=20,
         help_text="A condition, as `n_trades>=30` or `params.fast=10`; several have all to hold.",
     )
-    format = serializers.ChoiceField(choices=FORMS, default="json")
+    format = serializers.ChoiceField(
+        choices=list(FORMS), required=False, help_text="Without it, what `Accept` asks for."
+    )
 
     def validate_where(self, value: list[str]) -> list[tuple[str, str, str]]:
         """Column, operator and value of each condition."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from apps.candles.storage.writer import write_candles
+from tests.candles.conftest import shared_candles as shared_candles
 from tests.candles.helpers import instrument, walk
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -132,6 +132,8 @@ def test_combinations_are_sorted_filtered_and_come_as_files(api: Any, stored: st
     table = csv.read_csv(io.BytesIO(text.content))
     assert table["params.fast"].to_pylist() == [2, 3, 5, 8, 13]
     stream = pa.ipc.open_stream(api.get(f"{url}?format=arrow").content).read_all()
+    assert api.get(url, headers={"accept": "text/csv"}).content.startswith(b'"number","params.fast"')
+    assert api.get(url, headers={"accept": "image/png"}).status_code == 406
     assert stream["sharpe"].to_pylist() == [row["metrics"]["sharpe"] for row in rows]
     for query, field in (
         ("sort=magic", "sort"), ("where=magic>1", "where"), ("where=sharpe", "where"),
