@@ -27,6 +27,7 @@ urlpatterns = [
     path("api/v1/", include("apps.backtests.urls")),
     path("udf/", include("apps.candles.udf.urls")),
     path("charts/", include("apps.candles.chart_urls")),
+    path("backtests/", include("apps.backtests.report.urls")),
 ]
 
 handler400 = "apps.core.problems.bad_request"

@@ -29,6 +29,8 @@ TITLES = {
     "content-too-large": "The body is larger than is taken",
     "unsupported-media-type": "The body's media type is not supported",
     "conflict": "The request conflicts with what is there",
+    "missing-candles": "Candles that are needed are missing",
+    "idempotency-key-reused": "The idempotency key came with another body",
     "worker-fenced": "The worker's token is not its user's any more",
     "too-many-requests": "Too many requests",
     "server-error": "The server failed",

@@ -23,16 +23,21 @@ Columns = list[NDArray[Any]]
 
 _FUNDING_EVERY = 8 * 3_600_000
 
+#: Slots of a grid for each bar, above which times are sorted instead.
+_SPARSE = 4
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Feed:
     """One instrument: the bars that orders are filled on, and what is decided at their closes.
 
-    ``columns`` are read-only and in the loop's order; those that nothing calls for are empty.
+    ``columns`` are read-only and in the loop's order; those that nothing calls for are empty. ``warmup`` is
+    the first of the bars at whose close every indicator has a value; it may lie past the end.
     """
 
     bars: Bars
     signals: Signals
+    warmup: int
     columns: Columns
 
     @property
@@ -69,9 +74,13 @@ def feed_of(bars: Bars, signals: Signals, *, detail: Bars | None = None, funding
         bits = whole
     bits.flags.writeable = False
     levels = (signals.stop_loss, signals.take_profit, signals.trailing)
+    warmup = signals.warmup
+    if at is not None:
+        warmup = int(at[warmup]) if warmup < len(at) else len(fine)
     return Feed(
         bars=fine,
         signals=signals,
+        warmup=warmup,
         columns=[
             fine.open,
             fine.high,
@@ -88,10 +97,24 @@ def feed_of(bars: Bars, signals: Signals, *, detail: Bars | None = None, funding
 
 def timeline(feeds: Sequence[Feed]) -> tuple[Times, list[NDArray[np.int64]]]:
     """The open times of all feeds together, and where each feed's bars are among them."""
+    times = [feed.bars.ts for feed in feeds]
     if len(feeds) == 1:
-        return feeds[0].bars.ts, [np.zeros(0, np.int64)]
-    ts = np.unique(np.concatenate([feed.bars.ts for feed in feeds]))
-    return ts, [np.searchsorted(ts, feed.bars.ts) for feed in feeds]
+        return times[0], [np.zeros(0, np.int64)]
+    if all(np.array_equal(times[0], other) for other in times[1:]):
+        return times[0], [np.arange(len(times[0]))] * len(feeds)
+    first, last = min(int(ts[0]) for ts in times), max(int(ts[-1]) for ts in times)
+    step = min(feed.bars.step for feed in feeds)
+    slots = (last - first) // step + 1
+    if slots > _SPARSE * sum(map(len, times)) or any(((ts - first) % step).any() for ts in times):
+        ts = np.unique(np.concatenate(times))
+        return ts, [np.searchsorted(ts, other) for other in times]
+    # On a grid that is not too sparse counting is ten times quicker than sorting.
+    taken = np.zeros(slots, np.bool_)
+    at = [(ts - first) // step for ts in times]
+    for places in at:
+        taken[places] = True
+    numbers = np.cumsum(taken) - 1
+    return first + step * np.flatnonzero(taken), [numbers[places] for places in at]
 
 
 def block(feeds: Sequence[Feed], places: Sequence[NDArray[np.int64]], start: int, stop: int) -> Columns:
@@ -99,19 +122,26 @@ def block(feeds: Sequence[Feed], places: Sequence[NDArray[np.int64]], start: int
     if len(feeds) == 1:
         return [column[start:stop] if len(column) else column for column in feeds[0].columns]
     parts = [slice(*np.searchsorted(place, (start, stop))) for place in places]
+    rows = [_rows(place[part], start) for place, part in zip(places, parts, strict=True)]
     result: Columns = []
     for number, first in enumerate(feeds[0].columns):
-        if not len(first) and not any(len(feed.columns[number]) for feed in feeds):
+        if not len(first):
             result.append(first)
             continue
         table = np.full((stop - start, len(feeds)), 0 if first.dtype == np.uint8 else np.nan, first.dtype)
-        for at, (feed, place, part) in enumerate(zip(feeds, places, parts, strict=True)):
-            if len(feed.columns[number]):
-                table[place[part] - start, at] = feed.columns[number][part]
+        for at, (feed, part, row) in enumerate(zip(feeds, parts, rows, strict=True)):
+            table[row, at] = feed.columns[number][part]
         flat = table.reshape(-1)
         flat.flags.writeable = False
         result.append(flat)
     return result
+
+
+def _rows(places: NDArray[np.int64], start: int) -> slice | NDArray[np.int64]:
+    """The rows of a block that *places* stand for: a slice, which is quicker, where none is left out."""
+    if len(places) and int(places[-1] - places[0]) == len(places) - 1:
+        return slice(int(places[0]) - start, int(places[-1]) - start + 1)
+    return places - start
 
 
 def kind_of(level: Level | None) -> tuple[int, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from apps.backtests.engine.feed import Feed, feed_of
 from apps.backtests.engine.metrics import Value, measure
 from apps.backtests.engine.simulation import Simulation
 from apps.backtests.engine.spec import Spec
-from apps.backtests.engine.strategies import STRATEGIES, Signals
+from apps.backtests.engine.strategies import Signals
 from apps.backtests.engine.trades import Trades
 
 # Part of a result's identity: raised with every change that can move a byte of equity or trades.
@@ -83,10 +84,21 @@ def run(
         BarsError: there are no bars, the finer bars do not fit, or equity grew beyond what float64 can hold.
         SpecError: the specification needs something that its strategy does not give.
     """
-    bars = _named(data)
-    strategy = STRATEGIES[spec.strategy]
-    signals = {name: strategy.signals(one, spec.params) for name, one in bars.items()}
+    check = None
+    if progress is not None:
+        count = sum(map(len, _named(data if detail is None else detail).values()))
+        check = partial(progress, 0, count)
+    signals = signals_of(data, spec, check=check)
     return run_signals(data, signals, spec, detail=detail, progress=progress, chunk=chunk, jit=jit)
+
+
+def signals_of(data: Data, spec: Spec, *, check: Callable[[], object] | None = None) -> dict[str, Signals]:
+    """The first stage of ``run`` alone, by instrument.
+
+    *check* is called between computations; what it raises ends the stage.
+    """
+    strategy, params = spec.definition, spec.params
+    return {name: strategy.signals(bars, params, check=check) for name, bars in _named(data).items()}
 
 
 def run_signals(
@@ -113,14 +125,13 @@ def run_signals(
     ]
     if not all(len(feed.bars) for feed in feeds):
         raise BarsError("there are no bars to run on")
-    warmup = max(given[name].warmup for name in bars)
-    result = _simulated(feeds, spec, warmup=warmup, progress=progress, chunk=chunk, jit=jit)
+    result = _simulated(feeds, spec, progress=progress, chunk=chunk, jit=jit)
     equity, trades, metrics, ambiguous = result[1:]
     bounds = dict.fromkeys(("pessimistic", "optimistic"), _bounded(metrics))
     if ambiguous:
         other = "pessimistic" if spec.execution.same_bar == "optimistic" else "optimistic"
         otherwise = _simulated(
-            feeds, spec, warmup=warmup, progress=None, chunk=chunk, jit=jit, optimistic=other == "optimistic"
+            feeds, spec, progress=None, chunk=chunk, jit=jit, optimistic=other == "optimistic"
         )
         bounds[other] = _bounded(otherwise[3])
     return Result(
@@ -153,7 +164,6 @@ def _simulated(
     feeds: Sequence[Feed],
     spec: Spec,
     *,
-    warmup: int,
     progress: Progress | None,
     chunk: int,
     jit: bool | None,
@@ -172,14 +182,18 @@ def _simulated(
     if not np.isfinite(equity).all():
         raise BarsError("these prices move equity beyond the range of float64")
     trades = Trades.of(simulation.table())
+    one = len(feeds) == 1
     metrics = measure(
-        bars=feeds[0].bars,
+        bars=feeds[0].bars if one else None,
+        ts=None if one else simulation.ts,
+        closes=() if one else simulation.closes(),
         equity=equity,
         trades=trades,
         cash=spec.cash,
-        warmup=warmup,
+        warmup=simulation.warmup,
         entries_skipped=int(simulation.account(kernel.SKIPPED)),
         written_off=simulation.account(kernel.WRITTEN_OFF),
+        funding_paid=simulation.account(kernel.FUNDING),
     )
     return simulation.ts, equity, trades, metrics, int(simulation.account(kernel.AMBIGUOUS))
 

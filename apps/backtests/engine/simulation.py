@@ -12,7 +12,6 @@ from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.feed import Feed, block, kind_of, timeline
 from apps.backtests.engine.jit import chosen
 from apps.backtests.engine.spec import Spec
-from apps.backtests.engine.strategies import Signals
 
 _SIZINGS = {
     "equity": kernel.BY_EQUITY,
@@ -20,6 +19,8 @@ _SIZINGS = {
     "units": kernel.BY_UNITS,
     "risk": kernel.BY_RISK,
 }
+#: Bars of several instruments that are laid side by side at once: what fits into the processor's cache.
+_ROWS = 4_096
 _ORDERS = {"market": kernel.MARKET, "limit": kernel.LIMIT, "stop": kernel.STOP_ORDER}
 
 
@@ -54,7 +55,7 @@ class Simulation:
         self._feeds = feeds
         self._loop = chosen(jit)
         self._entries = [feed.entries for feed in feeds] if record else []
-        params = parameters(spec, feeds[0].signals, optimistic=optimistic)
+        params = parameters(spec, feeds, optimistic=optimistic)
         account = [0.0] * kernel.ACCOUNT
         account[kernel.CASH] = spec.cash
         books = [0.0] * (kernel.BOOK * len(feeds))
@@ -69,6 +70,12 @@ class Simulation:
 
     def advance(self, stop: int, equity: Floats) -> None:
         """Run the bars up to *stop*; *equity*, one element for each of them, is written."""
+        if len(self._feeds) > 1 and stop - self.bars > _ROWS:
+            first = self.bars
+            for start in range(first, stop, _ROWS):
+                part = slice(start - first, min(start + _ROWS, stop) - first)
+                self.advance(first + part.stop, equity[part])
+            return
         start = self.bars
         self._make_room(start, stop)
         width = len(self._feeds)
@@ -97,6 +104,23 @@ class Simulation:
         """One element of the account, by the kernel's index."""
         return float(self._account[index])
 
+    @property
+    def warmup(self) -> int:
+        """The first bar on which every instrument's indicators have values; may lie past the end."""
+        if len(self._feeds) == 1:
+            return self._feeds[0].warmup
+        known = [feed.warmup < len(feed.bars) for feed in self._feeds]
+        if not all(known):
+            return len(self.ts)
+        return max(int(place[feed.warmup]) for feed, place in zip(self._feeds, self._places, strict=True))
+
+    def closes(self) -> list[Floats]:
+        """The closes of each instrument on ``ts``; NaN where it has no bar."""
+        columns = [np.full(len(self.ts), np.nan) for _ in self._feeds]
+        for column, feed, place in zip(columns, self._feeds, self._places, strict=True):
+            column[place] = feed.bars.close
+        return columns
+
     def table(self) -> Floats:
         """The closed trades so far, shape ``(n, kernel.TRADE)``."""
         table = np.array(self._trades, np.float64).reshape(-1, kernel.TRADE)
@@ -120,8 +144,9 @@ class Simulation:
                 self._trades = rows
 
 
-def parameters(spec: Spec, signals: Signals, *, optimistic: bool) -> list[float]:
+def parameters(spec: Spec, feeds: Sequence[Feed], *, optimistic: bool) -> list[float]:
     """The kernel's parameter vector."""
+    signals = feeds[0].signals
     if spec.sizing.type == "risk" and signals.stop_loss is None:
         raise SpecError("sizing.type", "risk needs a stop-loss to measure the risk by")
     params = [0.0] * kernel.PARAMS
@@ -135,7 +160,10 @@ def parameters(spec: Spec, signals: Signals, *, optimistic: bool) -> list[float]
     params[kernel.VALUE] = sizing.value
     params[kernel.LOT] = sizing.lot
     params[kernel.LEVERAGE] = spec.leverage
-    params[kernel.MAINTENANCE] = -1.0 if spec.maintenance_margin is None else spec.maintenance_margin
+    # What is bought with the account's own money cannot be liquidated.
+    borrows = spec.leverage > 1.0 or any((feed.columns[4] & kernel.ENTER_SHORT).any() for feed in feeds)
+    margin = spec.maintenance_margin
+    params[kernel.MAINTENANCE] = margin if margin is not None and borrows else -1.0
     params[kernel.PYRAMIDING] = spec.pyramiding
     params[kernel.MAX_POSITIONS] = spec.max_positions
     params[kernel.FILL_AT_CLOSE] = spec.execution.fill == "close"

@@ -12,7 +12,7 @@ from typing import Any
 
 from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.schema import validated
-from apps.backtests.engine.strategies import STRATEGIES
+from apps.backtests.engine.strategies import STRATEGIES, Strategy, strategy_of
 
 # Rates are bounded below one half, so that spread and slippage together leave a positive price.
 _RATE = {"type": "number", "minimum": 0, "maximum": 0.25, "default": 0.0}
@@ -210,20 +210,21 @@ _BLOCKS: dict[str, type[Sizing | Costs | Execution]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Spec:
     """A backtest specification; ``SCHEMA`` says what each field means and may be.
 
     Every instance is valid, complete and canonical: defaults are filled in, also in ``params`` (which
-    is read-only), and numbers have the type of their schema. Specifications that mean the same are
-    therefore equal and have the same hash. The blocks may be given as objects of their classes or as
-    decoded JSON.
+    is read-only), numbers have the type of their schema, and a strategy given as text is the object that
+    the text stands for. Specifications that mean the same are equal and have the same hash, whatever
+    strategies and their parameters are called or described as. The blocks may be given as objects of
+    their classes or as decoded JSON.
 
     Raises:
         SpecError: naming the field (``costs.taker``, ``params.fast``).
     """
 
-    strategy: str
+    strategy: str | Mapping[str, Any]
     params: Mapping[str, Any] = field(default_factory=dict)
     cash: float = 10_000.0
     sizing: Sizing = Sizing()
@@ -235,18 +236,28 @@ class Spec:
     execution: Execution = Execution()
     orders: Mapping[str, Any] | None = None
     risk: Mapping[str, Any] | None = None
+    #: The strategy, with the blocks that replace its own.
+    definition: Strategy = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        values = validated(SCHEMA, {item.name: _plain(getattr(self, item.name)) for item in fields(self)})
-        if self.strategy not in STRATEGIES:
-            raise SpecError("strategy", f"must be one of {', '.join(STRATEGIES)}")
-        values["params"] = MappingProxyType(STRATEGIES[self.strategy].validated(self.params))
+        values = validated(
+            SCHEMA, {item.name: _plain(getattr(self, item.name)) for item in fields(self) if item.init}
+        )
+        strategy = strategy_of(self.strategy)
+        if strategy.name not in STRATEGIES or strategy is not STRATEGIES[strategy.name]:
+            values["strategy"] = strategy.document
+        definition = strategy.replaced(orders=self.orders, risk=self.risk)
+        object.__setattr__(self, "definition", definition)
+        values["params"] = MappingProxyType(definition.validated(self.params))
         for name, block in _BLOCKS.items():
             values[name] = block(**values[name])
         for name, value in values.items():
             object.__setattr__(self, name, value)
         if self.sizing.type in ("equity", "risk") and self.sizing.value > 1:
             raise SpecError("sizing.value", "must be at most 1 where it is a fraction")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spec) and other.canonical == self.canonical
 
     def __hash__(self) -> int:
         return hash(self.canonical)
@@ -261,17 +272,31 @@ class Spec:
 
     def as_dict(self) -> dict[str, Any]:
         """The complete specification as JSON types; ``from_dict`` of it is equal to this."""
-        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(self) if item.init}
 
     @cached_property
     def canonical(self) -> str:
-        """The complete specification as ASCII JSON: keys sorted, no spaces, shortest float forms."""
-        return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        """What the specification means as ASCII JSON: keys sorted, no spaces, shortest float forms.
+
+        The strategy stands in it as an object, with the blocks that replace its own, and without what only
+        describes it.
+        """
+        meant = self.as_dict() | {"strategy": _meaning(self.definition.document)}
+        del meant["orders"], meant["risk"]
+        return json.dumps(meant, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @cached_property
     def spec_hash(self) -> str:
         """sha256 (hex) of ``spec/2``, a newline and the canonical JSON."""
         return hashlib.sha256(f"spec/2\n{self.canonical}".encode()).hexdigest()
+
+
+def _meaning(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A strategy without its names and descriptions."""
+    meant = {key: value for key, value in document.items() if key not in ("name", "title", "description")}
+    described = document["params"].items()
+    meant["params"] = {name: {**rule, "description": ""} for name, rule in described}
+    return meant
 
 
 def _plain(value: Any) -> Any:

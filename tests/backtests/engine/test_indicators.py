@@ -74,6 +74,18 @@ def test_crossings_are_those_of_the_decimal_prices(
             assert (up[i], down[i]) == (above, below)
 
 
+@pytest.mark.parametrize("jit", ["1", "0"])
+def test_lines_below_zero_cross_and_touch_alike(monkeypatch: pytest.MonkeyPatch, jit: str) -> None:
+    monkeypatch.setenv("CHANDLERY_JIT", jit)
+    b = np.full(6, -0.3)
+    # 0.1 - 0.4 is not -0.3 in binary, and the same in decimals.
+    a = np.array([-0.4, 0.1 - 0.4, -0.2, 0.1 - 0.4, -0.4, -0.2])
+    up, down = crosses(a, b)
+    assert (up.tolist(), down.tolist()) == ([0, 0, 1, 0, 0, 1], [0, 0, 0, 0, 1, 0])
+    up, down = crosses(a, b, strict=True)
+    assert (up.tolist(), down.tolist()) == ([0, 0, 0, 0, 0, 1], [0] * 6)
+
+
 def test_a_tie_before_the_crossing_counts_unless_strict() -> None:
     a, b = np.array([1.0, 2.0, 3.0, 2.0, 1.0]), np.full(5, 2.0)
     up, down = crosses(a, b)

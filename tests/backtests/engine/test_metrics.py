@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -58,6 +59,8 @@ def test_every_metric_is_defined_and_every_result_has_every_metric(
     for metric in METRICS:
         assert metric.unit in {"time", "ms", "%", "money", "count", "ratio"}
         assert metric.definition.endswith(".")
+        assert metric.source == "Bookkeeping" or re.fullmatch(r".+, (19|20)\d\d", metric.source), metric.name
+        assert metric.annualisation == "" or metric.annualisation.endswith(".")
         assert metric.name.endswith("_pct") == (metric.unit == "%")
     for bars in (walk(500, 1), bars_of([1.0])):
         assert list(run(bars, SPEC).metrics) == names
@@ -180,9 +183,22 @@ UNDEFINED_WITHOUT_TRADES = {
     "avg_trade_pct",
     "profit_factor",
     "expectancy_pct",
+    "expectancy",
     "sqn",
     "kelly",
+    "win_rate_long_pct",
+    "win_rate_short_pct",
+    "avg_win_pct",
+    "avg_loss_pct",
+    "avg_win",
+    "avg_loss",
+    "avg_trade_duration",
+    "max_trade_duration",
+    "min_trade_duration",
+    "profit_factor_money",
+    "commissions_of_gain_pct",
 }
+OF_MOMENTS = {"skew", "kurtosis", "probabilistic_sharpe", "deflated_sharpe"}
 UNDEFINED_WITHOUT_TIME = {
     "return_ann_pct",
     "volatility_ann_pct",
@@ -191,7 +207,11 @@ UNDEFINED_WITHOUT_TIME = {
     "sharpe_arithmetic",
     "sortino",
     "calmar",
-}
+    "omega",
+    "alpha_pct",
+    "beta",
+} | OF_MOMENTS
+NO_DRAWDOWN = {"avg_drawdown_pct", "avg_drawdown_duration"}
 
 
 def undefined(metrics: dict[str, Value]) -> set[str]:
@@ -202,20 +222,21 @@ def undefined(metrics: dict[str, Value]) -> set[str]:
 def test_one_bar_has_neither_trades_nor_time(bars_of: BarsOf) -> None:
     metrics = run(bars_of([5.0]), SPEC).metrics
     assert undefined(metrics) == (
-        UNDEFINED_WITHOUT_TRADES | UNDEFINED_WITHOUT_TIME | {"avg_drawdown_pct", "buy_hold_return_pct"}
+        UNDEFINED_WITHOUT_TRADES | UNDEFINED_WITHOUT_TIME | NO_DRAWDOWN | {"buy_hold_return_pct"}
     )
     assert (metrics["return_pct"], metrics["max_drawdown_pct"], metrics["exposure_pct"]) == (0, 0, 0)
 
 
 def test_a_run_without_trades_is_flat(bars_of: BarsOf) -> None:
     metrics = run(bars_of([5.0, 4, 3, 2, 1], step=DAY), SPEC).metrics
-    assert undefined(metrics) == UNDEFINED_WITHOUT_TRADES | {
-        "avg_drawdown_pct",
+    assert undefined(metrics) == UNDEFINED_WITHOUT_TRADES | OF_MOMENTS | NO_DRAWDOWN | {
         "sharpe",
         "sharpe_arithmetic",
         "sortino",
         "calmar",
+        "omega",
     }
+    assert metrics["beta"] == metrics["alpha_pct"] == 0
     assert metrics["return_ann_pct"] == metrics["volatility_ann_pct"] == metrics["cagr_pct"] == 0
     assert (metrics["n_trades"], metrics["commissions"], metrics["max_drawdown_duration"]) == (0, 0, 0)
     assert metrics["buy_hold_return_pct"] == -75
@@ -226,7 +247,13 @@ def test_a_run_of_losses_alone(bars_of: BarsOf) -> None:
     prices = [10.0, 10, 9, 9, 8, 8, 6]
     bars = bars_of(prices, opens=prices, step=DAY)
     metrics = run_signals(bars, Signals(bits=bits, warmup=0), SPEC).metrics
-    assert undefined(metrics) == {"kelly"}
+    assert undefined(metrics) == {
+        "kelly",
+        "win_rate_short_pct",
+        "avg_win_pct",
+        "avg_win",
+        "commissions_of_gain_pct",
+    }
     assert (metrics["n_trades"], metrics["win_rate_pct"], metrics["profit_factor"]) == (3, 0, 0)
     assert metrics["sharpe"] < 0
     assert metrics["return_pct"] == pytest.approx(-40)
@@ -236,14 +263,22 @@ def test_a_run_of_gains_alone(bars_of: BarsOf) -> None:
     bits = np.array([kernel.ENTER_LONG, 0, kernel.EXIT_LONG, 0, 0], np.uint8)
     bars = bars_of([10.0, 10, 11, 12, 12], step=DAY)
     metrics = run_signals(bars, Signals(bits=bits, warmup=0), SPEC).metrics
-    assert undefined(metrics) == {
-        "kelly",  # no loss
-        "profit_factor",
-        "sqn",  # one trade
-        "avg_drawdown_pct",
-        "calmar",
-        "sortino",
-    }
+    assert (
+        undefined(metrics)
+        == {
+            "kelly",  # no loss
+            "profit_factor",
+            "profit_factor_money",
+            "sqn",  # one trade
+            "win_rate_short_pct",
+            "avg_loss_pct",
+            "avg_loss",
+            "calmar",
+            "sortino",
+            "omega",
+        }
+        | NO_DRAWDOWN
+    )
     assert metrics["win_rate_pct"] == 100
 
 
@@ -251,7 +286,17 @@ def test_a_bankruptcy_counts_once_and_the_days_after_it_are_still(bars_of: BarsO
     bits = np.array([kernel.ENTER_SHORT] + [0] * 5, np.uint8)
     bars = bars_of([10.0, 10, 30, 30, 30, 30], step=DAY)
     metrics = run_signals(bars, Signals(bits=bits, warmup=0), SPEC).metrics
-    assert undefined(metrics) == {"avg_trade_pct", "sqn", "kelly"}
+    assert undefined(metrics) == {
+        "avg_trade_pct",
+        "sqn",
+        "kelly",
+        "win_rate_long_pct",
+        "avg_win_pct",
+        "avg_win",
+        "commissions_of_gain_pct",
+        "beta",  # there is no logarithm of nothing
+        "alpha_pct",
+    }
     assert metrics["return_ann_pct"] == metrics["cagr_pct"] == metrics["max_drawdown_pct"] == -100
     assert metrics["sharpe_arithmetic"] == pytest.approx(
         -0.2 / statistics.stdev([0, -1, 0, 0, 0]) * math.sqrt(365)

@@ -11,7 +11,6 @@ from apps.backtests.engine.kernel.layout import (
     ENTRY_PRICE,
     FLOOR,
     FRACTION,
-    LEVERAGE,
     MAINTENANCE,
     MARK,
     NEW_TRAIL_BY,
@@ -86,7 +85,7 @@ def guard(b: int, width: int, params: Vector, account: Vector, books: Vector) ->
     if not side * stop >= side * books[b + TRAIL_LEVEL] and books[b + TRAIL_LEVEL] == books[b + TRAIL_LEVEL]:
         stop = books[b + TRAIL_LEVEL]
     margin = params[MAINTENANCE]
-    if margin >= 0.0 and (side < 0.0 or width > 1 or params[LEVERAGE] > 1.0):
+    if margin >= 0.0:
         ruin = side * ENDLESS
         if width == 1:
             ruin = (size * books[b + ENTRY_PRICE] - account[CASH]) / (size - margin * abs(size))

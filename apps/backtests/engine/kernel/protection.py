@@ -14,7 +14,6 @@ from apps.backtests.engine.kernel.layout import (
     BY_STOP,
     ENTERED,
     IN_LIQUIDATION,
-    LEVERAGE,
     MAINTENANCE,
     OPTIMISTIC,
     SIZE,
@@ -55,7 +54,7 @@ def protect(
     if trail == trail and not side * stop >= side * trail:
         stop = trail
         reason = AT_TRAIL
-    if params[MAINTENANCE] >= 0.0 and (side < 0.0 or width > 1 or params[LEVERAGE] > 1.0):
+    if params[MAINTENANCE] >= 0.0:
         ruin = liquidation(m, width, worst, params, account, books)
         if ruin == ruin and not side * stop >= side * ruin:
             stop = ruin

@@ -1,0 +1,57 @@
+"""Telling owners that their backtests have finished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.urls import NoReverseMatch, reverse
+
+from apps.backtests import conf
+from apps.backtests.engine import METRICS
+from apps.backtests.models import Backtest
+from apps.notifications.services import email_request
+
+#: What the announcement tells: metrics by name.
+_ANNOUNCED = ("final_equity", "return_pct", "buy_hold_return_pct", "max_drawdown_pct", "sharpe", "n_trades")
+
+
+def announce(backtest: Backtest, metrics: Mapping[str, Any]) -> None:
+    """Ask for an e-mail to the owner, who need not have an address, in the caller's transaction."""
+    recipient = backtest.owner.email
+    if not recipient:
+        return
+    units = {metric.name: metric.unit for metric in METRICS}
+    email_request(
+        kind="backtest_finished",
+        recipient=recipient,
+        about=f"backtest:{backtest.pk}",
+        context={
+            "strategy": backtest.strategy,
+            "instrument": backtest.where,
+            "timeframe": backtest.timeframe,
+            "start": backtest.start,
+            "end": backtest.end,
+            "lines": [_line(name, metrics[name], units[name]) for name in _ANNOUNCED if name in units],
+            "url": f"{conf.public_url()}{page_of(backtest)}",
+        },
+    )
+
+
+def page_of(backtest: Backtest) -> str:
+    """The path of the report page, or of the API where there is no such page."""
+    where = {"backtest_id": backtest.pk}
+    try:
+        return reverse("backtest-report", kwargs=where)
+    except NoReverseMatch:
+        return reverse("backtest-detail", kwargs=where)
+
+
+def _line(name: str, value: float | int | None, unit: str) -> str:
+    """One metric for people to read."""
+    label = name.removesuffix("_pct").replace("_", " ")
+    if value is None:
+        return f"{label}: not defined for this run"
+    if unit == "count":
+        return f"{label}: {value:,.0f}"
+    return f"{label}: {value:,.2f}{' %' if unit == '%' else ''}"

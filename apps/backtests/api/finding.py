@@ -1,0 +1,82 @@
+"""What the views of backtests have in common: finding one, showing some, naming the fault."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import status
+from rest_framework.exceptions import NotFound, ParseError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from apps.backtests import selectors
+from apps.backtests.api.shown import BacktestSummarySerializer
+from apps.backtests.asking import InvalidBacktest
+from apps.backtests.models import Backtest
+from apps.core.problems import CONTENT_TYPE, ContentTooLarge, problem
+
+# Bytes: many times what the longest strategy has.
+_LARGEST = 1_000_000
+
+PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
+
+
+def own(request: Request, backtest_id: uuid.UUID) -> Backtest:
+    """The backtest, with its light result, if the caller may see it. Raises `NotFound`."""
+    visible = selectors.with_results(selectors.backtests(user=request.user))
+    found = visible.filter(pk=backtest_id).first()
+    if found is None:
+        raise NotFound(f"There is no backtest {backtest_id} of yours.")
+    return found
+
+
+def shown(
+    request: Request, backtests: Sequence[Backtest], serializer: type[BacktestSummarySerializer]
+) -> list[dict[str, Any]]:
+    """Backtests with how they stand, in one query for all of them."""
+    statuses = selectors.statuses(backtests)
+    answers = []
+    for backtest in backtests:
+        where = {"backtest_id": backtest.pk}
+        urls = {
+            name: reverse(f"backtest-{name}", kwargs=where, request=request)
+            for name in ("detail", "trades", "equity")
+        }
+        context = {"status": statuses[backtest.pk], "urls": urls}
+        answers.append(dict(serializer(backtest, context=context).data))
+    return answers
+
+
+def body_of(request: Request) -> Any:
+    """The parsed body, which can be shown again.
+
+    Raises `ContentTooLarge`, and `ParseError` for one that is nested too deeply or holds half a character.
+    """
+    if int(request.META.get("CONTENT_LENGTH") or 0) > _LARGEST:
+        raise ContentTooLarge(f"A body has at most {_LARGEST:,} bytes here.")
+    try:
+        data = request.data
+        json.dumps(data, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ParseError("The body is nested too deeply.") from None
+    except UnicodeEncodeError:
+        raise ParseError("The body holds half of a surrogate pair.") from None
+    return data
+
+
+def refused(exc: InvalidBacktest) -> Response:
+    """The problem that says what is wrong, and where."""
+    error = {"field": exc.field, "detail": str(exc), **exc.place}
+    code = status.HTTP_400_BAD_REQUEST
+    body = problem("invalid-request", code, f"{exc.field}: {exc}", [error])
+    return Response(body, code, content_type=CONTENT_TYPE)
+
+
+def actor_of(request: Request) -> str:
+    """Who asks, as events name them."""
+    return f"user:{request.user.pk}"

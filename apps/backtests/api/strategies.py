@@ -1,0 +1,49 @@
+"""Strategies over HTTP."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.backtests import strategies
+from apps.backtests.api.asked import StrategyCheckSerializer
+from apps.backtests.api.finding import PROBLEM, body_of, refused
+from apps.backtests.api.shown import StrategyCheckedSerializer, StrategySerializer
+from apps.backtests.asking import InvalidBacktest
+from apps.backtests.engine import STRATEGIES, SpecError
+from apps.core.views import ApiView
+
+
+class StrategyList(ApiView):
+    """The strategies that there are by name."""
+
+    @extend_schema(
+        operation_id="strategies_list",
+        responses=StrategySerializer(many=True),
+        description="The built-in strategies, each with the schema of its parameters.",
+    )
+    def get(self, request: Request) -> Response:
+        return Response([strategies.described(one) for one in STRATEGIES.values()])
+
+
+class StrategyCheck(ApiView):
+    """Whether something is a strategy."""
+
+    @extend_schema(
+        operation_id="strategies_check",
+        request=StrategyCheckSerializer,
+        responses={200: StrategyCheckedSerializer, 400: PROBLEM, 413: PROBLEM},
+        description=(
+            "Check a strategy, and parameters for it, without running anything: its canonical document, its"
+            " text, the schema of its parameters and its cost; or 400 with what is wrong where."
+        ),
+    )
+    def post(self, request: Request) -> Response:
+        body = StrategyCheckSerializer(data=body_of(request))
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        try:
+            return Response(strategies.checked(given["strategy"], given.get("params")))
+        except SpecError as exc:
+            return refused(InvalidBacktest.of(exc))

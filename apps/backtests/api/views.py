@@ -1,0 +1,202 @@
+"""Backtests over HTTP."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from apps.backtests import identity, selectors, services
+from apps.backtests.api.asked import (
+    BacktestListQuerySerializer,
+    BacktestRequestSerializer,
+    write_cursor,
+)
+from apps.backtests.api.finding import PROBLEM, actor_of, body_of, own, refused, shown
+from apps.backtests.api.shown import (
+    BacktestSerializer,
+    BacktestSummarySerializer,
+    MissingCandlesSerializer,
+    ShareSerializer,
+)
+from apps.core.problems import CONTENT_TYPE, Conflict, problem
+from apps.core.views import ApiView
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class IdempotencyKeyReused(Conflict):
+    """The key came with another body (409)."""
+
+    default_code = "idempotency-key-reused"
+
+
+class BacktestList(ApiView):
+    """Where backtests are asked for."""
+
+    @extend_schema(
+        operation_id="backtests_create",
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                str,
+                OpenApiParameter.HEADER,
+                description=(
+                    "Up to 255 printable characters. The same key with the same body gives the same backtest"
+                    " again, as long as it is there; with another body it is refused."
+                ),
+            )
+        ],
+        request=BacktestRequestSerializer,
+        responses={
+            200: BacktestSerializer,
+            202: BacktestSerializer,
+            400: PROBLEM,
+            (409, CONTENT_TYPE): MissingCandlesSerializer,
+            413: PROBLEM,
+        },
+        description=(
+            "Run a strategy over the bars that open in [start, end) and have ended, in the background (202)."
+            " `Location` and `url` say where to see how it goes on; whoever asked is told by e-mail when it"
+            " has finished. Where a result of the same specification, range and candles is stored, the"
+            " backtest has it at once (200, `reused`). All is checked before anything is queued. 409 is the"
+            " problem `missing-candles`, which lists gaps, or `idempotency-key-reused`."
+        ),
+    )
+    def post(self, request: Request) -> Response:
+        given = body_of(request)
+        body = BacktestRequestSerializer(data=given)
+        body.is_valid(raise_exception=True)
+        assert request.user.is_authenticated
+        try:
+            backtest = services.backtest_request(
+                owner_id=request.user.pk, key=_key(request, given), **body.arguments()
+            )
+        except services.InvalidBacktest as exc:
+            return refused(exc)
+        except services.KeyReused as exc:
+            raise IdempotencyKeyReused(str(exc)) from None
+        except services.MissingCandles as exc:
+            return _missing(exc)
+        answer = shown(request, [backtest], BacktestSerializer)[0]
+        code = status.HTTP_200_OK if backtest.reused else status.HTTP_202_ACCEPTED
+        return Response(answer, code, headers={"Location": answer["url"]})
+
+    @extend_schema(
+        operation_id="backtests_list",
+        parameters=[BacktestListQuerySerializer],
+        responses={200: BacktestSummarySerializer(many=True), 400: PROBLEM},
+        description=(
+            "Your backtests that fulfil all conditions, newest first, without their results; for staff,"
+            " everybody's. Where there are more, the header `Link` has the address of the next page:"
+            ' `<…>; rel="next"`.'
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        query = BacktestListQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        asked = dict(query.validated_data)
+        after, limit, ordering = asked.pop("cursor", None), asked.pop("limit"), asked.pop("ordering")
+        found = selectors.filtered(selectors.backtests(user=request.user), **asked)
+        page = selectors.page(found, ordering=ordering, after=after, limit=limit)
+        response = Response(shown(request, page.backtests, BacktestSummarySerializer))
+        if page.last is not None:
+            parameters = request.query_params.copy()
+            parameters["cursor"] = write_cursor(*page.last, ordering)
+            address = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+            response["Link"] = f'<{address}>; rel="next"'
+        return response
+
+
+class BacktestDetail(ApiView):
+    """One backtest."""
+
+    @extend_schema(
+        operation_id="backtests_retrieve",
+        responses={200: BacktestSerializer, 404: PROBLEM},
+        description="How a backtest stands and, once it has succeeded, its metrics and equity.",
+    )
+    def get(self, request: Request, backtest_id: uuid.UUID) -> Response:
+        return Response(shown(request, [own(request, backtest_id)], BacktestSerializer)[0])
+
+    @extend_schema(
+        operation_id="backtests_destroy",
+        responses={204: None, 404: PROBLEM},
+        description="Delete a backtest, with its result where no other has it. One that runs is cancelled.",
+    )
+    def delete(self, request: Request, backtest_id: uuid.UUID) -> Response:
+        services.backtest_delete(backtest=own(request, backtest_id), actor=actor_of(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class BacktestCancel(ApiView):
+    """Ending a backtest."""
+
+    @extend_schema(
+        operation_id="backtests_cancel",
+        request=None,
+        responses={200: BacktestSummarySerializer, 404: PROBLEM, 409: PROBLEM},
+        description=(
+            "Cancel a backtest: for good where it has not started, within moments where it runs. Candles that"
+            " are being fetched for it are fetched all the same. 409 where it has ended."
+        ),
+    )
+    def post(self, request: Request, backtest_id: uuid.UUID) -> Response:
+        backtest = own(request, backtest_id)
+        try:
+            services.backtest_cancel(backtest=backtest, actor=actor_of(request))
+        except services.Ended as exc:
+            raise Conflict(str(exc)) from None
+        return Response(shown(request, [backtest], BacktestSummarySerializer)[0])
+
+
+class BacktestShare(ApiView):
+    """The read-only link to a backtest."""
+
+    @extend_schema(
+        operation_id="backtests_share",
+        request=None,
+        responses={201: ShareSerializer, 404: PROBLEM},
+        description=(
+            "Make a link by which anybody may read settings, result, trades and equity of this backtest. It"
+            " is shown only now; the one before does not work any more."
+        ),
+    )
+    def post(self, request: Request, backtest_id: uuid.UUID) -> Response:
+        token = services.backtest_share(backtest=own(request, backtest_id))
+        url = reverse("shared-backtest", kwargs={"token": token}, request=request)
+        response = Response({"token": token, "url": url}, status.HTTP_201_CREATED)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    @extend_schema(
+        operation_id="backtests_unshare",
+        responses={204: None, 404: PROBLEM},
+        description="End the link, if there is one.",
+    )
+    def delete(self, request: Request, backtest_id: uuid.UUID) -> Response:
+        services.backtest_unshare(backtest=own(request, backtest_id))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _key(request: Request, body: Any) -> services.Key | None:
+    """The idempotency key with the body's hash. Raises `ValidationError`."""
+    text = request.headers.get("Idempotency-Key")
+    if text is None:
+        return None
+    if _KEY.fullmatch(text) is None:
+        raise ValidationError({"Idempotency-Key": ["From 1 to 255 printable ASCII characters, no spaces."]})
+    return services.Key(text=text, body_hash=identity.digest(body))
+
+
+def _missing(exc: services.MissingCandles) -> Response:
+    body = problem("missing-candles", status.HTTP_409_CONFLICT, str(exc))
+    body |= {"gap_count": exc.count, "missing_minutes": exc.minutes, "gaps": exc.listed()}
+    return Response(body, status.HTTP_409_CONFLICT, content_type=CONTENT_TYPE)

@@ -1,0 +1,183 @@
+"""Running a backtest: load, simulate, certify, store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from apps.backtests import strategies
+from apps.backtests.announcing import announce
+from apps.backtests.asking import asked_again
+from apps.backtests.columns import Curve
+from apps.backtests.engine import Bars, BarsError, Result, Spec, SpecError, run
+from apps.backtests.identity import data_version
+from apps.backtests.models import Backtest, BacktestResult
+from apps.backtests.reporting import Reporter
+from apps.backtests.storing import Packed, packed, result_keep
+from apps.candles.api.catalogue import named
+from apps.candles.models import Instrument
+from apps.candles.sources import DataSource, SourceError
+from apps.candles.sources.stored import stored_source
+from apps.candles.timeframes import TIMEFRAMES, to_ms
+from apps.tasks import Cancelled, PermanentError, current_run
+
+# Bars between two looks at whether the run was cancelled: few milliseconds, however the engine runs.
+_CHUNK = 16_384
+_CERTIFICATE = "apps.backtests.engine.certificate"
+
+
+class Timings:
+    """How long each part of a run took, in milliseconds."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, float] = {}
+
+    @contextmanager
+    def measured(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to a part."""
+        began = time.perf_counter()
+        yield
+        spent = 1000 * (time.perf_counter() - began)
+        self.parts[name] = round(self.parts.get(name, 0.0) + spent, 3)
+
+
+def backtest_run(*, backtest: Backtest | None, source: DataSource | None = None) -> None:
+    """Compute *backtest* from the candles of *source* (the stored ones), and store its result.
+
+    The result, the success of the run and the request for the announcement are committed together. A result
+    of the same identity that is stored by then is taken in place of this one: they are equal.
+
+    Raises `PermanentError` when there is nothing to compute; `Cancelled` when somebody wanted that, or
+    deleted the backtest.
+    """
+    if backtest is None:
+        raise Cancelled("the backtest was deleted")
+    this = current_run()
+    reporter, timings = Reporter(this), Timings()
+    try:
+        spec = Spec.from_dict(backtest.spec)
+        with timings.measured("load"):
+            instruments = _instruments(backtest)
+            before = _version(backtest, instruments)
+            data, detail = _loaded(backtest, spec, source or stored_source(), reporter)
+            # What was changed while it was read is of no version that is known.
+            known = source is None and _version(backtest, instruments) == before
+        reporter.phase("signals")
+        with timings.measured("compute"):
+            result = _computed(data, detail, spec, reporter)
+        reporter.phase("certificate")
+        with timings.measured("certificate"):
+            certificate = certified(data, spec, reporter)
+    except (BarsError, SourceError, SpecError) as exc:
+        raise PermanentError(str(exc)) from exc
+    curve = Curve(ts=_timeline(data, result), value=result.equity)
+    reporter.phase("storing")
+
+    def pack() -> Packed:
+        with timings.measured("encode"):
+            return packed(result, curve, certificate=certificate, timings=timings.parts)
+
+    with this.completing({"fingerprint": result.fingerprint, "trades": len(result.trades)}):
+        if not Backtest.objects.select_for_update().filter(pk=backtest.pk).exists():
+            raise Cancelled("the backtest was deleted")
+        began = time.perf_counter()
+        kept, stored = result_keep(result=result, pack=pack)
+        Backtest.objects.filter(pk=backtest.pk).update(result=kept, data_version=before if known else "")
+        if stored:
+            spent = 1000 * (time.perf_counter() - began) - timings.parts["encode"]
+            timings.parts["store"] = round(spent, 3)
+            BacktestResult.objects.filter(pk=kept.pk).update(timings=timings.parts)
+        announce(backtest, result.metrics)
+
+
+def certified(data: dict[str, Bars], spec: Spec, reporter: Reporter) -> dict[str, Any] | None:
+    """The certificate that no signal looks ahead, of several instruments by their names.
+
+    None where the engine has no such test.
+    """
+    if find_spec(_CERTIFICATE) is None:
+        return None
+    certify = import_module(_CERTIFICATE).certify
+    found = {}
+    for place, (name, bars) in enumerate(data.items()):
+
+        def look(place: int = place) -> None:
+            reporter(place, len(data))
+
+        strategy = strategies.fitted(spec, bars.step)
+        found[name] = certify(bars, strategy, spec.params, check=look)
+    return found if len(found) > 1 else next(iter(found.values()))
+
+
+def _instruments(backtest: Backtest) -> tuple[Instrument, ...]:
+    found = named(backtest.instruments)
+    if gone := [name for name in backtest.instruments if name not in found]:
+        raise PermanentError(f"{', '.join(gone)} is not known any more")
+    return asked_again(list(found.values()), backtest.instruments)
+
+
+def _version(backtest: Backtest, instruments: Sequence[Instrument]) -> str:
+    return data_version(instruments, to_ms(backtest.start), to_ms(backtest.end))
+
+
+def _loaded(
+    backtest: Backtest, spec: Spec, source: DataSource, reporter: Reporter
+) -> tuple[dict[str, Bars], dict[str, Bars] | None]:
+    """The bars of each instrument, and those of the finer timeframe where orders are filled on one."""
+    finer = spec.execution.detail
+    frames = [backtest.timeframe] if finer is None else [backtest.timeframe, finer]
+    total, loaded = len(frames) * len(backtest.instruments), []
+    reporter.phase("loading", total=total)
+    for place, frame in enumerate(frames):
+        of_frame = {}
+        for at, name in enumerate(backtest.instruments):
+            of_frame[name] = _bars(backtest, source, name, frame)
+            reporter(place * len(backtest.instruments) + at + 1, total)
+        loaded.append(of_frame)
+    return loaded[0], loaded[1] if finer is not None else None
+
+
+def _bars(backtest: Backtest, source: DataSource, name: str, timeframe: str) -> Bars:
+    candles = source.load(name, timeframe, backtest.start, backtest.end)
+    if not len(candles):
+        raise BarsError(f"there are no bars of {name} to run on")
+    return Bars(
+        ts=candles.ts,
+        open=candles.open,
+        high=candles.high,
+        low=candles.low,
+        close=candles.close,
+        volume=candles.volume,
+        step=TIMEFRAMES[timeframe].width,
+    )
+
+
+def _computed(
+    data: dict[str, Bars], detail: dict[str, Bars] | None, spec: Spec, reporter: Reporter
+) -> Result:
+    """What the engine says: of one instrument as such, of several by their names."""
+    several = len(data) > 1
+    given: Any = data if several else next(iter(data.values()))
+    more: dict[str, Any] = {}
+    if detail is not None:
+        more["detail"] = detail if several else next(iter(detail.values()))
+
+    def progress(done: int, total: int) -> None:
+        reporter.phase("simulating", done, total)
+
+    return run(given, spec, progress=progress, chunk=_CHUNK, **more)
+
+
+def _timeline(data: dict[str, Bars], result: Result) -> Any:
+    """The open times that equity and trades count by: of several instruments, all of theirs."""
+    told = getattr(result, "ts", None)
+    if told is not None:
+        return told
+    times = [bars.ts for bars in data.values()]
+    return times[0] if len(times) == 1 else np.unique(np.concatenate(times))

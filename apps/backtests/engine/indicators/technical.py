@@ -1,0 +1,95 @@
+"""What TA-Lib computes, on what it needs: finite values and enough of them.
+
+TA-Lib carries one NaN to the end of a series, or ignores it, depending on the function. Here a value
+that is not finite ends a series: each run of finite values is a series of its own, and the indicator
+begins anew behind the gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from apps.backtests.engine.bars import Floats
+from apps.backtests.engine.indicators import compiled
+from apps.backtests.engine.indicators.library import talib
+
+
+def plain(name: str) -> Callable[..., Any]:
+    """TA-Lib's function *name*, for arrays followed by its options in order."""
+
+    def compute(*arguments: Any) -> Any:
+        return getattr(talib(), name)(*arguments)
+
+    return compute
+
+
+def ema(values: Floats, window: int) -> Floats:
+    """Exponential average that begins with the mean of its first window; of one bar, the series itself."""
+    return values.copy() if window == 1 else talib().EMA(values, window)
+
+
+def wma(values: Floats, window: int) -> Floats:
+    return values.copy() if window == 1 else talib().WMA(values, window)
+
+
+def aroon(high: Floats, low: Floats, window: int) -> tuple[Floats, Floats]:
+    """Up and down, 0 to 100."""
+    down, up = talib().AROON(high, low, window)
+    return up, down
+
+
+def supertrend(high: Floats, low: Floats, close: Floats, window: int, width: float) -> Floats:
+    """The band of *width* average true ranges around the middle of the bar that price has not crossed."""
+    distance = talib().ATR(high, low, close, window) if window > 1 else talib().TRANGE(high, low, close)
+    distance = distance * width
+    middle = (high + low) * 0.5
+    loop = compiled.compiled("supertrend")
+    if loop is not None:
+        result = np.full(len(close), np.nan)
+        loop(compiled.frozen(close), compiled.frozen(middle), compiled.frozen(distance), result)
+        return result
+    band = [np.nan] * len(close)
+    compiled.supertrend(close.tolist(), middle.tolist(), distance.tolist(), band)
+    return np.array(band)
+
+
+def over_runs(
+    compute: Callable[..., Any], values: Floats, options: tuple[float, ...], *, start: int, lookback: int
+) -> Any:
+    """``compute(values, *options)`` on every run of finite values from bar *start* on.
+
+    The first *lookback* values of each run, and what is in no run, are NaN. *compute* may return a tuple.
+    """
+    body = values[start:]
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = bool(np.isfinite(body.sum()))
+    if whole and start == 0:
+        return compute(values, *options)
+    runs = [(start, len(values))] if whole else _runs(values, start)
+    parts = [(at, stop, compute(values[at:stop], *options)) for at, stop in runs if stop - at > lookback]
+    if not parts:
+        # What compute returns for too short a series has the form that the caller expects.
+        return compute(np.full(len(values), np.nan), *options)
+    if isinstance(parts[0][2], tuple):
+        return tuple(
+            _placed([(at, stop, part[column]) for at, stop, part in parts], len(values))
+            for column in range(len(parts[0][2]))
+        )
+    return _placed(parts, len(values))
+
+
+def _placed(parts: list[tuple[int, int, Any]], count: int) -> Floats:
+    result = np.full(count, np.nan)
+    for at, stop, part in parts:
+        result[at:stop] = part
+    return result
+
+
+def _runs(values: Floats, start: int) -> list[tuple[int, int]]:
+    finite = np.zeros(len(values) + 2, np.int8)
+    finite[start + 1 : -1] = np.isfinite(values[start:])
+    edges = np.flatnonzero(np.diff(finite)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))

@@ -1,0 +1,102 @@
+"""Minutes that a backtest needs and that are not stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from apps.backtests import conf
+from apps.backtests.asking import InvalidBacktest, Question
+from apps.candles.gaps import find_gaps
+from apps.candles.ingestion import kept_from
+from apps.candles.models import Gap, Instrument
+from apps.candles.ranges import Range, clipped, merged, without
+from apps.candles.selectors import coverage
+from apps.candles.sources.base import Span
+from apps.candles.timeframes import MINUTE, to_datetime, to_ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lack:
+    """What one instrument lacks of a range."""
+
+    instrument: Instrument
+    #: Minutes without a noted cause, as ranges in order of time (ms).
+    ranges: list[Range]
+
+
+class MissingCandles(Exception):
+    """Minutes of the range are missing, and it was not asked to fetch or to ignore them."""
+
+    def __init__(self, lacks: Sequence[Lack]) -> None:
+        self.lacks = [lack for lack in lacks if lack.ranges]
+        self.minutes = sum((hi - lo) // MINUTE for lack in lacks for lo, hi in lack.ranges)
+        super().__init__(
+            f"{self.minutes} minutes are missing, in {self.count} gaps. They can be fetched first"
+            ' ("missing": "fetch"), or ignored ("missing": "ignore").'
+        )
+
+    @property
+    def count(self) -> int:
+        """How many gaps there are."""
+        return sum(len(lack.ranges) for lack in self.lacks)
+
+    def listed(self) -> list[dict[str, object]]:
+        """The first gaps, for clients."""
+        every = (
+            {
+                "instrument": lack.instrument.text,
+                "start": to_datetime(lo).isoformat(),
+                "end": to_datetime(hi).isoformat(),
+                "minutes": (hi - lo) // MINUTE,
+            }
+            for lack in self.lacks
+            for lo, hi in lack.ranges
+        )
+        return [gap for gap, _ in zip(every, range(conf.max_gaps_listed()), strict=False)]
+
+
+def find_lacks(asked: Question) -> list[Lack]:
+    """What each instrument lacks of the range, before its first and after its last stored minute included.
+
+    What its exchange does not have, by a noted cause, and what lies before it was listed is not missing.
+    Nor are minutes that are no longer kept. Raises `InvalidBacktest` for an instrument that has nothing in
+    the range and cannot get it either.
+    """
+    spans = coverage([one.pk for one in asked.instruments])
+    lacks = []
+    for one in asked.instruments:
+        every = _missing(one, spans.get(one.pk), asked.start, asked.end)
+        noted = Gap.objects.filter(
+            instrument=one, start__lt=to_datetime(asked.end), end__gt=to_datetime(asked.start)
+        )
+        known = [(to_ms(start), to_ms(end)) for start, end in noted.values_list("start", "end")]
+        if one.listed_at is not None:
+            known.append((0, to_ms(one.listed_at)))
+        ranges = without(every, merged(known))
+        if not ranges and every == [(asked.start, asked.end)]:
+            raise InvalidBacktest("start", f"There are no candles of {one.text} in this range.")
+        lacks.append(Lack(instrument=one, ranges=ranges))
+    return lacks
+
+
+def check_not_empty(asked: Question, lacks: Sequence[Lack]) -> None:
+    """Raises `InvalidBacktest` when an instrument lacks the whole range: there is nothing to run on."""
+    for lack in lacks:
+        if lack.ranges == [(asked.start, asked.end)]:
+            raise InvalidBacktest("start", f"There are no candles of {lack.instrument.text} in this range.")
+
+
+def _missing(instrument: Instrument, span: Span | None, start: int, end: int) -> list[Range]:
+    """The minutes of [start, end) that are not stored and would be kept."""
+    kept = kept_from()
+    if kept is not None:
+        start = max(start, to_ms(kept))
+    if start >= end:
+        return []
+    if span is None:
+        return [(start, end)]
+    first, last = to_ms(span.first), to_ms(span.last) + MINUTE
+    inside = find_gaps(instrument_id=instrument.pk, start=to_datetime(start), end=to_datetime(end))
+    outside = clipped([(start, first), (last, end)], start, end)
+    return merged([*inside, *outside])

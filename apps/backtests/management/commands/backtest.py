@@ -1,0 +1,140 @@
+"""Run a specification over candles, here and now, and write its report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.backtests.engine import BarsError, Result, Spec, SpecError, run, warm_up
+from apps.backtests.report.cli import loading, specfile, tables
+from apps.backtests.report.document import report_document
+from apps.backtests.report.file import render_file
+from apps.backtests.report.outcome import outcome_of, timeline
+from apps.candles.atomic import replacing
+from apps.candles.cli import arguments
+from apps.candles.cli.output import Output
+from apps.candles.timeframes import TIMEFRAMES, to_datetime
+
+
+class Command(BaseCommand):
+    help = (
+        "Run a specification over candles of files or of the database, print what it came to and write its"
+        " report. Status 0: all went well; 1: something is not as it should be; 2: the command line or the"
+        " specification is wrong; 130: stopped by Ctrl-C."
+    )
+    # Files need no database.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add = parser.add_argument
+        add(
+            "spec", type=Path, metavar="SPEC.json",
+            help="the specification; it may name instrument, timeframe, start and end as well",
+        )  # fmt: skip
+        add("--source", choices=["disk", "db"], default="db", help="where candles are (db)")
+        add("--root", metavar="DIR", help="where disk looks: what candles export --format npz wrote")
+        add("--instrument", action="append", help="as binance:BTC/USDT; may be repeated")
+        add("--timeframe", choices=list(TIMEFRAMES))
+        arguments.add_range(parser)
+        page = parser.add_mutually_exclusive_group()
+        page.add_argument("--report", type=Path, metavar="FILE.html", help="(beside SPEC.json, by its name)")
+        page.add_argument("--no-report", action="store_true", help="write no report")
+        add("--json", type=Path, metavar="FILE", help="write the report's document with all trades")
+        add("--no-numba", action="store_true", help="run the engine uncompiled")
+        add("--quiet", action="store_true", help="say nothing of how far it is")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        output = Output(self.stdout, self.stderr, quiet=options["quiet"])
+        try:
+            _handle(options, output)
+        except KeyboardInterrupt:
+            raise CommandError("stopped; nothing was written", returncode=arguments.STOPPED) from None
+
+
+def _handle(options: Mapping[str, Any], output: Output) -> None:
+    asked = specfile.read(options["spec"], options)
+    if not asked.instruments:
+        raise CommandError("--instrument: name one, here or in the file", returncode=arguments.WRONG)
+    if asked.timeframe not in TIMEFRAMES:
+        said = "name one, here or in the file" if asked.timeframe is None else f"{asked.timeframe!r} is none"
+        raise CommandError(f"--timeframe: {said}", returncode=arguments.WRONG)
+    times: dict[str, float] = {}
+    source = loading.source_of(options)
+    with _timed(times, "candles"):
+        bars = loading.load(source, asked, asked.timeframe, output)
+        if not all(map(len, bars.values())):
+            raise CommandError("no bars lie in the range", returncode=arguments.NOT_WELL)
+        detail = None
+        if asked.spec.execution.detail is not None:
+            ends = [(int(one.ts[0]), int(one.ts[-1]) + one.step) for one in bars.values()]
+            span = (to_datetime(min(ends)[0]), to_datetime(max(end for _, end in ends)))
+            detail = loading.load(source, asked, asked.spec.execution.detail, output, span=span)
+    if not options["no_numba"]:
+        with _timed(times, "compiling"):
+            warm_up()
+    with _timed(times, "engine"):
+        result = _run(bars, detail, asked.spec, options, output)
+    about: dict[str, Any] = {
+        "bars": bars,
+        "outcome": outcome_of(result, timeline(detail or bars)),
+        "spec": asked.spec.as_dict(),
+        "timeframe": asked.timeframe,
+    }
+    with _timed(times, "report"):
+        document = report_document(**about)
+        written = _write(document, about, len(result.trades), options)
+    tables.show(document, times, output)
+    for path in written:
+        output.line(str(path))
+
+
+def _run(bars: Any, detail: Any, spec: Spec, options: Mapping[str, Any], output: Output) -> Result:
+    """One instrument's bars are given as they are, several by name."""
+    single = len(bars) == 1
+    data = next(iter(bars.values())) if single else bars
+    finer = {} if detail is None else {"detail": next(iter(detail.values())) if single else detail}
+    jit = False if options["no_numba"] else None
+    with output.bars() as shown:
+        bar = shown.add("backtest", sum(map(len, bars.values())))
+        try:
+            result = run(data, spec, progress=bar, jit=jit, **finer)
+        except SpecError as exc:
+            raise CommandError(f"{options['spec']}: {exc}", returncode=arguments.WRONG) from None
+        except BarsError as exc:
+            raise CommandError(str(exc), returncode=arguments.NOT_WELL) from None
+        bar.end()
+    return result
+
+
+def _write(
+    document: Mapping[str, Any], about: Mapping[str, Any], count: int, options: Mapping[str, Any]
+) -> list[Path]:
+    """Write the files that were asked for, each as a whole or not at all."""
+    files: dict[Path, bytes] = {}
+    if not options["no_report"]:
+        files[options["report"] or options["spec"].with_suffix(".html")] = render_file(document).encode()
+    if options["json"] is not None:
+        complete = (
+            document if count <= len(document["trades"]["side"]) else report_document(**about, trades=count)
+        )
+        files[options["json"]] = orjson.dumps(complete, option=orjson.OPT_APPEND_NEWLINE)
+    for path, content in files.items():
+        try:
+            with replacing(path) as file:
+                file.write(content)
+        except OSError as exc:
+            raise CommandError(f"{path}: {exc}", returncode=arguments.NOT_WELL) from None
+    return list(files)
+
+
+@contextmanager
+def _timed(times: dict[str, float], name: str) -> Iterator[None]:
+    begun = time.perf_counter()
+    yield
+    times[name] = time.perf_counter() - begun

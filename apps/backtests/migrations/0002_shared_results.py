@@ -1,0 +1,329 @@
+"""Results become objects of their own, which several backtests may have; requests keep more of themselves.
+
+Former results keep metrics, all trades, and of the equity curve what was stored of it. On the way back,
+what cannot be said there is deleted: backtests of several instruments, and those that no run computed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import django.db.models.deletion
+import pyarrow as pa
+from django.conf import settings
+from django.db import migrations, models
+
+import apps.core.ids
+
+
+def _spec(flat):
+    """A specification in blocks, from one of before there were any."""
+    if "costs" in flat:
+        return flat
+    taker = flat.get("commission", 0.0)
+    return {
+        "strategy": flat["strategy"],
+        "params": flat.get("params", {}),
+        "cash": flat.get("cash", 10_000.0),
+        "sizing": {"type": "equity", "value": flat.get("fraction", 1.0), "lot": flat.get("lot", 0.0)},
+        "leverage": 1.0,
+        "maintenance_margin": None,
+        "pyramiding": 0,
+        "max_positions": 0,
+        "costs": {
+            "maker": taker,
+            "taker": taker,
+            "fixed": 0.0,
+            "spread": flat.get("spread", 0.0),
+            "slippage": flat.get("slippage", 0.0),
+            "funding": 0.0,
+        },
+        "execution": {
+            "fill": "next_open",
+            "detail": None,
+            "same_bar": "pessimistic",
+            "finalise": flat.get("finalise", "last_close"),
+        },
+        "orders": None,
+        "risk": None,
+    }
+
+
+def _trades(rows):
+    """Trades as they are stored now."""
+    whole, text = pa.int64(), pa.string()
+    types = {
+        "side": text, "size": pa.float64(), "entry_time": whole, "exit_time": whole, "entry_bar": whole,
+        "exit_bar": whole, "entry_price": pa.float64(), "exit_price": pa.float64(),
+        "commission": pa.float64(), "pnl": pa.float64(), "return_pct": pa.float64(), "reason": text,
+    }  # fmt: skip
+    table = pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in types.items()})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def forward(apps_then, schema_editor):
+    Backtest = apps_then.get_model("backtests", "Backtest")
+    Result = apps_then.get_model("backtests", "BacktestResult")
+    Former = apps_then.get_model("backtests", "FormerResult")
+    for backtest in Backtest.objects.iterator(chunk_size=100):
+        former = Former.objects.filter(pk=backtest.pk).first()
+        if former is not None:
+            backtest.result, _ = Result.objects.get_or_create(
+                spec_hash=backtest.spec_hash,
+                data_fingerprint=former.data_fingerprint,
+                engine_version=former.engine_version,
+                defaults={
+                    "fingerprint": former.fingerprint,
+                    "bars": former.bars,
+                    "trade_count": len(former.trades),
+                    "metrics": former.metrics,
+                    "equity": former.equity,
+                    "trades_data": _trades(former.trades),
+                },
+            )
+        backtest.instruments = [backtest.instrument]
+        backtest.strategy = backtest.spec["strategy"]
+        backtest.spec = _spec(backtest.spec)
+        # Nothing that is asked for from now on is the same: the form of specifications has changed.
+        backtest.request_hash = hashlib.sha256(str(backtest.pk).encode()).hexdigest()
+        backtest.save()
+
+
+def backward(apps_then, schema_editor):
+    Backtest = apps_then.get_model("backtests", "Backtest")
+    Former = apps_then.get_model("backtests", "FormerResult")
+    for backtest in Backtest.objects.select_related("result").iterator(chunk_size=100):
+        if len(backtest.instruments) > 1 or backtest.task_run is None:
+            backtest.delete()
+            continue
+        backtest.instrument = backtest.instruments[0]
+        backtest.save()
+        result = backtest.result
+        if result is not None:
+            Former.objects.create(
+                backtest=backtest,
+                bars=result.bars,
+                metrics=result.metrics,
+                trades=pa.ipc.open_stream(bytes(result.trades_data)).read_all().to_pylist(),
+                equity=result.equity,
+                fingerprint=result.fingerprint,
+                data_fingerprint=result.data_fingerprint,
+                engine_version=result.engine_version,
+            )
+
+
+# Nothing can be altered while checks of what was just written are pending.
+CHECK = "SET CONSTRAINTS ALL IMMEDIATE"
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("backtests", "0001_initial"),
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+    ]
+
+    operations = [
+        migrations.RenameModel("BacktestResult", "FormerResult"),
+        migrations.AlterModelTable("FormerResult", "backtests_former_result"),
+        migrations.AlterField(
+            "FormerResult",
+            "backtest",
+            models.OneToOneField(
+                on_delete=django.db.models.deletion.CASCADE,
+                primary_key=True,
+                related_name="+",
+                serialize=False,
+                to="backtests.backtest",
+            ),
+        ),
+        migrations.CreateModel(
+            name="BacktestResult",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=apps.core.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("spec_hash", models.TextField()),
+                ("data_fingerprint", models.TextField()),
+                ("engine_version", models.TextField()),
+                (
+                    "fingerprint",
+                    models.TextField(help_text="sha256 over the whole equity curve and all trades."),
+                ),
+                ("bars", models.IntegerField()),
+                ("trade_count", models.IntegerField()),
+                ("metrics", models.JSONField()),
+                (
+                    "equity",
+                    models.JSONField(
+                        help_text="Columns ts and value: a curve that keeps every peak and trough."
+                    ),
+                ),
+                (
+                    "ambiguous",
+                    models.IntegerField(
+                        default=0, help_text="Bars that do not tell which of two orders was filled first."
+                    ),
+                ),
+                (
+                    "bounds",
+                    models.JSONField(
+                        help_text="The pessimistic and the optimistic reading of those bars.", null=True
+                    ),
+                ),
+                (
+                    "certificate",
+                    models.JSONField(
+                        help_text="That no signal looked ahead, and how it was tested.", null=True
+                    ),
+                ),
+                (
+                    "timings",
+                    models.JSONField(
+                        default=dict, help_text="Milliseconds of the run that made it, by part."
+                    ),
+                ),
+                (
+                    "trades_data",
+                    models.BinaryField(help_text="All trades, as an Arrow stream; see `columns`."),
+                ),
+                (
+                    "equity_data",
+                    models.BinaryField(
+                        help_text="The whole curve, likewise; null where only `equity` was ever kept.",
+                        null=True,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+            ],
+            options={
+                "db_table": "backtests_result",
+                "base_manager_name": "objects",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("spec_hash", "data_fingerprint", "engine_version"),
+                        name="backtests_result_identity",
+                    )
+                ],
+            },
+        ),
+        # They are compressed already.
+        migrations.RunSQL(
+            "ALTER TABLE backtests_result ALTER trades_data SET STORAGE EXTERNAL, ALTER equity_data SET STORAGE EXTERNAL",
+            migrations.RunSQL.noop,
+        ),
+        migrations.AddField("Backtest", "title", models.TextField(blank=True, default="")),
+        migrations.AddField("Backtest", "labels", models.JSONField(blank=True, default=list)),
+        migrations.AddField(
+            "Backtest",
+            "instruments",
+            models.JSONField(
+                default=list, help_text="As binance:BTC/USDT, in the order in which they were named."
+            ),
+            preserve_default=False,
+        ),
+        migrations.AddField(
+            "Backtest",
+            "strategy",
+            models.TextField(default="", help_text="Its name."),
+            preserve_default=False,
+        ),
+        migrations.AddField(
+            "Backtest",
+            "request_hash",
+            models.TextField(
+                default="", help_text="Of specification, instruments, timeframe, range and engine."
+            ),
+            preserve_default=False,
+        ),
+        migrations.AddField(
+            "Backtest",
+            "data_version",
+            models.TextField(
+                blank=True,
+                default="",
+                help_text="Of the stored months that it was computed from; empty: unknown.",
+            ),
+        ),
+        migrations.AddField(
+            "Backtest",
+            "missing",
+            models.TextField(
+                choices=[
+                    ("refuse", "Refuse: list them, and run nothing"),
+                    ("fetch", "Fetch: get them from the exchange first"),
+                    ("ignore", "Ignore: run on what is there"),
+                ],
+                default="refuse",
+            ),
+        ),
+        migrations.AddField(
+            "Backtest",
+            "reused",
+            models.BooleanField(default=False, help_text="Whether its result was there before."),
+        ),
+        migrations.AddField(
+            "Backtest",
+            "fetch_run",
+            models.UUIDField(help_text="The run that waits for missing candles before that.", null=True),
+        ),
+        migrations.AddField(
+            "Backtest",
+            "backfills",
+            models.JSONField(default=list, help_text="The backfills that it waits for."),
+        ),
+        migrations.AddField("Backtest", "idempotency_key", models.TextField(null=True)),
+        migrations.AddField(
+            "Backtest",
+            "body_hash",
+            models.TextField(default="", help_text="Of the body that came with the idempotency key."),
+        ),
+        migrations.AddField("Backtest", "share_hash", models.TextField(null=True, unique=True)),
+        migrations.AddField("Backtest", "shared_at", models.DateTimeField(null=True)),
+        migrations.AddField(
+            "Backtest",
+            "result",
+            models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="backtests",
+                to="backtests.backtestresult",
+            ),
+        ),
+        migrations.AlterField(
+            "Backtest", "start", models.DateTimeField(help_text="Where the first bar may open.")
+        ),
+        migrations.AlterField("Backtest", "end", models.DateTimeField(help_text="The end of the last bar.")),
+        migrations.AlterField(
+            "Backtest",
+            "task_run",
+            models.UUIDField(help_text="The run that computes it; null: none had to.", null=True),
+        ),
+        migrations.RunSQL(migrations.RunSQL.noop, CHECK),
+        migrations.RunPython(forward, backward),
+        migrations.RunSQL(CHECK, migrations.RunSQL.noop),
+        migrations.DeleteModel("FormerResult"),
+        migrations.AlterField("Backtest", "instrument", models.TextField(default="")),
+        migrations.RemoveField("Backtest", "instrument"),
+        migrations.AddIndex(
+            "Backtest",
+            models.Index(
+                condition=models.Q(("result__isnull", False)),
+                fields=["request_hash", "data_version"],
+                name="backtests_backtest_request",
+            ),
+        ),
+        migrations.AddConstraint(
+            "Backtest",
+            models.UniqueConstraint(
+                condition=models.Q(("idempotency_key__isnull", False)),
+                fields=("owner", "idempotency_key"),
+                name="backtests_backtest_key",
+            ),
+        ),
+    ]

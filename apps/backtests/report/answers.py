@@ -1,0 +1,65 @@
+"""Documents as HTTP responses: JSON, compressed where that is accepted, and not sent twice."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from django.utils.cache import patch_vary_headers
+from django.utils.http import parse_etags
+
+#: Everything comes from here: no other host, no script and no style inside the page.
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+_GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[\d.]+\s*)?(?:,|$)", re.IGNORECASE)
+# Fast: it is compressed anew for every answer.
+_LEVEL = 1
+
+
+def encoded(request: HttpRequest, body: bytes, *, kind: str) -> HttpResponse:
+    """A response with this body, compressed if the client takes that."""
+    packed = bool(_GZIP.search(request.headers.get("Accept-Encoding", "")))
+    response = HttpResponse(gzip.compress(body, _LEVEL, mtime=0) if packed else body, content_type=kind)
+    if packed:
+        response["Content-Encoding"] = "gzip"
+    patch_vary_headers(response, ["Accept-Encoding"])
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def json(request: HttpRequest, value: Any, *, status: int = 200) -> HttpResponse:
+    """A value of JSON types that is not to be kept by anybody."""
+    response = encoded(request, orjson.dumps(value), kind="application/json")
+    response.status_code = status
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def tagged(request: HttpRequest, tag: str, make: Callable[[], dict[str, Any]]) -> HttpResponse:
+    """What *make* returns as JSON, made only if the client does not have it under this *tag* yet."""
+    etag = f'W/"{tag}"'
+    has = parse_etags(request.headers.get("If-None-Match", ""))
+    response: HttpResponse
+    if etag in has or f'"{tag}"' in has:
+        response = HttpResponseNotModified()
+        patch_vary_headers(response, ["Accept-Encoding"])
+    else:
+        response = encoded(request, orjson.dumps(make()), kind="application/json")
+    response["ETag"] = etag
+    response["Cache-Control"] = "private, no-cache"
+    return response

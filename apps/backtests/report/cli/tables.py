@@ -1,0 +1,115 @@
+"""What a run came to, as tables for a terminal."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from apps.backtests.report.wording import label, written
+from apps.candles.cli.output import Output
+
+#: Trades that are shown of each end of the list.
+_ENDS = 5
+_WIDEST = 110
+
+
+def show(document: Mapping[str, Any], times: Mapping[str, float], output: Output) -> None:
+    """Metrics, trades, what ambiguous bars can make of it, identity, and where the time went."""
+    parts = [
+        _metrics(document),
+        _exits(document),
+        _trades(document),
+        _band(document),
+        _pairs("Identity", [(name.replace("_", " "), value) for name, value in document["identity"].items()]),
+        _pairs("Time", [(name, f"{1000 * seconds:,.0f} ms") for name, seconds in times.items()]),
+    ]
+    file = io.StringIO()
+    width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
+    console = Console(file=file, width=width, force_terminal=output.stdout.isatty(), highlight=False)
+    where = f"{', '.join(document['instruments'])} {document['timeframe']}"
+    console.print(Text(f"{document['title']} on {where}, {document['bars']:,} bars"), soft_wrap=True)
+    for part in parts:
+        if part is not None:
+            console.print()
+            console.print(part)
+    for line in file.getvalue().splitlines():
+        output.line(line.rstrip())
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for place, name in enumerate(columns):
+        table.add_column(Text(name), justify="right" if place and name else "left", header_style="dim")
+    return table
+
+
+def _metrics(document: Mapping[str, Any]) -> RenderableType:
+    table = _table("Metrics", "metric", "value")
+    for section in document["metrics"]:
+        for item in section["items"]:
+            table.add_row(Text(item["label"]), Text(written(item["value"], item["unit"]), style=_style(item)))
+    return table
+
+
+def _style(item: Mapping[str, Any]) -> str:
+    value = item["value"]
+    if "return" not in item["name"] or not isinstance(value, int | float) or not value:
+        return ""
+    return "green" if value > 0 else "red"
+
+
+def _exits(document: Mapping[str, Any]) -> RenderableType | None:
+    if not document["exits"]:
+        return None
+    table = _table("Trades by how they ended", "left by", "trades", "won", "gain")
+    for row in document["exits"]:
+        reason = Text(row["reason"].replace("_", " "))
+        table.add_row(reason, f"{row['count']:,}", f"{row['win_rate_pct']:.1f} %", f"{row['pnl']:,.2f}")
+    return table
+
+
+def _trades(document: Mapping[str, Any]) -> RenderableType | None:
+    trades = document["trades"]
+    held = len(trades["side"])
+    if not held:
+        return None
+    rows: Sequence[int | None] = range(held)
+    if held > 2 * _ENDS:
+        rows = [*range(_ENDS), None, *range(held - _ENDS, held)]
+    table = _table("Trades", "#", "side", "entered", "left", "size", "entry", "exit", "return", "left by")
+    for row in rows:
+        if row is None:
+            table.add_row("…")
+            continue
+        times = (written(trades[name][row], "time") for name in ("entry_time", "exit_time"))
+        numbers = (f"{trades[name][row]:,.7g}" for name in ("size", "entry_price", "exit_price"))
+        side = "long" if trades["side"][row] > 0 else "short"
+        reason = trades["reasons"][trades["reason"][row]].replace("_", " ")
+        table.add_row(f"{row + 1:,}", side, *times, *numbers, f"{trades['return_pct'][row]:.2f} %", reason)
+    return table
+
+
+def _band(document: Mapping[str, Any]) -> RenderableType | None:
+    band = document["band"]
+    if band is None:
+        return None
+    units = {item["name"]: item["unit"] for part in document["metrics"] for item in part["items"]}
+    table = _table(f"Ambiguous bars: {band['ambiguous']:,}", "", "pessimistic", "optimistic")
+    for name, value in band["pessimistic"]["metrics"].items():
+        values = (value, band["optimistic"]["metrics"].get(name))
+        table.add_row(Text(label(name)), *(written(one, units.get(name, "ratio")) for one in values))
+    return table
+
+
+def _pairs(title: str, pairs: Sequence[tuple[str, str]]) -> RenderableType:
+    table = _table(title, "", "")
+    table.show_header = False
+    for name, value in pairs:
+        table.add_row(Text(name), Text(value))
+    return table

@@ -1,0 +1,79 @@
+"""A report as one file: page, style, scripts and data in one, for a browser without a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+from django.contrib.staticfiles import finders
+from django.template.loader import render_to_string
+from django.utils.safestring import mark_safe
+
+_FOLDER = "backtests/report"
+_DRAWING = "candles/vendor/lightweight-charts/lightweight-charts.standalone.production.mjs"
+_START = 'import "report/main.js";'
+#: What follows `from` or `import` in a module: another one, by its path.
+_IMPORT = re.compile(r'(\bfrom |\bimport )"\.{1,2}/(?:[^"]*/)?([^"/]+)"')
+#: What could end the element that holds data or begin a comment in it, and line ends of old parsers.
+_UNSAFE = {ord(one): f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"}
+
+
+def render_file(document: Mapping[str, Any]) -> str:
+    """A report's *document* as a complete HTML page that loads nothing.
+
+    No text of the document can become markup or script: it stands as JSON without a ``<`` in an element
+    that browsers do not run, and the page's policy allows its own scripts and styles only, by their hashes.
+    """
+    modules, style = _modules(), _text(f"{_FOLDER}/report.css")
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {_hash(modules)} {_hash(_START)} data:",
+            f"style-src {_hash(style)}",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+    data = orjson.dumps(document).decode().translate(_UNSAFE)
+    safe = {"policy": policy, "style": style, "modules": modules, "start": _START, "data": data}
+    context = {name: mark_safe(text) for name, text in safe.items()}  # noqa: S308
+    return render_to_string("backtests/report_file.html", {**context, "title": str(document["title"])})
+
+
+@cache
+def module_names() -> tuple[str, ...]:
+    """The static files of the page's modules, and of what they draw with."""
+    folder = Path(_found(f"{_FOLDER}/main.js")).parent
+    return (*(f"{_FOLDER}/{path.name}" for path in sorted(folder.glob("*.js"))), _DRAWING)
+
+
+@cache
+def _modules() -> str:
+    """An import map with every module in it: they import each other by name instead of by path."""
+    addresses = {}
+    for name in module_names():
+        code = _IMPORT.sub(r'\1"report/\2"', _text(name))
+        packed = base64.b64encode(code.encode()).decode()
+        addresses[f"report/{Path(name).name}"] = f"data:text/javascript;base64,{packed}"
+    return orjson.dumps({"imports": addresses}).decode()
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _text(name: str) -> str:
+    return Path(_found(name)).read_text()
+
+
+def _found(name: str) -> str:
+    path = finders.find(name)
+    assert isinstance(path, str), name
+    return path

@@ -1,0 +1,194 @@
+"""The pages: a report, one that was shared, and a comparison; and the documents that they show."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from apps.backtests.models import Backtest
+from apps.backtests.report import access, answers
+from apps.backtests.report.comparison import FEWEST, MOST, comparison_document
+from apps.backtests.report.document import VERSION
+from apps.backtests.report.file import module_names, render_file
+from apps.candles import conf as candles_conf
+from apps.core.problems import CONTENT_TYPE, problem
+
+
+@require_safe
+def report(request: HttpRequest, backtest_id: uuid.UUID) -> HttpResponse:
+    """The report's page; while the run goes on, how far it is."""
+    return _page(request, _own(request, backtest_id), "backtest-report", [backtest_id])
+
+
+@require_safe
+def report_json(request: HttpRequest, backtest_id: uuid.UUID) -> HttpResponse:
+    """The report's document; while there is none 202 with the parts of `access.Standing`."""
+    return _document(request, _own(request, backtest_id))
+
+
+@require_safe
+def report_trades(request: HttpRequest, backtest_id: uuid.UUID) -> HttpResponse:
+    """Trades from ``offset`` on, as columns."""
+    return _trades(request, _own(request, backtest_id))
+
+
+@require_safe
+def report_file(request: HttpRequest, backtest_id: uuid.UUID) -> HttpResponse:
+    """The report as one file that needs no network."""
+    return _file(request, _own(request, backtest_id))
+
+
+@require_safe
+def shared(request: HttpRequest, token: str) -> HttpResponse:
+    """The page of a report that was shared: for everybody who has the link."""
+    return _page(request, _shared(token), "backtest-shared", [token])
+
+
+@require_safe
+def shared_json(request: HttpRequest, token: str) -> HttpResponse:
+    """See `report_json`."""
+    return _document(request, _shared(token))
+
+
+@require_safe
+def shared_trades(request: HttpRequest, token: str) -> HttpResponse:
+    """See `report_trades`."""
+    return _trades(request, _shared(token))
+
+
+@require_safe
+def shared_file(request: HttpRequest, token: str) -> HttpResponse:
+    """See `report_file`."""
+    return _file(request, _shared(token))
+
+
+@require_safe
+def compare(request: HttpRequest) -> HttpResponse:
+    """The page that compares the backtests of ``ids``, which are separated by commas."""
+    found = _compared(request)
+    if isinstance(found, HttpResponse):
+        return found
+    ids = ",".join(str(one.pk) for one in found)
+    context = {
+        "title": "Comparison",
+        "about": f"{len(found)} backtests",
+        "source": f"{reverse('backtest-compare-json')}?ids={ids}",
+        "modules": module_names(),
+    }
+    return _guarded(render(request, "backtests/compare.html", context))
+
+
+@require_safe
+def compare_json(request: HttpRequest) -> HttpResponse:
+    """The comparison's document; 202 as in `report_json` while one of them has no result."""
+    found = _compared(request)
+    if isinstance(found, HttpResponse):
+        return found
+    tags = []
+    for one in found:
+        tag, standing = _tag(one)
+        if tag is None:
+            return answers.json(request, standing, status=202)
+        tags.append(f"{one.pk.hex[-12:]}{tag[:24]}")
+    return answers.tagged(
+        request,
+        f"{VERSION}-{'-'.join(tags)}",
+        lambda: comparison_document(
+            [access.compared(one, reverse("backtest-report", args=[one.pk])) for one in found]
+        ),
+    )
+
+
+def _own(request: HttpRequest, backtest_id: uuid.UUID) -> Backtest:
+    found = access.visible(user=request.user, backtest_id=backtest_id)
+    if found is None:
+        raise Http404(f"There is no backtest {backtest_id} of yours.")
+    return found
+
+
+def _shared(token: str) -> Backtest:
+    found = access.shared(token=token)
+    if found is None:
+        raise Http404("This link is not valid, or not any more.")
+    return found
+
+
+def _compared(request: HttpRequest) -> list[Backtest] | HttpResponse:
+    """The backtests that were asked for, or what is wrong with the question."""
+    texts = dict.fromkeys(text.strip() for text in request.GET.get("ids", "").split(",") if text.strip())
+    try:
+        ids = list(dict.fromkeys(uuid.UUID(text) for text in texts))
+    except ValueError:
+        return _refused("Not a list of ids, separated by commas.")
+    if not FEWEST <= len(ids) <= MOST:
+        return _refused(f"{len(ids)} ids; {FEWEST} to {MOST} are compared.")
+    return [_own(request, one) for one in ids]
+
+
+def _refused(message: str, field: str = "ids") -> HttpResponse:
+    body = problem("invalid-request", 400, f"{field}: {message}", [{"field": field, "message": message}])
+    return JsonResponse(body, status=400, content_type=CONTENT_TYPE)
+
+
+def _page(request: HttpRequest, backtest: Backtest, name: str, key: list[Any]) -> HttpResponse:
+    context = {
+        "title": access.title(backtest),
+        "about": access.about(backtest),
+        "source": reverse(f"{name}-json", args=key),
+        "trades": reverse(f"{name}-trades", args=key),
+        "file": reverse(f"{name}-file", args=key),
+        "feed": reverse("udf-config").removesuffix("config"),
+        "bars": candles_conf.max_bars(),
+        "modules": module_names(),
+    }
+    return _guarded(render(request, "backtests/report.html", context))
+
+
+def _guarded(response: HttpResponse) -> HttpResponse:
+    response["Content-Security-Policy"] = answers.POLICY
+    # A link is a key: it is not told to the sites that the page links to.
+    response["Referrer-Policy"] = "same-origin"
+    return response
+
+
+def _document(request: HttpRequest, backtest: Backtest) -> HttpResponse:
+    tag, standing = _tag(backtest)
+    if tag is None:
+        return answers.json(request, standing, status=202)
+    return answers.tagged(request, f"{VERSION}-{tag}", lambda: access.document(backtest))
+
+
+def _tag(backtest: Backtest) -> tuple[str | None, dict[str, Any]]:
+    """The fingerprint of a result, or how far the run is."""
+    tag = access.fingerprint(backtest)
+    if tag is not None:
+        return tag, {}
+    standing = access.standing(backtest)
+    # It may have ended between the two questions.
+    return access.fingerprint(backtest) if standing.ended else None, asdict(standing)
+
+
+def _trades(request: HttpRequest, backtest: Backtest) -> HttpResponse:
+    text = request.GET.get("offset", "0")
+    if not text.isdecimal() or len(text) > 9:
+        return _refused("Not a whole number from 0.", "offset")
+    tag = access.fingerprint(backtest)
+    if tag is None:
+        raise Http404("This backtest has no result yet.")
+    return answers.tagged(request, f"{VERSION}-{tag}-{int(text)}", lambda: access.trades(backtest, int(text)))
+
+
+def _file(request: HttpRequest, backtest: Backtest) -> HttpResponse:
+    if access.fingerprint(backtest) is None:
+        raise Http404("This backtest has no result yet.")
+    body = render_file(access.document(backtest)).encode()
+    response = answers.encoded(request, body, kind="text/html; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="backtest-{backtest.pk}.html"'
+    response["Cache-Control"] = "private, no-store"
+    return response

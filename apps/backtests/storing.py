@@ -1,0 +1,102 @@
+"""Storing results, each once, and letting go of those that no backtest has any more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
+
+from apps.backtests.columns import Curve, encode_curve, encode_trades
+from apps.backtests.engine import Result, downsample
+from apps.backtests.heavy import write_heavy
+from apps.backtests.models import Backtest, BacktestResult
+
+logger = logging.getLogger(__name__)
+
+#: Points of the preview of an equity curve.
+PREVIEW = 2_000
+
+
+def known_result(result: Result) -> BacktestResult | None:
+    """The stored result of this identity, locked until the end of the transaction."""
+    found: BacktestResult | None = (
+        BacktestResult.objects.select_for_update()
+        .filter(
+            spec_hash=result.spec_hash,
+            data_fingerprint=result.data_fingerprint,
+            engine_version=result.engine_version,
+        )
+        .first()
+    )
+    if found is not None and found.fingerprint != result.fingerprint:
+        logger.error(
+            "result %s has the fingerprint %s, and computing it again gave %s",
+            found.pk, found.fingerprint, result.fingerprint,
+        )  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """A result as it is stored, not stored yet."""
+
+    #: Without its heavy columns.
+    row: BacktestResult
+    trades: bytes
+    equity: bytes
+
+
+def packed(
+    result: Result, curve: Curve, *, certificate: dict[str, Any] | None, timings: dict[str, float]
+) -> Packed:
+    """A result made ready to be stored: this compresses it."""
+    kept = curve.at(downsample(curve.value, PREVIEW))
+    row = BacktestResult(
+        spec_hash=result.spec_hash,
+        data_fingerprint=result.data_fingerprint,
+        engine_version=result.engine_version,
+        fingerprint=result.fingerprint,
+        bars=len(curve),
+        trade_count=len(result.trades),
+        metrics=result.metrics,
+        equity={"ts": kept.ts.tolist(), "value": kept.value.tolist()},
+        ambiguous=int(getattr(result, "ambiguous", 0)),
+        bounds=getattr(result, "bounds", None),
+        certificate=certificate,
+        timings=timings,
+        trades_data=b"",
+    )
+    return Packed(row=row, trades=encode_trades(result.trades, curve.ts), equity=encode_curve(curve))
+
+
+def result_keep(*, result: Result, pack: Callable[[], Packed]) -> tuple[BacktestResult, bool]:
+    """The stored result of this identity, and whether this call has stored it. In a transaction.
+
+    It is locked until the end of the transaction, so that it does not go meanwhile. *pack* is called only
+    where there is none yet.
+    """
+    while True:
+        found = known_result(result)
+        if found is not None:
+            return found, False
+        # Whoever stores the same at this moment is waited for.
+        made = pack()
+        BacktestResult.objects.bulk_create([made.row], ignore_conflicts=True)
+        found = known_result(result)
+        if found is not None and found.pk == made.row.pk:
+            write_heavy(found.pk, trades=made.trades, equity=made.equity)
+            return found, True
+
+
+@receiver(post_delete, sender=Backtest, dispatch_uid="backtests.let_go")
+def let_go(instance: Backtest, **_: Any) -> None:
+    """With the last backtest that has it, a result goes too, however the backtest went."""
+    if instance.result_id is None:
+        return
+    held = BacktestResult.objects.select_for_update().filter(pk=instance.result_id)
+    if held.first() is not None and not Backtest.objects.filter(result_id=instance.result_id).exists():
+        BacktestResult.objects.filter(pk=instance.result_id).delete()

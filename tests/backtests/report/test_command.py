@@ -1,0 +1,236 @@
+"""``manage.py backtest``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+
+from apps.backtests.engine import Bars, run
+from apps.backtests.report.cli import specfile
+from apps.backtests.report.cli.places import place
+from apps.candles.services import write_candles
+from apps.candles.sources.disk import npz_path
+from tests.backtests.report.running import MINUTE, NAME, NEW_YEAR, SPEC, walk
+from tests.candles.commanding import Said
+from tests.candles.helpers import instrument
+from tests.candles.helpers import walk as minutes
+
+BARS = 3_000
+CROSS = {"strategy": "sma_cross", "params": {"fast": 20, "slow": 40, "direction": "long_short"}}
+
+
+def kept(root: Path, bars: Bars, name: str = NAME) -> Path:
+    """Bars as a `DiskSource` reads them."""
+    path = npz_path(root, name, "1m")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = {column: getattr(bars, column) for column in ("ts", "open", "high", "low", "close", "volume")}
+    np.savez(path, **columns)
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    kept(tmp_path / "data", walk(BARS))
+    return tmp_path / "data"
+
+
+def spec(folder: Path, text: str = "", **changes: Any) -> Path:
+    """SPEC.json of this text, or of a cross with changes."""
+    values = {**CROSS, "costs": {"taker": 1e-5}, "instrument": NAME, "timeframe": "1m", **changes}
+    path = folder / "cross.json"
+    path.write_text(text or json.dumps({key: value for key, value in values.items() if value is not None}))
+    return path
+
+
+def backtest(*given: Any) -> Said:
+    out, err = StringIO(), StringIO()
+    status, error = 0, ""
+    try:
+        call_command("backtest", *map(str, given), stdout=out, stderr=err)
+    except CommandError as exc:
+        status, error = exc.returncode, str(exc)
+    return Said(out=out.getvalue(), err=err.getvalue(), status=status, error=error)
+
+
+def on_disk(root: Path, path: Path, *more: Any) -> Said:
+    return backtest(path, "--source", "disk", "--root", root, *more)
+
+
+def test_files_are_run_printed_and_reported(root: Path, tmp_path: Path) -> None:
+    said = on_disk(root, spec(tmp_path), "--json", tmp_path / "out.json")
+    assert (said.status, said.error) == (0, "")
+    result = run(walk(BARS), SPEC)
+    document = json.loads((tmp_path / "out.json").read_text())
+    assert document["identity"]["fingerprint"] == result.fingerprint
+    values = {item["name"]: item["value"] for part in document["metrics"] for item in part["items"]}
+    assert values == result.metrics
+    assert said.lines[0] == f"Moving-average crossover on {NAME} 1m, 3,000 bars"
+    assert f"{result.metrics['final_equity']:,.2f}" in said.out
+    assert re.search(rf"^Trades +{len(result.trades)}$", said.out, re.MULTILINE)
+    assert re.search(rf"^fingerprint +{result.fingerprint}$", said.out, re.MULTILINE)
+    assert re.search(r"^engine +\d+ ms$", said.out, re.MULTILINE)
+    assert said.lines[-2:] == [str(tmp_path / "cross.html"), str(tmp_path / "out.json")]
+    page = (tmp_path / "cross.html").read_text()
+    assert result.fingerprint in page
+    assert "3,000 of 3,000, 100%" in said.err
+
+
+def test_it_needs_no_database_and_runs_uncompiled_to_the_same_result(root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "manage.py", "backtest", spec(tmp_path), "--source", "disk", "--root", root]
+    nowhere = {**os.environ, "DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing"}
+    done = subprocess.run(
+        [*command, "--no-numba", "--no-report", "--quiet"],
+        cwd=settings.BASE_DIR, env=nowhere, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert run(walk(BARS), SPEC).fingerprint in done.stdout
+    assert "compiling" not in done.stdout
+    assert not list(tmp_path.glob("*.html"))
+
+
+def test_the_command_line_wins_over_the_file(root: Path, tmp_path: Path) -> None:
+    other = "binance:ETH/USDT"
+    kept(root, walk(BARS, seed=5), other)
+    path = spec(tmp_path, timeframe="4h", start="2020-01-01T00:00Z", end="2020-02-01T00:00Z")
+    said = on_disk(
+        root, path, "--instrument", other, "--timeframe", "1m", "--report", tmp_path / "mine.html",
+        "--start", "2025-01-01T10:00Z", "--end", "2025-01-02T10:00Z",
+    )  # fmt: skip
+    assert said.lines[0].endswith(f"on {other} 1m, 1,440 bars")
+    assert said.lines[-1] == str(tmp_path / "mine.html")
+    assert not (tmp_path / "cross.html").exists()
+
+
+def test_missing_bars_are_told(root: Path, tmp_path: Path) -> None:
+    bars = walk(BARS)
+    there = np.arange(BARS) % 100 != 7
+    columns = {name: getattr(bars, name)[there] for name in ("open", "high", "low", "close", "volume")}
+    kept(root, Bars(ts=bars.ts[there], **columns, step=MINUTE))
+    said = on_disk(root, spec(tmp_path))
+    assert said.status == 0
+    assert f"{NAME}: 30 bars of the range missing, 2,970 bars there" in said.err
+
+
+@pytest.mark.django_db
+def test_the_database_is_read_by_default(tmp_path: Path) -> None:
+    market = instrument("BTC/USDT")
+    write_candles(instrument=market, minutes=minutes(BARS, start=NEW_YEAR))
+    said = backtest(spec(tmp_path))
+    assert (said.status, said.error) == (0, "")
+    assert said.lines[0].endswith("3,000 bars")
+
+
+def test_without_a_database_there_is_an_error_and_no_trace(tmp_path: Path) -> None:
+    nowhere = {**os.environ, "DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing"}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "backtest", spec(tmp_path)],
+        cwd=settings.BASE_DIR, env=nowhere, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("CommandError: the database: ")
+    assert "Traceback" not in done.stderr
+
+
+#: The beginning of a specification that is right so far.
+SOUND = '{"strategy": "sma_cross", "params": {"fast": 1, "slow": 2}, '
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("{\n  'a': 1}", r":2:3: no JSON: "),
+        ("[]", r": expected an object"),
+        ('{"cash": NaN}', r": NaN is no number of JSON"),
+        ('{"cash": 1, "cash": 2}', r": a name stands twice"),
+        ("[" * 100_000, r": too deeply nested"),
+        ('{"strategy": "sma_cross",\n "costs": {"taker": 9}}', r":2:12: costs\.taker must be at most"),
+        ('{"strategy": "sma_cross", "parms": {}}', r":1:27: parms "),
+        ('{"strategy": "sma_cross", "params": {"fast": 1}}', r":1:27: params\.slow "),
+        ('{"strategy": "nothing"}', r":1:2: strategy must be one of"),
+        (SOUND + '"start": "soon"}', r":1:61: start is not a time"),
+        (SOUND + '"start": 5}', r":1:61: start must be text"),
+        (SOUND + '"instruments": "a"}', "must be a list"),
+        (SOUND + '"instrument": "a", "instruments": ["b"]}', "instruments cannot stand beside instrument"),
+    ],
+)  # fmt: skip
+def test_a_bad_specification_is_refused_with_its_place(tmp_path: Path, text: str, error: str) -> None:
+    path = spec(tmp_path, text)
+    said = on_disk(tmp_path, path)
+    assert said.status == 2
+    assert re.search(error, said.error.removeprefix(str(path))), said.error
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("changes", "more", "status", "error"),
+    [
+        ({"instrument": None}, [], 2, "--instrument: name one"),
+        ({"timeframe": None}, [], 2, "--timeframe: name one"),
+        ({"timeframe": "7m"}, [], 2, "--timeframe: '7m' is none"),
+        ({"timeframe": "5m"}, [], 2, "--timeframe: there are no bars of 5m"),
+        ({"instrument": "binance:NO/USDT"}, [], 2, "--instrument: 'binance:NO/USDT' is not"),
+        ({"instrument": "../etc"}, [], 2, "--instrument: '../etc' is not"),
+        ({}, ["--start", "2030-01-01T00:00Z"], 2, "--start: no bars lie"),
+        ({}, ["--start", "2025-01-02T00:00Z", "--end", "2025-01-01T00:00Z"], 2, "start: it is not before"),
+        ({}, ["--start", "2024-01-01T00:00Z", "--end", "2024-01-02T00:00Z"], 1, "no bars lie in the range"),
+        ({}, ["--report", "/nowhere/at/all.html"], 1, "/nowhere/at/all.html: "),
+    ],
+)
+def test_what_cannot_be_run_is_said(
+    root: Path, tmp_path: Path, changes: dict[str, Any], more: list[str], status: int, error: str
+) -> None:
+    said = on_disk(root, spec(tmp_path, **changes), *more)
+    assert (said.status, said.error[: len(error)]) == (status, error)
+    assert not (tmp_path / "cross.html").exists()
+
+
+def test_files_that_are_broken_or_named_to_the_database_are_refused(root: Path, tmp_path: Path) -> None:
+    assert backtest(spec(tmp_path), "--root", root).error == "--root: of --source disk only"
+    assert backtest(spec(tmp_path), "--source", "disk").error == "--root: say where the files are"
+    npz_path(root, NAME, "1m").write_bytes(b"PK broken")
+    said = on_disk(root, spec(tmp_path))
+    assert (said.status, said.error[:26]) == (1, "the candles cannot be read")
+    missing = on_disk(root, tmp_path / "none.json")
+    assert missing.status == 2
+    assert "No such file" in missing.error
+
+
+def test_a_strategy_may_be_a_file_beside_the_specification(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text('{\n"strategy" 1}')
+    path = spec(tmp_path, strategy="mine.json")
+    options = {"instrument": None, "timeframe": None, "start": None, "end": None}
+    with pytest.raises(CommandError, match=re.escape(f"{tmp_path / 'mine.json'}:2:12: no JSON")):
+        specfile.read(path, options)
+    (tmp_path / "mine.strategy").write_text("no strategy")
+    path = spec(tmp_path, strategy="mine.strategy")
+    with pytest.raises(CommandError, match=re.escape(f"{tmp_path / 'mine.strategy'}: strategy")):
+        specfile.read(path, options)
+    (tmp_path / "mine.strategy").unlink()
+    with pytest.raises(CommandError, match=re.escape(f"{path}:1:2: strategy")):
+        specfile.read(path, options)
+
+
+def test_places_are_found_in_objects_lists_and_above() -> None:
+    text = '{"a": [1, {"b": {"c": "}{"}}],\n  "d\\u0065": {"f,": [[], 2], "g": null}}'
+    lines = text.splitlines()
+
+    def at(field: str) -> str | None:
+        found = place(text, field)
+        return None if found is None else lines[found[0] - 1][found[1] - 1 :]
+
+    assert at("a.1.b.c") == '"c": "}{"}}],'
+    assert at("de.g") == '"g": null}}'
+    assert at("de.missing.deeper") == lines[1].lstrip()
+    assert at("a.7") == lines[0][1:]
+    assert at("other") is None

@@ -1,0 +1,192 @@
+"""The report as one file: it needs nothing else, and no text in it can become more than text."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from apps.backtests.report.document import report_document
+from apps.backtests.report.file import render_file
+from tests.backtests.report.looking import column, number, painted, wait_for_ground
+from tests.backtests.report.running import SPEC, outcome, walk
+from tests.browser import Visit, needs_chromium, visiting
+
+BOUNDS = {"pessimistic": 9_000.0, "optimistic": 11_000.0}
+
+HOSTILE = [
+    "</script><script>window.broken = 1</script>",
+    "<!--<script>",
+    '"><img src=x onerror="window.broken = 1">',
+    "</title><svg onload='window.broken = 1'>",
+    "\u2028window.broken = 1\u2029",
+    "]]> {{ title }} {% now 'Y' %} &lt;b&gt;",
+    "\\u003c/script\\u003e",
+]
+
+
+def hostile_document(text: str) -> dict[str, Any]:
+    """A report in which every text that others can choose is this one."""
+    bars = walk(400)
+    made = report_document(
+        bars={text: bars},
+        outcome=outcome(bars),
+        spec={**SPEC.as_dict(), "params": {text: text}, "strategy": f"{text}\n"},
+        timeframe="1m",
+        title=text,
+        strategy={"name": text, "title": text, "description": text, "text": text},
+        notes=(text,),
+    )
+    made["trades"]["reasons"] = [text] * len(made["trades"]["reasons"])
+    made["exits"][0]["reason"] = text
+    return made
+
+
+def data_of(page: str) -> Any:
+    found = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_text_in_the_markup(text: str) -> None:
+    document = hostile_document(text)
+    page = render_file(document)
+    assert data_of(page) == document
+    tame = render_file(hostile_document("tame"))
+    for mark in ("<script", "</script", "<img", "<svg", "<!--", "<title", "</title"):
+        assert page.count(mark) == tame.count(mark), mark
+
+
+def test_nothing_is_loaded(year_document: dict[str, Any]) -> None:
+    page = render_file(year_document)
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in policy[1]
+    assert not re.search(r'<(?:script|img|link)[^>]+(?:src|href)="(?!data:)', page)
+
+
+@pytest.fixture
+def visit() -> Iterator[Visit]:
+    with visiting("about:blank", viewport={"width": 1280, "height": 900}, offline=True) as visit:
+        yield visit
+
+
+@needs_chromium
+def test_hostile_text_is_text_in_the_browser(visit: Visit, tmp_path: Path) -> None:
+    for text in HOSTILE:
+        (tmp_path / "report.html").write_text(render_file(hostile_document(text)))
+        visit.page.goto((tmp_path / "report.html").as_uri())
+        expect(visit.page.locator("#report")).to_have_attribute("data-state", "ready")
+        assert visit.page.locator("h1").text_content() == text
+        assert visit.page.evaluate("window.broken") is None
+    assert visit.errors == []
+
+
+def shown(visit: Visit, folder: Path, document: dict[str, Any]) -> Page:
+    (folder / "report.html").write_text(render_file(document))
+    visit.page.goto((folder / "report.html").as_uri())
+    expect(visit.page.locator("#report")).to_have_attribute("data-state", "ready")
+    return visit.page
+
+
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_year_of_minutes_is_shown_without_a_network(
+    visit: Visit, tmp_path: Path, year_document: dict[str, Any], scheme: Any
+) -> None:
+    visit.page.emulate_media(color_scheme=scheme)
+    begun = time.perf_counter()
+    page = shown(visit, tmp_path, year_document)
+    chart, rows = page.locator('[data-part="chart"]'), page.locator('[data-part="trades"] tbody tr')
+    expect(chart).to_have_attribute("data-marked", re.compile("^[1-9]"))
+    total = year_document["trades"]["total"]
+    print(f"a year of minutes with {total:,} trades is there after {time.perf_counter() - begun:.2f} s")
+    expect(chart).to_have_attribute("data-bars", str(len(year_document["prices"][0]["ts"])))
+    expect(chart).to_have_attribute("data-visible", str(total))
+    expect(rows).to_have_count(50)
+    page.get_by_role("button", name="Gain", exact=True).click()
+    assert number(column(page, 9)[0]) == round(min(year_document["trades"]["pnl"]), 2)
+    page.get_by_role("button", name="Gain", exact=True).click()
+    assert number(column(page, 9)[0]) == round(max(year_document["trades"]["pnl"]), 2)
+    # Looking closer shows the same bars: there are no others.
+    best = int(number(column(page, 1)[0])) - 1
+    rows.first.click()
+    expect(chart).to_have_attribute("data-trade", str(best))
+    expect(chart).to_have_attribute("data-visible", re.compile(r"^\d{1,3}$"))
+    expect(chart).to_have_attribute("data-bars", str(len(year_document["prices"][0]["ts"])))
+    assert visit.errors == []
+    assert [url for url in visit.requests if not url.startswith(("data:", "file:"))] == []
+    wait_for_ground(page, dark=scheme == "dark")
+    assert painted(page) >= 3
+
+
+@needs_chromium
+def test_another_instrument_is_shown_when_chosen_or_when_a_trade_of_it_is(
+    visit: Visit, tmp_path: Path
+) -> None:
+    first, second = walk(900), walk(700, seed=2)
+    found = outcome(first)
+    places = np.arange(len(found.trades), dtype=np.int16) % 2
+    found = replace(found, trades=replace(found.trades, instrument=places))
+    names = {"binance:BTC/USDT": first, "binance:ETH/USDT": second}
+    document = report_document(bars=names, outcome=found, spec=SPEC.as_dict(), timeframe="1m")
+    page = shown(visit, tmp_path, document)
+    chart, legend = page.locator('[data-part="chart"]'), page.locator(".legend").first
+    expect(legend).to_contain_text("BTC/USDT")
+    expect(chart).to_have_attribute("data-bars", "900")
+    page.get_by_role("button", name="Show trade 4 on the chart").click()
+    expect(chart).to_have_attribute("data-bars", "700")
+    expect(page.get_by_label("Instrument")).to_have_value("1")
+    page.get_by_label("Instrument").select_option("binance:BTC/USDT")
+    expect(chart).to_have_attribute("data-bars", "900")
+    assert column(page, 3)[:2] == list(names)
+    assert visit.errors == []
+
+
+@needs_chromium
+def test_a_band_is_drawn_and_tabled(visit: Visit, tmp_path: Path) -> None:
+    bars = walk(900)
+    found = outcome(bars)
+    bounds = {name: {"final_equity": worth, "return_pct": -1.5} for name, worth in BOUNDS.items()}
+    curves = {name: found.equity * worth / 10_000 for name, worth in BOUNDS.items()}
+    for known in (None, curves):
+        found = replace(found, ambiguous=12, bounds=bounds, bound_equity=known)
+        made = report_document(bars={"a": bars}, outcome=found, spec=SPEC.as_dict(), timeframe="1m")
+        page = shown(visit, tmp_path, made)
+        band = page.locator('[data-part="band"]')
+        expect(band).to_contain_text("12 bars do not tell")
+        assert band.locator("td").all_text_contents()[:2] == ["9,000.00", "11,000.00"]
+        expect(page.locator(".legend").nth(1)).to_contain_text(
+            "optimistic" if known else "optimistic end 11,000.00"
+        )
+    assert visit.errors == []
+
+
+@needs_chromium
+def test_without_candles_the_curves_are_drawn_all_the_same(visit: Visit, tmp_path: Path) -> None:
+    bars = walk(900)
+    made = report_document(bars={"a": walk(0)}, outcome=outcome(bars), spec=SPEC.as_dict(), timeframe="1m")
+    page = shown(visit, tmp_path, made)
+    page.get_by_role("button", name="Show trade 2 on the chart").click()
+    expect(page.locator('[data-part="chart"]')).to_have_attribute("data-trade", "1")
+    assert visit.errors == []
+    assert painted(page) >= 2
+
+
+@needs_chromium
+def test_a_run_without_trades_is_shown(visit: Visit, tmp_path: Path) -> None:
+    bars = walk(10)
+    made = report_document(bars={"a": bars}, outcome=outcome(bars), spec=SPEC.as_dict(), timeframe="1m")
+    page = shown(visit, tmp_path, made)
+    expect(page.locator('[data-part="trades"] [role=status]')).to_have_text("No trades.")
+    assert visit.errors == []

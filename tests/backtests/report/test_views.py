@@ -1,0 +1,213 @@
+"""The addresses of reports: who may see what, and how it is sent."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+
+from apps.backtests.models import Backtest, BacktestResult
+from apps.backtests.report import access
+from apps.backtests.report.comparison import MOST
+from apps.candles.services import write_candles
+from apps.candles.storage.writer import delete_candles
+from apps.tasks.models import TaskRun
+from apps.tasks.testing import run_pending
+from tests.backtests.report.running import finished, requested
+from tests.candles.helpers import instrument, walk
+
+pytestmark = pytest.mark.django_db
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+END = START + timedelta(days=1)
+PARTS = ("", "/report.json", "/trades.json", "/report.html")
+
+
+@pytest.fixture
+def market() -> str:
+    made = instrument("BTC/USDT")
+    write_candles(instrument=made, minutes=walk(1440, start=int(START.timestamp() * 1000), seed=7))
+    return made.text
+
+
+@pytest.fixture
+def alice(django_user_model: Any) -> Any:
+    return django_user_model.objects.create_user("alice")
+
+
+@pytest.fixture
+def browser(client: Client, alice: Any) -> Client:
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def backtest(alice: Any, market: str) -> Backtest:
+    return finished(alice.pk, market, START, END)
+
+
+def test_the_owner_and_staff_see_a_report_and_nobody_else_does(
+    browser: Client, backtest: Backtest, django_user_model: Any
+) -> None:
+    addresses = [f"/backtests/{backtest.pk}{part}" for part in PARTS]
+    assert [browser.get(one).status_code for one in addresses] == [200] * 4
+    for name, staff in (("bob", False), ("operator", True)):
+        other = Client()
+        other.force_login(django_user_model.objects.create_user(name, is_staff=staff))
+        assert [other.get(one).status_code for one in addresses] == [200 if staff else 404] * 4
+    assert [Client().get(one).status_code for one in addresses] == [404] * 4
+    assert browser.post(addresses[0]).status_code == 405
+
+
+def test_the_page_loads_from_here_only_and_names_its_document(browser: Client, backtest: Backtest) -> None:
+    page = browser.get(f"/backtests/{backtest.pk}")
+    assert "default-src 'none'; script-src 'self'" in page["Content-Security-Policy"]
+    text = page.content.decode()
+    assert f'data-source="/backtests/{backtest.pk}/report.json"' in text
+    assert "<script>" not in text
+    assert "style=" not in text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+
+
+def test_the_document_is_compressed_if_asked_for_and_not_sent_twice(
+    browser: Client, backtest: Backtest
+) -> None:
+    address = f"/backtests/{backtest.pk}/report.json"
+    plain = browser.get(address)
+    document = plain.json()
+    assert (document["kind"], document["bars"]) == ("report", 1440)
+    assert document["identity"]["fingerprint"] == backtest.result.fingerprint
+    assert document["trades"]["total"] == len(backtest.result.trades) > 10
+    assert backtest.result.fingerprint in plain["ETag"]
+    packed = browser.get(address, headers={"Accept-Encoding": "br, gzip;q=0.5"})
+    assert packed["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.content) == plain.content
+    assert "Accept-Encoding" in packed["Vary"]
+    for refused in ("identity", "gzip;q=0", "br, gzip; q=0.0"):
+        assert "Content-Encoding" not in browser.get(address, headers={"Accept-Encoding": refused})
+    again = browser.get(address, headers={"If-None-Match": plain["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert browser.get(address, headers={"If-None-Match": 'W/"another"'}).status_code == 200
+
+
+def test_trades_come_in_pages(browser: Client, backtest: Backtest) -> None:
+    address = f"/backtests/{backtest.pk}/trades.json"
+    page = browser.get(address, {"offset": "3"}).json()
+    assert page["offset"] == 3
+    assert page["pnl"] == [row["pnl"] for row in backtest.result.trades[3:]]
+    for bad in ("-1", "x", "1" * 10, ""):
+        answer = browser.get(address, {"offset": bad})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "offset")
+
+
+def test_while_it_runs_there_is_its_state_and_then_the_document(
+    browser: Client, alice: Any, market: str
+) -> None:
+    backtest = requested(alice.pk, market, START, END)
+    address = f"/backtests/{backtest.pk}"
+    assert browser.get(address).status_code == 200
+    waiting = browser.get(f"{address}/report.json")
+    assert waiting.status_code == 202
+    assert waiting.json() == {"state": "scheduled", "ended": False, "progress": None, "error": None}
+    assert [browser.get(address + part).status_code for part in PARTS[2:]] == [404, 404]
+    run_pending()
+    assert browser.get(f"{address}/report.json").status_code == 200
+
+
+def test_a_run_that_failed_says_why(browser: Client, alice: Any, market: str) -> None:
+    backtest = requested(alice.pk, market, START + timedelta(days=9), END + timedelta(days=9))
+    run_pending()
+    answer = browser.get(f"/backtests/{backtest.pk}/report.json")
+    assert (answer.status_code, answer.json()["state"], answer.json()["ended"]) == (202, "dead", True)
+    assert "no bars" in answer.json()["error"]["message"]
+    TaskRun.objects.filter(pk=backtest.task_run).delete()
+    assert browser.get(f"/backtests/{backtest.pk}/report.json").json()["state"] == "unknown"
+
+
+def test_candles_that_changed_or_went_are_told(browser: Client, backtest: Backtest, market: str) -> None:
+    address = f"/backtests/{backtest.pk}/report.json"
+    assert browser.get(address).json()["notes"] == []
+    BacktestResult.objects.update(data_fingerprint="of other candles")
+    (note,) = browser.get(address).json()["notes"]
+    assert "have changed" in note
+    delete_candles(instrument=instrument_of(market), start=START, end=END)
+    document = browser.get(address).json()
+    assert "not stored any more" in document["notes"][0]
+    assert document["prices"][0]["ts"] == []
+    assert document["trades"]["total"] == len(backtest.result.trades)
+
+
+def instrument_of(market: str) -> Any:
+    from apps.candles.selectors import instrument_get
+
+    return instrument_get(market)
+
+
+def test_a_shared_report_needs_its_token_and_no_login(
+    backtest: Backtest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [Client().get(f"/backtests/shared/abc{part}").status_code for part in PARTS] == [404] * 4
+    monkeypatch.setattr(access, "shared", lambda *, token: backtest if token == "abc" else None)
+    answers = [Client().get(f"/backtests/shared/abc{part}") for part in PARTS]
+    assert [one.status_code for one in answers] == [200] * 4
+    page = answers[0].content.decode()
+    assert 'data-source="/backtests/shared/abc/report.json"' in page
+    assert str(backtest.pk) not in page
+    assert answers[0]["Referrer-Policy"] == "same-origin"
+    assert Client().get("/backtests/shared/abd").status_code == 404
+
+
+def test_the_file_is_a_download(browser: Client, backtest: Backtest) -> None:
+    answer = browser.get(f"/backtests/{backtest.pk}/report.html")
+    assert answer["Content-Disposition"] == f'attachment; filename="backtest-{backtest.pk}.html"'
+    assert backtest.result.fingerprint in answer.content.decode()
+
+
+def test_runs_are_compared_metric_by_metric(
+    browser: Client, backtest: Backtest, alice: Any, market: str
+) -> None:
+    other = finished(alice.pk, market, START, END, params={"fast": 8, "slow": 30}, cash=5_000)
+    ids = f"{backtest.pk},{other.pk}"
+    page = browser.get("/backtests/compare", {"ids": ids})
+    assert f'data-source="/backtests/compare.json?ids={ids}"' in page.content.decode()
+    answer = browser.get("/backtests/compare.json", {"ids": ids})
+    document = answer.json()
+    assert document["kind"] == "comparison"
+    assert [run["url"] for run in document["runs"]] == [f"/backtests/{one.pk}" for one in (backtest, other)]
+    rows = {row["name"]: row["values"] for row in document["metrics"]}
+    assert rows == {
+        name: [value, other.result.metrics[name]] for name, value in backtest.result.metrics.items()
+    }
+    settings = {row["name"]: row["values"] for row in document["settings"]}
+    assert settings == {"params.fast": [5, 8], "params.slow": [20, 30], "cash": [10_000, 5_000]}
+    assert browser.get(
+        "/backtests/compare.json", {"ids": ids}, headers={"If-None-Match": answer["ETag"]}
+    ).status_code == 304  # fmt: skip
+
+
+def test_a_comparison_waits_for_its_runs(
+    browser: Client, backtest: Backtest, alice: Any, market: str
+) -> None:
+    late = requested(alice.pk, market, START, END, cash=7_000)
+    ids = {"ids": f"{backtest.pk},{late.pk}"}
+    answer = browser.get("/backtests/compare.json", ids)
+    assert (answer.status_code, answer.json()["state"]) == (202, "scheduled")
+    run_pending()
+    assert browser.get("/backtests/compare.json", ids).status_code == 200
+
+
+def test_bad_comparisons_are_refused(browser: Client, backtest: Backtest) -> None:
+    known = str(backtest.pk)
+    many = ",".join(str(uuid4()) for _ in range(MOST + 1))
+    for ids in ("", known, f"{known},{known}", f"{known},x", many):
+        for page in ("compare", "compare.json"):
+            answer = browser.get(f"/backtests/{page}", {"ids": ids})
+            assert (answer.status_code, json.loads(answer.content)["errors"][0]["field"]) == (400, "ids")
+    for page in ("compare", "compare.json"):
+        assert browser.get(f"/backtests/{page}", {"ids": f"{known},{uuid4()}"}).status_code == 404
+        assert Client().get(f"/backtests/{page}", {"ids": f"{known},{uuid4()}"}).status_code == 404

@@ -1,0 +1,165 @@
+"""Backtests that are cancelled or deleted, before, while and after they run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apps.backtests import computing
+from apps.backtests.models import Backtest, BacktestResult
+from apps.backtests.reporting import Reporter
+from apps.backtests.tasks import run_backtest
+from apps.candles.models import Instrument
+from apps.candles.sources.timescale import TimescaleSource
+from apps.candles.storage.writer import write_candles
+from apps.core.ids import uuid7
+from apps.tasks import Cancelled, claims
+from apps.tasks import run as runs
+from apps.tasks.models import TaskRun
+from apps.tasks.services import cancel, redrive
+from apps.tasks.testing import run_pending
+from tests.backtests.helpers import MS, body, finished, post
+from tests.candles.helpers import walk
+from tests.support import wait_until
+
+pytestmark = pytest.mark.django_db
+
+
+class Interrupting(TimescaleSource):
+    """The stored candles; while they are read, something happens."""
+
+    def __init__(self, deed: Any) -> None:
+        super().__init__()
+        self.deed = deed
+
+    def load(self, *args: Any, **kwargs: Any) -> Any:
+        self.deed()
+        return super().load(*args, **kwargs)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Let something happen while the candles are read."""
+
+    def arrange(deed: Any) -> None:
+        monkeypatch.setattr(computing, "stored_source", lambda: Interrupting(deed))
+
+    return arrange
+
+
+def test_what_has_not_started_is_cancelled_for_good(api, stored):
+    answer = post(api, body(stored)).json()
+    cancelled = api.post(f"{answer['url']}/cancel")
+    assert cancelled.status_code == 200
+    assert cancelled.json()["state"] == "cancelled"
+    run_pending()
+    assert api.get(answer["url"]).json()["state"] == "cancelled"
+    assert api.post(f"{answer['url']}/cancel").status_code == 409
+    assert not BacktestResult.objects.exists()
+
+
+def test_what_runs_is_cancelled_while_it_runs(api, stored, meanwhile, monkeypatch, mailoutbox):
+    # Every report is a look, however fast the run is.
+    monkeypatch.setattr("apps.backtests.reporting._LOOK", 0.0)
+    answer = post(api, body(stored)).json()
+    states = []
+    meanwhile(lambda: states.append(api.post(f"{answer['url']}/cancel").json()["state"]))
+    run_pending()
+    assert states == ["running"]
+    assert api.get(answer["url"]).json()["state"] == "cancelled"
+    assert not BacktestResult.objects.exists()
+    assert mailoutbox == []
+
+
+def test_a_cancelled_run_is_noticed_between_two_reports_of_progress(stored, monkeypatch):
+    """Progress is stored once a second: that alone would be too late."""
+    monkeypatch.setattr(runs, "_PROGRESS_EVERY", 3600.0)
+    requested = run_backtest.delay(backtest_id=str(uuid7()))
+    claimed = claims.claim(run_id=TaskRun.objects.get().pk, worker="w", repeatable=True)
+    with runs.reporting_on(runs.connections["default"]):
+        reporter = Reporter(runs.Run(claimed))
+        reporter.phase("simulating", 0, 10)
+        assert TaskRun.objects.get().progress == {"done": 0, "total": 10, "message": "simulating"}
+        cancel(run_id=requested.id)
+
+        def noticed() -> bool:
+            try:
+                reporter(1, 10)
+            except Cancelled:
+                return True
+            return False
+
+        wait_until(noticed, seconds=30, what="the cancellation to be noticed")
+
+
+def test_what_has_ended_is_not_cancelled(api, stored):
+    answer = finished(api, body(stored))
+    assert api.post(f"{answer['url']}/cancel").status_code == 409
+    again = post(api, body(stored)).json()
+    assert again["reused"] is True
+    assert api.post(f"{again['url']}/cancel").status_code == 409
+
+
+def test_a_result_goes_with_the_last_backtest_that_has_it(api, bob, stored):
+    answers = [
+        finished(api, body(stored)),
+        post(api, body(stored)).json(),
+        post(bob, body(stored)).json(),
+    ]
+    for client, answer, left in zip((api, api, bob), answers, (1, 1, 0), strict=True):
+        assert client.delete(answer["url"]).status_code == 204
+        assert client.get(answer["url"]).status_code == 404
+        assert BacktestResult.objects.count() == left
+    assert not Backtest.objects.exists()
+
+
+def test_a_result_goes_with_its_owner(alice, api, bob, stored):
+    finished(api, body(stored))
+    hers = finished(bob, body(stored, cash=5))
+    alice.delete()
+    assert [str(one.pk) for one in Backtest.objects.all()] == [hers["id"]]
+    assert BacktestResult.objects.count() == 1
+
+
+def test_what_is_deleted_before_it_runs_never_does(api, stored):
+    answer = post(api, body(stored)).json()
+    assert api.delete(answer["url"]).status_code == 204
+    run_pending()
+    assert TaskRun.objects.get(pk=answer["task_run"]).state == "cancelled"
+    assert not BacktestResult.objects.exists()
+
+
+def test_what_is_deleted_while_it_runs_leaves_nothing(api, stored, meanwhile, mailoutbox):
+    answer = post(api, body(stored)).json()
+    done = []
+    meanwhile(lambda: done.append(api.delete(answer["url"]).status_code))
+    run_pending()
+    assert done == [204]
+    assert TaskRun.objects.get(pk=answer["task_run"]).state == "cancelled"
+    assert not BacktestResult.objects.exists()
+    assert mailoutbox == []
+
+
+def test_candles_that_change_while_they_are_read_are_of_no_known_version(api, stored, meanwhile):
+    def change() -> None:
+        write_candles(instrument=Instrument.objects.get(), minutes=walk(60, start=MS, seed=3))
+
+    meanwhile(change)
+    answer = finished(api, body(stored))
+    assert Backtest.objects.get(pk=answer["id"]).data_version == ""
+    assert post(api, body(stored)).json()["reused"] is False
+
+
+def test_a_failed_run_says_why_and_can_be_redriven(api, stored):
+    answer = post(api, body(stored)).json()
+    Backtest.objects.update(spec={**answer["spec"], "cash": -1})
+    run_pending()
+    shown = api.get(answer["url"]).json()
+    assert shown["state"] == "dead"
+    assert "cash" in shown["error"]["message"]
+    assert "trace" not in shown["error"]
+    Backtest.objects.update(spec=answer["spec"])
+    redrive(run_id=answer["task_run"])
+    run_pending()
+    assert api.get(answer["url"]).json()["state"] == "succeeded"
