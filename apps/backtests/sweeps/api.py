@@ -2,55 +2,52 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import re
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from pyarrow import csv
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import NotFound, ParseError, ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from apps.backtests.api.finding import PROBLEM, actor_of, body_of, refused
+from apps.backtests.api.forms import Form, as_file, as_json, wanted_form
+from apps.backtests.api.results import ResultView
+from apps.backtests.api.shown import MissingCandlesSerializer
+from apps.backtests.api.views import IdempotencyKeyReused, key_of, missing_candles
+from apps.backtests.asking import InvalidBacktest
 from apps.backtests.engine.sweep import LOW_IS_GOOD, SWEPT, heatmap
-from apps.backtests.services import InvalidBacktest
+from apps.backtests.lacking import MissingCandles
+from apps.backtests.requesting import KeyReused
 from apps.backtests.sweeps import selectors
 from apps.backtests.sweeps.ending import Ended, sweep_cancel, sweep_delete
 from apps.backtests.sweeps.forms import (
-    FORMS,
     ROWS,
     CombinationsQuerySerializer,
     HeatmapQuerySerializer,
-    OwnForms,
     SweepListQuerySerializer,
     SweepRequestSerializer,
-    wanted_form,
 )
 from apps.backtests.sweeps.models import Sweep
 from apps.backtests.sweeps.reading import Found, found_of
-from apps.backtests.sweeps.requesting import Key, KeyReused, sweep_request
+from apps.backtests.sweeps.requesting import sweep_request
 from apps.backtests.sweeps.shown import (
     CombinationPageSerializer,
     HeatmapSerializer,
     SweepSerializer,
     SweepSummarySerializer,
 )
-from apps.core.problems import Conflict
+from apps.core.problems import CONTENT_TYPE, Conflict
 from apps.core.views import ApiView
 
-PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _COMPARE = {
     "=": pc.equal, "!=": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater,
     ">=": pc.greater_equal,
@@ -74,24 +71,32 @@ class SweepList(ApiView):
             )
         ],
         request=SweepRequestSerializer,
-        responses={202: SweepSerializer, 400: PROBLEM, 409: PROBLEM},
+        responses={
+            202: SweepSerializer,
+            400: PROBLEM,
+            (409, CONTENT_TYPE): MissingCandlesSerializer,
+            413: PROBLEM,
+        },
         description=(
             "Try a strategy with many parameters, in the background: every combination of `space`, or"
             " `samples` that are drawn. All is checked before anything is queued. The best are run in full"
-            " at the end, as backtests."
+            " at the end, as backtests. 409 is the problem `missing-candles`, which lists gaps, or"
+            " `idempotency-key-reused`."
         ),
     )
     def post(self, request: Request) -> Response:
-        given = _body(request)
+        given = body_of(request)
         body = SweepRequestSerializer(data=given)
         body.is_valid(raise_exception=True)
         assert request.user.is_authenticated
         try:
-            sweep = sweep_request(owner_id=request.user.pk, key=_key(request, given), **body.arguments())
+            sweep = sweep_request(owner_id=request.user.pk, key=key_of(request, given), **body.arguments())
         except InvalidBacktest as exc:
-            raise ValidationError({exc.field: [str(exc)]}) from None
+            return refused(exc)
         except KeyReused as exc:
-            raise Conflict(str(exc)) from None
+            raise IdempotencyKeyReused(str(exc)) from None
+        except MissingCandles as exc:
+            return missing_candles(exc)
         answer = _one(request, sweep)
         return Response(answer, status.HTTP_202_ACCEPTED, headers={"Location": answer["url"]})
 
@@ -137,7 +142,7 @@ class SweepDetail(ApiView):
         description="Delete a sweep with what it found. One that runs is cancelled. Its backtests stay.",
     )
     def delete(self, request: Request, sweep_id: uuid.UUID) -> Response:
-        sweep_delete(sweep=_own(request, sweep_id), actor=f"user:{request.user.pk}")
+        sweep_delete(sweep=_own(request, sweep_id), actor=actor_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -153,24 +158,22 @@ class SweepCancel(ApiView):
     def post(self, request: Request, sweep_id: uuid.UUID) -> Response:
         sweep = _own(request, sweep_id)
         try:
-            sweep_cancel(sweep=sweep, actor=f"user:{request.user.pk}")
+            sweep_cancel(sweep=sweep, actor=actor_of(request))
         except Ended as exc:
             raise Conflict(str(exc)) from None
         return Response(_one(request, sweep))
 
 
-class SweepCombinations(ApiView):
+class SweepCombinations(ResultView):
     """What a sweep has found."""
-
-    content_negotiation_class = OwnForms
 
     @extend_schema(
         operation_id="sweeps_combinations",
         parameters=[CombinationsQuerySerializer],
         responses={
             (200, "application/json"): CombinationPageSerializer,
-            (200, "text/csv"): bytes,
-            (200, "application/vnd.apache.arrow.stream"): bytes,
+            (200, "text/csv"): OpenApiTypes.BINARY,
+            (200, "application/vnd.apache.arrow.stream"): OpenApiTypes.BINARY,
             400: PROBLEM,
             404: PROBLEM,
             406: PROBLEM,
@@ -188,13 +191,13 @@ class SweepCombinations(ApiView):
         sweep = _own(request, sweep_id)
         found = found_of(sweep)
         table = _sorted(_filtered(found.table, asked.get("where", [])), asked.get("sort"))
-        limit = asked.get("limit", ROWS if form == "json" else None)
+        limit = asked.get("limit", ROWS if form is Form.JSON else None)
         page = table.slice(asked["offset"], limit) if len(table) else table
-        if form != "json":
-            return _file(page, form, f"sweep-{sweep.pk}")
+        if form is not Form.JSON:
+            return as_file(page, form, f"sweep-{sweep.pk}")
         end = asked["offset"] + len(page)
         some = Found(table=page, params=found.params)
-        return _json(
+        return as_json(
             {
                 "count": len(table),
                 "computed": len(found),
@@ -233,7 +236,7 @@ class SweepHeatmap(ApiView):
             drawn = heatmap(x, y, found.metric(metric), reduce=asked["reduce"], low=low)
             body = {"x": list(drawn.x), "y": list(drawn.y), "values": np.ascontiguousarray(drawn.values)}
         body |= {"metric": metric, "reduce": asked["reduce"], "low_is_good": low, "computed": len(found)}
-        return _json(body)
+        return as_json(body)
 
 
 def _own(request: Request, sweep_id: uuid.UUID) -> Sweep:
@@ -241,24 +244,6 @@ def _own(request: Request, sweep_id: uuid.UUID) -> Sweep:
     if found is None:
         raise NotFound(f"There is no sweep {sweep_id} of yours.")
     return found
-
-
-def _body(request: Request) -> Any:
-    try:
-        return request.data
-    except RecursionError:
-        raise ParseError("The body is nested too deeply.") from None
-
-
-def _key(request: Request, body: Any) -> Key | None:
-    """The idempotency key with the body's hash. Raises `ValidationError`."""
-    text = request.headers.get("Idempotency-Key")
-    if text is None:
-        return None
-    if _KEY.fullmatch(text) is None:
-        raise ValidationError({"Idempotency-Key": ["From 1 to 255 printable ASCII characters, no spaces."]})
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return Key(text=text, body_hash=hashlib.sha256(canonical.encode()).hexdigest())
 
 
 def _shown(
@@ -325,21 +310,3 @@ def _sorted(table: pa.Table, sort: str | None) -> pa.Table:
 
 def _no_column(name: str, table: pa.Table) -> str:
     return f"There is no column {name!r}; there are {', '.join(table.column_names)}."
-
-
-def _json(body: dict[str, Any]) -> HttpResponse:
-    return HttpResponse(
-        orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), content_type="application/json"
-    )
-
-
-def _file(table: pa.Table, form: str, name: str) -> HttpResponse:
-    sink = io.BytesIO()
-    if form == "csv":
-        csv.write_csv(table, sink, csv.WriteOptions(quoting_style="needed"))
-    else:
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-    response = HttpResponse(sink.getvalue(), content_type=FORMS[form])
-    response["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
-    return response

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from apps.backtests import conf as backtests_conf
-from apps.backtests.engine import Spec, SpecError, jit
+from apps.backtests import strategies
+from apps.backtests.asking import InvalidBacktest, Question, question
+from apps.backtests.engine import SpecError, jit
 from apps.backtests.engine.sweep import SWEPT, Combinations, Fold, draws, fixed_of, folds_of, grid, space_of
-from apps.backtests.engine.sweep.signalling import cost_of, strategy_named
-from apps.backtests.services import InvalidBacktest
 from apps.backtests.sweeps import conf
 from apps.backtests.sweeps.models import Sweep
-from apps.candles.models import Instrument
-from apps.candles.selectors import instrument_get
-from apps.candles.timeframes import TIMEFRAMES, Timeframe, to_ms
+from apps.candles.timeframes import TIMEFRAMES
 
 #: Metrics that the best can be the best by.
 METRICS = tuple(name for name in SWEPT if name not in ("entries_skipped", "peak_equity"))
@@ -31,22 +28,17 @@ _UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """A sweep that can be computed. Times are in milliseconds."""
+class SweepQuestion:
+    """A sweep that can be computed."""
 
-    instruments: tuple[str, ...]
-    timeframe: str
-    start: int
-    end: int
-    spec: Spec
-    strategy: str
+    #: The backtest of the first combination.
+    base: Question
     combinations: Combinations
-    folds: tuple[Fold, ...]
     #: Combinations of a chunk.
     size: int
 
 
-def question(
+def sweep_question(
     *,
     instruments: Sequence[str],
     timeframe: str,
@@ -60,46 +52,50 @@ def question(
     metric: str,
     best: int,
     walk_forward: object,
-) -> Question:
+) -> SweepQuestion:
     """What is asked for, or `InvalidBacktest` that names the field. *spec* has the fixed parameters."""
-    frame, bars = _range(instruments, timeframe, start, end)
     if metric not in METRICS:
         raise InvalidBacktest("metric", f"{metric!r} is not one of {', '.join(METRICS)}.")
     if not 0 <= best <= MOST_BEST:
         raise InvalidBacktest("best", f"From 0 to {MOST_BEST}, not {best}.")
     try:
-        strategy = strategy_named(spec.get("strategy"))
+        strategy = strategies.resolve(spec.get("strategy"))
+        strategy = strategy.replaced(orders=spec.get("orders"), risk=spec.get("risk"))
         found = _combinations(strategy, spec.get("params", {}), space, method, samples, seed)
-        complete = Spec.from_dict({**spec, "params": found.kept[0]})
-        folds = folds_in(walk_forward, to_ms(start), to_ms(end))
     except SpecError as exc:
-        raise InvalidBacktest(exc.field, f"{exc.message[:1].upper()}{exc.message[1:]}.") from None
-    fills = _fills(complete, frame, start, end, bars)
-    share = 1.0
-    if folds:
-        inside = sum(part[1] - part[0] for fold in folds for part in (fold.train, fold.test))
-        share += inside / (to_ms(end) - to_ms(start))
-    dearest = max(cost_of(strategy, params) for params in _some(found.kept))
-    each = len(instruments) * (bars * dearest + fills * _SIMULATION * share)
-    work = each * len(found)
+        raise InvalidBacktest.of(exc) from None
+    base = question(
+        instruments=instruments,
+        timeframe=timeframe,
+        start=start,
+        end=end,
+        spec={**spec, "params": found.kept[0]},
+    )
+    try:
+        folds = folds_in(walk_forward, base.start, base.end)
+    except SpecError as exc:
+        raise InvalidBacktest.of(exc) from None
+    each, work = _work(base, strategy, found, folds)
     if work > conf.max_sweep_work():
         raise InvalidBacktest(
             "space",
-            f"{len(found)} combinations of {bars} bars are {work:.3g} units of work;"
+            f"{len(found)} combinations are {work:.3g} units of work;"
             f" {conf.max_sweep_work():.3g} is the limit.",
         )
+    size = max(1, min(int(conf.chunk_work() / each), _MOST_OF_A_CHUNK))
+    return SweepQuestion(base=base, combinations=found, size=size)
+
+
+def _work(base: Question, strategy: Any, found: Combinations, folds: Sequence[Fold]) -> tuple[float, float]:
+    """Work of one combination, as long as it takes here, and of all, in units of a compiled one."""
+    bars, finer = base.frame.count(base.start, base.end), base.spec.execution.detail
+    fills = bars if finer is None else TIMEFRAMES[finer].count(base.start, base.end)
+    inside = sum(part[1] - part[0] for fold in folds for part in (fold.train, fold.test))
+    fills_cost = _SIMULATION * fills * (1 + inside / (base.end - base.start))
+    signals_cost = bars * max(strategies.cost_of(strategy, params) for params in _some(found.kept))
     slow = 1.0 if jit.chosen(None) is not None else _UNCOMPILED
-    return Question(
-        instruments=tuple(instruments),
-        timeframe=timeframe,
-        start=to_ms(start),
-        end=to_ms(end),
-        spec=complete,
-        strategy=strategy.name,
-        combinations=found,
-        folds=folds,
-        size=max(1, min(int(conf.chunk_work() / (each * slow)), _MOST_OF_A_CHUNK)),
-    )
+    number = len(base.instruments)
+    return number * (signals_cost + slow * fills_cost), number * (signals_cost + fills_cost) * len(found)
 
 
 def folds_in(given: object, start: int, end: int) -> tuple[Fold, ...]:
@@ -173,41 +169,3 @@ def _some(combinations: Sequence[Any]) -> Sequence[Any]:
     """Some of the combinations, the first and the last included."""
     step = max(1, len(combinations) // 20)
     return [*combinations[::step], combinations[-1]]
-
-
-def _range(
-    instruments: Sequence[str], timeframe: str, start: datetime, end: datetime
-) -> tuple[Timeframe, int]:
-    frame = TIMEFRAMES.get(timeframe)
-    if frame is None:
-        raise InvalidBacktest("timeframe", f"{timeframe!r} is not one of {', '.join(TIMEFRAMES)}.")
-    for text in instruments:
-        try:
-            instrument_get(text)
-        except (ValueError, Instrument.DoesNotExist):
-            raise InvalidBacktest("instrument", f"{text!r} is not a known instrument.") from None
-    if start >= end:
-        raise InvalidBacktest("start", "Must be before end.")
-    bars = frame.count(to_ms(start), to_ms(end))
-    if not bars:
-        raise InvalidBacktest("end", f"No {timeframe} bar opens in this range.")
-    return frame, _within_limit(bars, timeframe)
-
-
-def _within_limit(bars: int, timeframe: str) -> int:
-    most = backtests_conf.max_bars()
-    if bars > most:
-        raise InvalidBacktest("start", f"The range spans {bars} bars of {timeframe}; {most} is the limit.")
-    return bars
-
-
-def _fills(spec: Spec, frame: Timeframe, start: datetime, end: datetime, bars: int) -> int:
-    """How many bars orders are filled on."""
-    finer = spec.execution.detail
-    if finer is None:
-        return bars
-    inside = TIMEFRAMES.get(finer)
-    if inside is None or inside.width >= frame.width:
-        known = ", ".join(name for name, one in TIMEFRAMES.items() if one.width < frame.width)
-        raise InvalidBacktest("execution.detail", f"Must be finer than {frame.name}: one of {known}.")
-    return _within_limit(inside.count(to_ms(start), to_ms(end)), finer)

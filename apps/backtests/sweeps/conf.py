@@ -11,16 +11,16 @@ def max_combinations() -> int:
 
 
 def max_sweep_work() -> float:
-    """``BACKTESTS_MAX_SWEEP_WORK``: the most combinations times bars times cost of a bar (1e12).
+    """``BACKTESTS_MAX_SWEEP_WORK``: the most combinations times bars times cost of a bar (1e13).
 
-    That is about an hour of one core.
+    That is up to an hour of one core.
     """
-    return float(getattr(settings, "BACKTESTS_MAX_SWEEP_WORK", 1e12))
+    return float(getattr(settings, "BACKTESTS_MAX_SWEEP_WORK", 1e13))
 
 
 def chunk_work() -> float:
-    """``BACKTESTS_SWEEP_CHUNK_WORK``: work of one chunk, in the same units (5e8: about two seconds)."""
-    return float(getattr(settings, "BACKTESTS_SWEEP_CHUNK_WORK", 5e8))
+    """``BACKTESTS_SWEEP_CHUNK_WORK``: work of one chunk, in the same units (5e9: a second or two)."""
+    return float(getattr(settings, "BACKTESTS_SWEEP_CHUNK_WORK", 5e9))
 
 
 def max_folds() -> int:

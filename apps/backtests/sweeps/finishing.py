@@ -6,8 +6,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from apps.backtests.asking import InvalidBacktest
 from apps.backtests.engine import BarsError, SpecError
-from apps.backtests.services import InvalidBacktest
 from apps.backtests.sweeps.asking import folds_in
 from apps.backtests.sweeps.full import full_request
 from apps.backtests.sweeps.judging import overfit_of, walked

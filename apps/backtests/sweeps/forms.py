@@ -5,64 +5,36 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.http import HttpRequest
 from rest_framework import serializers
-from rest_framework.exceptions import NotAcceptable
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.renderers import BaseRenderer, JSONRenderer
-from rest_framework.request import Request
 
-from apps.backtests.engine import SCHEMA
+from apps.backtests.api.asked import BacktestRequestSerializer
+from apps.backtests.api.forms import Form
+from apps.backtests.models import Backtest
 from apps.backtests.sweeps.asking import METRICS, MOST_BEST
 from apps.backtests.sweeps.models import Sweep
-from apps.candles.timeframes import TIMEFRAMES
-from apps.core.serializers import MomentField, StrictSerializer
+from apps.core.serializers import StrictSerializer
 
-#: What of a body is about the sweep and not about the specification.
-REQUEST = (
-    "instrument", "timeframe", "start", "end", "space", "method", "samples", "seed", "metric", "best",
-    "walk_forward",
-)  # fmt: skip
-#: What ``format=`` may be, and the media type of each.
-FORMS = {"json": "application/json", "csv": "text/csv", "arrow": "application/vnd.apache.arrow.stream"}
+#: What of a body only sweeps have.
+_OWN = ("space", "method", "samples", "seed", "metric", "best", "walk_forward")
 #: Rows of combinations that are answered in JSON unless told otherwise.
 ROWS = 100
 _CONDITION = re.compile(r"\s*([\w.]{1,60})\s*(<=|>=|!=|<|>|=)\s*(\S{1,60})\s*")
 
 
-def wanted_form(request: HttpRequest, asked: str | None) -> str:
-    """What ``format=`` says, or else the header ``Accept``. Raises `NotAcceptable`."""
-    if asked is not None:
-        return asked
-    types = list(FORMS.values())
-    preferred = request.get_preferred_type(types)
-    if preferred is None:
-        raise NotAcceptable(f"Available are {', '.join(types)}.")
-    return list(FORMS)[types.index(preferred)]
-
-
-class OwnForms(BaseContentNegotiation):
-    """What is rendered by the framework is problems; tables have their own forms."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(
-        self, request: Request, renderers: Any, format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        return JSONRenderer(), JSONRenderer.media_type
-
-
-class SweepRequestSerializer(StrictSerializer):
+class SweepRequestSerializer(BacktestRequestSerializer):
     """The body of ``POST /sweeps``: that of a backtest, whose ``params`` are the fixed ones, and the space.
 
     What each part may be is up to `requesting.sweep_request`.
     """
 
-    instrument = serializers.CharField(help_text="As `binance:BTC/USDT`.")
-    timeframe = serializers.CharField(help_text=f"One of {', '.join(TIMEFRAMES)}.")
-    start = MomentField(help_text="Bars that open at this moment or later.")
-    end = MomentField(help_text="Bars that open before this moment.")
+    missing = serializers.ChoiceField(
+        choices=[(one.value, one.label) for one in (Backtest.Missing.REFUSE, Backtest.Missing.IGNORE)],
+        default=Backtest.Missing.REFUSE,
+        help_text=(
+            "Where minutes of the range are missing without a known cause: `refuse` (409, with the gaps), or"
+            " `ignore` them and run on what is there."
+        ),
+    )
     space = serializers.JSONField(
         help_text="What to try for each parameter: a list of values, or an object with from, to and step."
     )
@@ -84,19 +56,16 @@ class SweepRequestSerializer(StrictSerializer):
     )
 
     def get_fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = super().get_fields()
-        for name, rule in SCHEMA["properties"].items():
-            fields[name] = serializers.JSONField(
-                required=name in SCHEMA["required"], allow_null=True, help_text=rule["description"]
-            )
+        fields = super().get_fields()
+        for name in ("title", "labels"):
+            del fields[name]
         return fields
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of `requesting.sweep_request` that the body gives."""
-        given = dict(self.validated_data)
-        request = {name: given.pop(name) for name in REQUEST if name in given}
-        request["instruments"] = [request.pop("instrument")]
-        return {**request, "spec": given}
+        given = super().arguments()
+        spec = given["spec"]
+        return {**given, **{name: spec.pop(name) for name in _OWN if name in spec}}
 
 
 class SweepListQuerySerializer(StrictSerializer):
@@ -129,7 +98,9 @@ class CombinationsQuerySerializer(StrictSerializer):
         help_text="A condition, as `n_trades>=30` or `params.fast=10`; several have all to hold.",
     )
     format = serializers.ChoiceField(
-        choices=list(FORMS), required=False, help_text="Without it, what `Accept` asks for."
+        choices=[(form.value, form.name) for form in Form],
+        required=False,
+        help_text="Without it, what `Accept` asks for.",
     )
 
     def validate_where(self, value: list[str]) -> list[tuple[str, str, str]]:

@@ -11,13 +11,16 @@ from apps.backtests.sweeps.models import Sweep
 
 
 def full_request(*, sweep: Sweep, params: Mapping[str, Any]) -> Backtest:
-    """Ask for the backtest of one combination, in the caller's transaction. Raises `InvalidBacktest`."""
-    (instrument,) = sweep.instruments
+    """Ask for the backtest of one combination, in the caller's transaction, on the candles that there are.
+
+    Raises `InvalidBacktest`.
+    """
     return backtest_request(
         owner_id=sweep.owner_id,
-        instrument=instrument,
+        instruments=sweep.instruments,
         timeframe=sweep.timeframe,
         start=sweep.start,
         end=sweep.end,
         spec={**sweep.spec, "params": dict(params)},
+        missing=Backtest.Missing.IGNORE,
     )

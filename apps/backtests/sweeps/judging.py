@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from apps.backtests.engine import downsample
+from apps.backtests.engine import downsample, overfit
 from apps.backtests.engine.bars import Floats
 from apps.backtests.engine.sweep import Fold
 from apps.backtests.engine.sweep.lanes import Ground
 from apps.backtests.engine.sweep.walk import chained, choices_of
 from apps.backtests.sweeps.reading import Found
 
-_OVERFIT = "apps.backtests.engine.overfit"
 #: Points of the curve of a walk-forward that are kept.
 _POINTS = 2_000
+_MEASURES = ("sharpe", "probabilistic", "deflated", "deflated_effective")
 _MOST_BLOCKS, _LEAST_BLOCKS = 16, 4
 
 
@@ -32,9 +30,8 @@ def overfit_of(
     ratio, for as many trials as there are combinations and for the number of independent ones these are
     worth.
     """
-    if returns is None or find_spec(_OVERFIT) is None or len(returns) < 2:
+    if returns is None or len(returns) < 2:
         return None
-    overfit = import_module(_OVERFIT)
     kept = returns[:, np.isfinite(returns).all(axis=0)]
     trials = returns.shape[1]
     if not kept.shape[1]:
@@ -47,7 +44,7 @@ def overfit_of(
     judged = []
     for number, place in zip(numbers, places, strict=True):
         moments = overfit.Moments.of(returns[:, place]) if np.isfinite(returns[:, place]).all() else None
-        measures = dict.fromkeys(("sharpe", "probabilistic", "deflated", "deflated_effective"))
+        measures: dict[str, float | None] = dict.fromkeys(_MEASURES)
         if moments is not None:
             measures = {
                 "sharpe": moments.sharpe,
@@ -62,11 +59,11 @@ def overfit_of(
         "periods": len(returns),
         "sharpe_variance": variance,
         "best": judged,
-        "pbo": _pbo(overfit, kept),
+        "pbo": _pbo(kept),
     }
 
 
-def _pbo(overfit: Any, returns: Floats) -> dict[str, Any] | None:
+def _pbo(returns: Floats) -> dict[str, Any] | None:
     """Probability of backtest overfitting; None where there are too few periods or combinations."""
     blocks = min(_MOST_BLOCKS, len(returns) // 4 * 2)
     if blocks < _LEAST_BLOCKS or returns.shape[1] < 2:
@@ -109,12 +106,9 @@ def walked(
     }
 
 
-def _decay(pairs: Sequence[tuple[float | None, float | None]]) -> dict[str, Any] | None:
-    if find_spec(_OVERFIT) is None:
-        return None
+def _decay(pairs: Sequence[tuple[float | None, float | None]]) -> dict[str, Any]:
     inside, outside = (
         np.array([np.nan if value is None else value for value in side], np.float64)
         for side in zip(*pairs, strict=True)
     )
-    found = import_module(_OVERFIT).decay(inside, outside)
-    return asdict(found)
+    return asdict(overfit.decay(inside, outside))

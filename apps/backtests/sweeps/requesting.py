@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from apps.backtests.sweeps.asking import question
+from apps.backtests.asking import moments
+from apps.backtests.lacking import MissingCandles, check_not_empty, find_lacks
+from apps.backtests.models import Backtest
+from apps.backtests.requesting import Key, KeyReused
+from apps.backtests.sweeps.asking import sweep_question
 from apps.backtests.sweeps.columns import pack_params
 from apps.backtests.sweeps.models import Sweep, SweepChunk
-from apps.candles.timeframes import to_datetime
 from apps.core.ids import uuid7
 from apps.tasks.batches import batch_request
-
-
-class KeyReused(Exception):
-    """The idempotency key came with another body before."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Key:
-    """An idempotency key, and the hash of the body that came with it."""
-
-    text: str
-    body_hash: str
 
 
 def sweep_request(
@@ -45,19 +35,21 @@ def sweep_request(
     metric: str = "sharpe",
     best: int = 10,
     walk_forward: object = None,
+    missing: str = Backtest.Missing.REFUSE,
     key: Key | None = None,
 ) -> Sweep:
     """Ask for a sweep of *spec*, whose ``params`` are the fixed ones, over *space*.
 
     With a *key* that the owner has used before, and the same body, the sweep of then is returned.
 
-    Raises `InvalidBacktest` naming the field, and `KeyReused`. Nothing is queued then.
+    Raises `InvalidBacktest` naming the field, `MissingCandles` where minutes are missing and *missing* is
+    not ``ignore``, and `KeyReused`. Nothing is queued then.
     """
     if key is not None and (earlier := _earlier(owner_id, key)) is not None:
         return earlier
     if method == Sweep.Method.RANDOM and seed is None:
         seed = 0
-    asked = question(
+    asked = sweep_question(
         instruments=instruments,
         timeframe=timeframe,
         start=start,
@@ -71,15 +63,20 @@ def sweep_request(
         best=best,
         walk_forward=walk_forward,
     )
-    found = asked.combinations
+    base, found = asked.base, asked.combinations
+    lacks = find_lacks(base)
+    if missing != Backtest.Missing.IGNORE and any(lack.ranges for lack in lacks):
+        raise MissingCandles(lacks)
+    check_not_empty(base, lacks)
+    first, last = moments(base)
     sweep = Sweep(
         owner_id=owner_id,
-        instruments=list(asked.instruments),
+        instruments=base.names,
         timeframe=timeframe,
-        start=to_datetime(asked.start),
-        end=to_datetime(asked.end),
-        strategy=asked.strategy,
-        spec=asked.spec.as_dict(),
+        start=first,
+        end=last,
+        strategy=base.strategy,
+        spec=base.spec.as_dict(),
         space=space,
         method=method,
         samples=samples,
@@ -98,12 +95,12 @@ def sweep_request(
         SweepChunk(
             sweep=sweep,
             number=number,
-            first=first,
-            count=len(found.kept[first : first + asked.size]),
+            first=place,
+            count=len(found.kept[place : place + asked.size]),
             task_run=uuid7(),
-            params=pack_params(found.kept[first : first + asked.size]),
+            params=pack_params(found.kept[place : place + asked.size]),
         )
-        for number, first in enumerate(range(0, len(found), asked.size))
+        for number, place in enumerate(range(0, len(found), asked.size))
     ]
     try:
         with transaction.atomic():

@@ -16,10 +16,12 @@ DAYS = 12
 END = START + timedelta(days=DAYS)
 
 
-def store(symbol: str = "BTC/USDT") -> str:
+def store(symbol: str = "BTC/USDT", *, seed: int = 7) -> str:
     """Some days of minutes of a random walk; the name of their instrument."""
     market = instrument(symbol)
-    write_candles(instrument=market, minutes=walk(DAYS * 1440, start=int(START.timestamp() * 1000), seed=7))
+    write_candles(
+        instrument=market, minutes=walk(DAYS * 1440, start=int(START.timestamp() * 1000), seed=seed)
+    )
     return market.text
 
 

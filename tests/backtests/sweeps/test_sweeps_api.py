@@ -6,11 +6,16 @@ import io
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from django.core import mail
+from django.db import connection
 from pyarrow import csv
 
 from apps.backtests.engine import Bars, Spec, run
+from apps.backtests.engine.metrics import period_returns
+from apps.backtests.engine.overfit import Moments, deflated_sharpe, overfitting
 from apps.backtests.engine.sweep import SWEPT
 from apps.backtests.models import Backtest, Sweep, SweepChunk, SweepPick
 from apps.candles.sources.timescale import TimescaleSource
@@ -18,7 +23,7 @@ from apps.core.ids import uuid7
 from apps.tasks.models import TaskRun
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending
-from tests.backtests.sweeps.conftest import DAYS, END, START, body, post
+from tests.backtests.sweeps.conftest import DAYS, END, START, body, post, store
 
 pytestmark = pytest.mark.django_db
 
@@ -28,8 +33,8 @@ KEPT, REFUSED = 19, 1
 
 @pytest.fixture
 def small_chunks(settings: Any) -> None:
-    """Chunks of a handful of combinations."""
-    settings.BACKTESTS_SWEEP_CHUNK_WORK = 4 * DAYS * 24 * 20
+    """Chunks of few combinations, compiled or not."""
+    settings.BACKTESTS_SWEEP_CHUNK_WORK = 4 * DAYS * 24 * 25
 
 
 def run_some(count: int) -> None:
@@ -58,8 +63,10 @@ def test_a_sweep_is_accepted_computed_in_chunks_judged_and_its_best_are_run_in_f
     answer = accepted.json()
     assert accepted["Location"] == answer["url"]
     assert (answer["state"], answer["combinations"], answer["refused"]) == ("scheduled", KEPT, REFUSED)
+    chunks = SweepChunk.objects.count()
+    assert chunks >= 5
     assert answer["progress"] == {
-        "done": 0, "total": KEPT, "chunks": 5, "chunks_done": 0, "chunks_failed": 0,
+        "done": 0, "total": KEPT, "chunks": chunks, "chunks_done": 0, "chunks_failed": 0,
     }  # fmt: skip
     assert (answer["best_so_far"], answer["overfit"]) == ([], None)
     run_pending()
@@ -83,9 +90,12 @@ def test_a_sweep_is_accepted_computed_in_chunks_judged_and_its_best_are_run_in_f
     for row, pick in zip(finished["best_so_far"], picked, strict=True):
         assert row["backtest"] == str(pick.backtest_id)
         full = api.get(row["backtest_url"]).json()
+        assert full["reused"] is False
         assert full["state"] == "succeeded"
         assert full["spec"]["params"] == row["params"]
         assert full["result"]["metrics"]["final_equity"] == row["metrics"]["final_equity"]
+    # Nobody is told of each of them.
+    assert mail.outbox == []
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -190,6 +200,63 @@ def test_random_draws_are_repeatable_and_different(api: Any, stored: str) -> Non
     assert params[0] == params[2] != params[1]
 
 
+def test_a_strategy_of_ones_own_is_swept_with_its_stops_over_several_instruments(
+    api: Any, stored: str
+) -> None:
+    document = {
+        "version": 1,
+        "name": "mine",
+        "title": "Mine",
+        "params": {
+            "n": {"type": "integer", "default": 10, "min": 2, "max": 100},
+            "stop": {"type": "number", "default": 0.01, "min": 0.001, "max": 0.5},
+        },
+        "entry_long": "crossover(close, ema(close, n))",
+        "exit_long": "crossunder(close, ema(close, n))",
+        "risk": {"stop_loss": {"pct": "stop"}, "trailing": {"distance": "2 * atr(14)"}},
+    }
+    space = {"n": [5, 20], "stop": {"from": 0.005, "to": 0.02, "step": 0.005}}
+    other = store("ETH/USDT", seed=9)
+    asked = body("", instrument=None, instruments=[stored, other], strategy=document, params={}, space=space)
+    answer = post(api, {**asked, "execution": {"detail": "5m"}, "best": 2}).json()
+    assert (answer["combinations"], answer["strategy"]) == (8, "mine")
+    run_pending()
+    shown = api.get(answer["url"]).json()
+    assert shown["state"] == "succeeded", shown["error"]
+    for row in shown["best_so_far"]:
+        full = api.get(row["backtest_url"]).json()["result"]["metrics"]
+        assert full["n_trades"] == row["metrics"]["n_trades"] > 10
+        assert full["final_equity"] == row["metrics"]["final_equity"]
+        assert full["sortino"] == pytest.approx(row["metrics"]["sortino"], rel=1e-9)
+        assert full["exposure_pct"] == row["metrics"]["exposure_pct"]
+
+
+def test_the_judgement_says_how_much_may_be_luck(api: Any, stored: str) -> None:
+    answer = post(api, body(stored)).json()
+    run_pending()
+    found = api.get(answer["url"]).json()["overfit"]
+    assert (found["trials"], found["periods"]) == (KEPT, DAYS - 1)
+    assert 1 < found["effective_trials"] < KEPT
+    returns = []
+    for number in range(KEPT):
+        params = api.get(answer["combinations_url"]).json()["combinations"][number]["params"]
+        result = run(bars_of(stored), Spec.from_dict({**answer["spec"], "params": params}))
+        returns.append(period_returns(result.ts, result.equity))
+    sharpes = [one.mean() / one.std(ddof=1) for one in returns]
+    variance = float(np.var(sharpes, ddof=1))
+    assert found["sharpe_variance"] == pytest.approx(variance, rel=1e-4)
+    for row in found["best"]:
+        moments = Moments.of(returns[row["number"]])
+        assert moments is not None
+        expected = deflated_sharpe(moments, trials=KEPT, variance=variance)
+        assert row["deflated"] == pytest.approx(expected, rel=1e-3)
+        assert row["sharpe"] == pytest.approx(sharpes[row["number"]], rel=1e-4)
+        assert row["deflated"] < row["probabilistic"]
+    blocks = found["pbo"]["blocks"]
+    expected = overfitting(np.array(returns).T, blocks=blocks)
+    assert found["pbo"]["probability"] == pytest.approx(expected.probability, abs=0.05)
+
+
 def test_the_best_can_be_the_lowest(api: Any, stored: str) -> None:
     answer = post(api, body(stored, metric="volatility_ann_pct", best=1)).json()
     run_pending()
@@ -215,6 +282,9 @@ def test_the_best_can_be_the_lowest(api: Any, stored: str) -> None:
         ({"params": []}, "params"),
         ({"params": {"fast": 3}}, "space.fast"),
         ({"params": {"colour": "red"}}, "space"),
+        ({"risk": {"stop_loss": {"pct": 2}}}, "risk.stop_loss.pct"),
+        ({"missing": "fetch"}, "missing"),
+        ({"title": "x"}, "title"),
         ({"space": None}, "space"),
         ({"space": []}, "space"),
         ({"space": {"fast": [3]}}, "space"),
@@ -289,7 +359,8 @@ def test_cancelling_ends_what_is_left_and_keeps_what_was_found(api: Any, stored:
     assert after["finished_at"] is not None
     assert len(after["best_so_far"]) == 3
     states = TaskRun.objects.filter(batch_id=answer["batch"]).values_list("state", flat=True)
-    assert sorted(states) == ["cancelled"] * 3 + ["succeeded"] * 2
+    chunks = SweepChunk.objects.count()
+    assert sorted(states) == ["cancelled"] * (chunks - 2) + ["succeeded"] * 2
     assert not Backtest.objects.exists()
 
 
@@ -346,8 +417,24 @@ def test_a_list_comes_in_pages(api: Any, stored: str, django_assert_num_queries:
     assert api.get("/api/v1/sweeps?cursor=x").status_code == 400
 
 
-def test_a_range_without_candles_comes_to_nothing_and_says_why(api: Any, stored: str) -> None:
-    answer = post(api, body(stored, start="2025-01-01T00:00Z", end="2025-01-02T00:00Z")).json()
+def test_missing_candles_are_refused_unless_they_are_ignored(api: Any, stored: str) -> None:
+    early = body(stored, start=(START - timedelta(days=1)).isoformat())
+    refused = post(api, early)
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/missing-candles")
+    assert refused.json()["missing_minutes"] == 1440
+    answer = post(api, {**early, "missing": "ignore", "best": 1}).json()
+    nothing = post(api, body(stored, start="2025-01-01T00:00Z", end="2025-01-02T00:00Z", missing="ignore"))
+    assert [error["field"] for error in nothing.json()["errors"]] == ["start"]
+    run_pending()
+    shown = api.get(answer["url"]).json()
+    assert shown["state"] == "succeeded"
+    assert api.get(shown["best_so_far"][0]["backtest_url"]).json()["state"] == "succeeded"
+
+
+def test_candles_that_are_gone_meanwhile_come_to_nothing_and_it_says_why(api: Any, stored: str) -> None:
+    answer = post(api, body(stored)).json()
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE candle_1m, candle_1h")
     run_pending()
     shown = api.get(answer["url"]).json()
     assert (shown["state"], shown["progress"]["chunks_failed"]) == ("dead", 1)
@@ -376,6 +463,9 @@ def test_a_walk_forward_chooses_by_the_past_of_each_fold(api: Any, stored: str) 
     assert found["return_pct"] == pytest.approx((growth - 1) * 100)
     assert found["equity"]["value"][-1] == pytest.approx(10_000 * growth)
     assert found["equity"]["ts"][0] == first + 6 * day
+    assert found["decay"]["pairs"] == 3
+    inside = [fold["inside"] for fold in found["folds"]]
+    assert found["decay"]["inside"] == pytest.approx(sum(inside) / 3)
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -388,7 +478,7 @@ def test_the_admin_lists_shows_and_cancels_sweeps(
     client.force_login(admin_user)
     page = client.get("/admin/backtests/sweep/").content.decode()
     assert f"{KEPT} of sma_cross on {stored} 1h" in page
-    assert "5 of 5" in page
+    assert "5 of 5" in page or f"{KEPT} of {KEPT}" in page
     detail = client.get(f"/admin/backtests/sweep/{answer['id']}/change/")
     assert detail.status_code == 200
     assert "sharpe" in detail.content.decode()

@@ -36,11 +36,11 @@ def whole(chunk: SweepChunk) -> SweepChunk:
 
 
 def test_a_chunk_computed_again_is_the_same_to_the_byte(api: Any, stored: str, settings: Any) -> None:
-    settings.BACKTESTS_SWEEP_CHUNK_WORK = 8 * DAYS * 24 * 30
+    settings.BACKTESTS_SWEEP_CHUNK_WORK = 8 * DAYS * 24 * 25
     post(api, body(stored, walk_forward={"train": "6d", "test": "3d"}))
     run_pending()
     chunks = [whole(chunk) for chunk in SweepChunk.objects.all()]
-    assert len(chunks) == 3
+    assert len(chunks) > 1
     before = [tuple(bytes(getattr(chunk, name) or b"", *_text(name)) for name in COLUMNS) for chunk in chunks]
     for chunk in chunks:
         chunk_run(chunk=chunk)

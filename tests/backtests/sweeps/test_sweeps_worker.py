@@ -22,8 +22,8 @@ from tests.support import wait_until
 pytestmark = pytest.mark.usefixtures("shared_candles")
 
 
-def asked(timeframe: str = "1d", **changes: Any) -> Sweep:
-    """A sweep of 100 × 101 combinations over a handful of bars."""
+def asked(timeframe: str = "1h", **changes: Any) -> Sweep:
+    """A sweep of 100 × 101 combinations over a few hundred bars."""
     market = store(f"S{get_user_model().objects.count()}/USDT")
     owner = get_user_model().objects.create_user(f"owner-{market}")
     wanted: dict[str, Any] = {
@@ -50,7 +50,8 @@ def state_of(sweep: Sweep) -> str:
 def test_ten_thousand_combinations_go_through_a_worker(platform: Platform) -> None:
     platform.relay()
     sweep = asked()
-    assert (sweep.combinations, sweep.chunks.count()) == (10_100, 6)
+    assert sweep.combinations == 10_100
+    assert sweep.chunks.count() >= 6
     platform.worker("backtests")
     wait_until(lambda: state_of(sweep) not in (State.SCHEDULED, State.RUNNING), seconds=240)
     assert state_of(sweep) == State.SUCCEEDED
@@ -67,7 +68,7 @@ def test_ten_thousand_combinations_go_through_a_worker(platform: Platform) -> No
 
 def test_a_killed_worker_costs_only_the_chunks_that_it_had_begun(platform: Platform, settings: Any) -> None:
     # Chunks of a few combinations that take a while each: minutes of twelve days, a hundred averages.
-    settings.BACKTESTS_SWEEP_CHUNK_WORK = 1.0e8
+    settings.BACKTESTS_SWEEP_CHUNK_WORK = 1.0e7
     platform.environ["CHANDLERY_JIT"] = "0"
     platform.relay()
     platform.beat()
@@ -95,7 +96,7 @@ def test_a_killed_worker_costs_only_the_chunks_that_it_had_begun(platform: Platf
 
 
 def test_a_sweep_is_cancelled_while_it_runs(platform: Platform, settings: Any) -> None:
-    settings.BACKTESTS_SWEEP_CHUNK_WORK = 1.0e9
+    settings.BACKTESTS_SWEEP_CHUNK_WORK = 1.0e8
     platform.environ["CHANDLERY_JIT"] = "0"
     platform.relay()
     space = {"fast": {"from": 2, "to": 41}, "slow": {"from": 50, "to": 800, "step": 10}}

@@ -36,6 +36,14 @@ Window = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Lane:
+    """One combination: the kernel's parameters, and its columns of bits, order prices and distances."""
+
+    params: list[float]
+    columns: Columns
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Ground:
     """What every combination of a sweep runs on.
 
@@ -73,14 +81,18 @@ class Ground:
     def width(self) -> int:
         return len(self.bars)
 
-    def decided(self, signals: Mapping[str, Signals]) -> Columns:
-        """The columns of one combination: bits, order prices and distances."""
+    def lane(self, signals: Mapping[str, Signals]) -> Lane:
+        """One combination, from its signals by instrument. Raises SpecError: risk sizing without a stop."""
         feeds = [
             feed_of(one, signals[name], detail=None if self.detail is None else self.detail[name])
             for name, one in self.bars.items()
         ]
         bare = [replace(feed, columns=[*[_EMPTY] * 4, *feed.columns[_BITS:_RATES], _EMPTY]) for feed in feeds]
-        return block(bare, self.places, 0, len(self.ts))[_BITS:_RATES]
+        optimistic = self.spec.execution.same_bar == "optimistic"
+        return Lane(
+            params=parameters(self.spec, feeds, optimistic=optimistic),
+            columns=block(bare, self.places, 0, len(self.ts))[_BITS:_RATES],
+        )
 
     def lasts(self, stop: int) -> list[float]:
         """Of each instrument, the price at which a position is closed when the run ends before *stop*."""
@@ -117,22 +129,11 @@ class Outcome:
 
 
 class Lanes:
-    """Up to `capacity` combinations with their signals, ready to be run over any windows.
+    """Combinations side by side, ready to be run over any windows; see `capacity`."""
 
-    Raises:
-        SpecError: risk sizing without a stop-loss.
-    """
-
-    def __init__(
-        self, ground: Ground, made: Sequence[Mapping[str, Signals]], decided: Sequence[Columns]
-    ) -> None:
+    def __init__(self, ground: Ground, lanes: Sequence[Lane]) -> None:
         self._ground = ground
-        optimistic = ground.spec.execution.same_bar == "optimistic"
-        first = next(iter(ground.bars))
-        self._params = np.array(
-            [parameters(ground.spec, signals[first], optimistic=optimistic) for signals in made]
-        )
-        self._decided = decided
+        self._lanes = lanes
 
     def run(
         self, window: Window, *, jit: bool | None = None, report: Callable[[], object] | None = None
@@ -141,7 +142,7 @@ class Lanes:
 
         *report* is called after every stretch; what it raises ends the run.
         """
-        ground, lanes = self._ground, len(self._params)
+        ground, lanes = self._ground, len(self._lanes)
         loop = tally.chosen(jit)
         length = STRETCH if loop is not None else max(_SLOW // lanes, 64)
         start, stop = window
@@ -150,7 +151,7 @@ class Lanes:
         accounts[:, kernel.CASH] = ground.spec.cash
         books = np.zeros((lanes, kernel.BOOK * ground.width))
         tallies, ends = np.zeros((lanes, tally.TALLY)), np.zeros((lanes, len(marks)))
-        state: list[Any] = [self._params, accounts, books]
+        state: list[Any] = [self._params(window), accounts, books]
         kept: list[Any] = [tallies, ends]
         trades: Any = np.zeros((0, kernel.TRADE))
         lasts: Any = np.array(ground.lasts(stop))
@@ -172,14 +173,25 @@ class Lanes:
                 report()
         return Outcome(accounts=np.array(state[1]), tallies=np.array(kept[0]), ends=np.array(kept[1]))
 
+    def _params(self, window: Window) -> Floats:
+        """The parameters of each lane, as a run over *window* alone would have them."""
+        ground = self._ground
+        params = np.array([lane.params for lane in self._lanes])
+        if ground.width > 1 and ground.spec.leverage == 1.0:
+            part = slice(window[0] * ground.width, window[1] * ground.width)
+            for row, lane in zip(params, self._lanes, strict=True):
+                if not (lane.columns[0][part] & kernel.ENTER_SHORT).any():
+                    row[kernel.MAINTENANCE] = -1.0
+        return params
+
     def _columns(self, start: int, stop: int) -> list[Any]:
         """Prices and rates, then a row for each lane of what it decided."""
         part = slice(start * self._ground.width, stop * self._ground.width)
         columns: list[Any] = [column[part] for column in self._ground.prices]
-        rows = zip(*self._decided, strict=True)
+        rows = zip(*(lane.columns for lane in self._lanes), strict=True)
         return columns + [np.stack([column[part] for column in row]) for row in rows]
 
 
-def capacity(ground: Ground, decided: Columns) -> int:
-    """How many lanes fit in memory, when one has decided this much."""
-    return max(1, min(_MOST, _MEMORY // max(1, sum(column.nbytes for column in decided))))
+def capacity(lane: Lane) -> int:
+    """How many lanes fit in memory, when all are as large as this one."""
+    return max(1, min(_MOST, _MEMORY // max(1, sum(column.nbytes for column in lane.columns))))

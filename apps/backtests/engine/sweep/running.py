@@ -10,11 +10,10 @@ import numpy as np
 
 from apps.backtests.engine.bars import Bars
 from apps.backtests.engine.errors import BarsError
-from apps.backtests.engine.feed import Columns
 from apps.backtests.engine.run import Data
 from apps.backtests.engine.spec import Spec
 from apps.backtests.engine.strategies import Signals
-from apps.backtests.engine.sweep.lanes import Ground, Lanes, Window, capacity
+from apps.backtests.engine.sweep.lanes import Ground, Lane, Lanes, Window, capacity
 from apps.backtests.engine.sweep.measuring import SWEPT, measured, returns_of
 from apps.backtests.engine.sweep.signalling import signaller
 from apps.backtests.engine.sweep.table import Table, joined
@@ -82,7 +81,6 @@ def sweep_windows(
     for start, stop in windows:
         if not 0 <= start < stop <= len(ground.ts):
             raise BarsError(f"bars {start} to {stop} are not a part of {len(ground.ts)} bars")
-    makers = makers_of(ground, signals)
     parts: list[list[Table]] = [[] for _ in windows]
     done = 0
 
@@ -90,20 +88,19 @@ def sweep_windows(
         if progress is not None:
             progress(done, total)
 
+    makers = makers_of(ground, signals, check=report)
     while done < total:
-        made: list[dict[str, Signals]] = []
-        decided: list[Columns] = []
+        lanes: list[Lane] = []
         room = 1
-        while len(made) < room and done + len(made) < total:
-            params = combinations[done + len(made)]
-            made.append({name: make(params) for name, make in makers.items()})
-            decided.append(ground.decided(made[-1]))
-            room = capacity(ground, decided[0])
+        while len(lanes) < room and done + len(lanes) < total:
+            params = combinations[done + len(lanes)]
+            lanes.append(ground.lane({name: make(params) for name, make in makers.items()}))
+            room = capacity(lanes[0])
             report()
-        lanes = Lanes(ground, made, decided)
-        rows = tuple(combinations[done : done + len(made)])
+        side_by_side = Lanes(ground, lanes)
+        rows = tuple(combinations[done : done + len(lanes)])
         for window, keep, part in zip(windows, kept, parts, strict=True):
-            outcome = lanes.run(window, jit=jit, report=report)
+            outcome = side_by_side.run(window, jit=jit, report=report)
             ts = ground.ts[slice(*window)]
             part.append(
                 Table(
@@ -112,16 +109,18 @@ def sweep_windows(
                     returns=returns_of(outcome) if keep else None,
                 )
             )
-        done += len(made)
+        done += len(lanes)
         report()
     return [joined(part) if part else _empty() for part in parts]
 
 
-def makers_of(ground: Ground, signals: Maker | None) -> dict[str, Callable[[Mapping[str, Any]], Signals]]:
+def makers_of(
+    ground: Ground, signals: Maker | None, *, check: Callable[[], object] | None = None
+) -> dict[str, Callable[[Mapping[str, Any]], Signals]]:
     """For each instrument a function from parameters to signals, which shares what combinations share."""
     if signals is not None:
         return {name: partial(signals, bars) for name, bars in ground.bars.items()}
-    return {name: signaller(bars, ground.spec) for name, bars in ground.bars.items()}
+    return {name: signaller(bars, ground.spec, check=check) for name, bars in ground.bars.items()}
 
 
 def _empty() -> Table:

@@ -222,7 +222,7 @@ def _part(feed: Feed, start: int, stop: int) -> Feed:
     names = ("ts", "open", "high", "low", "close", "volume")
     part = Bars(**{name: getattr(bars, name)[start:stop] for name in names}, step=bars.step)
     columns = [column[start:stop] if len(column) else column for column in feed.columns]
-    return Feed(bars=part, signals=feed.signals, columns=columns)
+    return Feed(bars=part, signals=feed.signals, warmup=feed.warmup, columns=columns)
 
 
 def _known(value: float) -> float | None:
