@@ -15,7 +15,7 @@ from apps.stack.errors import StackError
 from apps.stack.private import PrivateStack
 from project.installers import InstallFailed
 from tests.benchmarks import peers, report
-from tests.benchmarks.areas import AREAS, experiments
+from tests.benchmarks.areas import AREAS, PEERS, experiments
 from tests.benchmarks.experiment import Bench, Experiment, Failed
 from tests.benchmarks.figures import Row, missed
 from tests.benchmarks.sqs_control import BenchmarkSqs
@@ -54,6 +54,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="let each measurement wait so long at most for a moment in which nothing else runs",
     )
     parser.add_argument("--quick", action="store_true", help="small numbers: shows that it works, no more")
+    parser.add_argument(
+        "--no-install",
+        dest="install",
+        action="store_false",
+        help="do not install what is compared with; figures whose peer is absent are left out",
+    )
     options = parser.parse_args(arguments)
     if options.repeat < 1:
         parser.error("--repeat must be at least 1")
@@ -111,7 +117,8 @@ def _latest(row: Row) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """One whole run; its exit status."""
-    peers.ensure(say)
+    if options.install:
+        peers.ensure(say, only=PEERS[options.area])
     # Neither the caller's servers nor moto: what is measured is the same everywhere.
     given = {"SQS_ENDPOINT_URL": "started below"}
     with (

@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from apps.stack.identity import children
@@ -68,3 +70,17 @@ def wait_for_quiet(seconds: float) -> bool:
         if busy_then - busy <= _QUIET * (total_then - total):
             return True
     return False
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Let this thread, and what it starts, run on one core only for the duration of a block (Linux only)."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

@@ -12,6 +12,7 @@ import pytest
 
 from apps.stack.folders import CHECKOUT
 from tests.benchmarks import peers, report
+from tests.benchmarks.areas import AREAS, PEERS
 from tests.benchmarks.figures import Figure, Goal, Kind, Row, missed
 from tests.stack.test_bootstrap import wheels
 
@@ -84,6 +85,8 @@ def test_only_what_is_absent_is_missing(tmp_path):
     file = tmp_path / "bench.txt"
     file.write_text("# a comment\n\npytest>=8,<99  # here\nno-such_package[extra]>=1,<2  # not here\n")
     assert peers.missing(file) == ["no-such_package"]
+    assert peers.missing(file, only=["no-such_package", "another"]) == ["no-such_package"]
+    assert peers.missing(file, only=["pytest"]) == []
     assert peers.REQUIREMENTS.is_file()
 
 
@@ -94,17 +97,22 @@ def test_what_is_absent_is_installed_once(tmp_path, wheels, monkeypatch):
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
     file = tmp_path / "bench.txt"
-    file.write_text("tinypackage>=1,<2  # a peer\n")
+    file.write_text("tinypackage>=1,<2  # a peer\nno-such-package>=1,<2  # of another area\n")
     venv.create(tmp_path / "venv", with_pip=False)
     python = tmp_path / "venv" / "bin" / "python"
     said: list[str] = []
-    peers.ensure(said.append, requirements=file, python=python)
+    peers.ensure(said.append, requirements=file, only=["tinypackage"], python=python)
     assert said[0] == "installing what we are compared with: tinypackage"
     subprocess.run([python, "-c", "import tinypackage"], check=True)
     file.write_text("pytest>=8,<99  # here\n")
     said.clear()
     peers.ensure(said.append, requirements=file, python=python)
     assert said == []
+
+
+def test_every_area_says_what_it_needs_of_the_peers():
+    assert set(PEERS) == set(AREAS)
+    assert set().union(*PEERS.values()) == set(peers.lines())
 
 
 # The command -------------------------------------------------------------------------------------
@@ -124,7 +132,7 @@ def bench(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[s
 def test_the_command_says_what_it_takes():
     answer = bench("--help")
     assert answer.returncode == 0
-    for option in ("tasks", "--json", "--only NAME", "--repeat N", "--settle", "--quick"):
+    for option in ("tasks", "--json", "--only NAME", "--repeat N", "--settle", "--quick", "--no-install"):
         assert option in answer.stdout
     for wrong in (["tea"], ["tasks", "--repeat", "0"]):
         answer = bench(*wrong)

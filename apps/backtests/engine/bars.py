@@ -79,15 +79,11 @@ class Bars:
 
     def head(self, count: int) -> Bars:
         """The first *count* bars, sharing memory with these."""
-        return Bars(
-            ts=self.ts[:count],
-            open=self.open[:count],
-            high=self.high[:count],
-            low=self.low[:count],
-            close=self.close[:count],
-            volume=self.volume[:count],
-            step=self.step,
-        )
+        part = object.__new__(Bars)  # what is part of checked bars need not be checked again
+        for name in ("ts", *PRICES, "volume"):
+            object.__setattr__(part, name, getattr(self, name)[:count])
+        object.__setattr__(part, "step", self.step)
+        return part
 
     @cached_property
     def fingerprint(self) -> str:

@@ -54,19 +54,24 @@ def feed_of(bars: Bars, signals: Signals, *, detail: Bars | None = None, funding
 
     Raises:
         BarsError: a bar has no finer bar inside it, or the finer bars are not finer.
+        ValueError: a column of the signals is longer or shorter than the bars.
     """
     at = None if detail is None else _last_inside(bars, detail)
     fine = bars if detail is None else detail
 
-    def spread(values: Floats | None) -> Floats:
+    def spread(values: Floats | None, *, needed: bool = False) -> Floats:
         if values is None:
-            return _NO_PRICES
+            return _locked(np.full(len(fine), np.nan)) if needed else _NO_PRICES
+        if len(values) != len(bars):
+            raise ValueError("signals have one value per bar")
         if at is not None:
             whole = np.full(len(fine), np.nan)
             whole[at] = values
             return _locked(whole)
         return _locked(np.ascontiguousarray(values, np.float64).view())
 
+    if len(signals.bits) != len(bars):
+        raise ValueError("signals have one value per bar")
     bits = np.ascontiguousarray(signals.bits, np.uint8) | np.uint8(kernel.DECIDED)
     if at is not None:
         whole = np.zeros(len(fine), np.uint8)
@@ -87,8 +92,8 @@ def feed_of(bars: Bars, signals: Signals, *, detail: Bars | None = None, funding
             fine.low,
             fine.close,
             bits,
-            spread(signals.long_price),
-            spread(signals.short_price),
+            spread(signals.long_price, needed=signals.order != "market"),
+            spread(signals.short_price, needed=signals.order != "market"),
             *(spread(level.distance if level else None) for level in levels),
             _locked(_rates(fine.ts, funding)) if funding else _NO_PRICES,
         ],

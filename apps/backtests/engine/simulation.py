@@ -67,6 +67,8 @@ class Simulation:
             self._params, self._account, self._books = map(np.array, (params, account, books))
             self._trades = np.zeros((0, kernel.TRADE))
         self._finalise = spec.execution.finalise
+        # Whether positions begin at opens only: others may have begun after the open of the last bar.
+        self._at_opens = feeds[0].signals.order == "market" and spec.execution.fill == "next_open"
 
     def advance(self, stop: int, equity: Floats) -> None:
         """Run the bars up to *stop*; *equity*, one element for each of them, is written."""
@@ -94,8 +96,10 @@ class Simulation:
         """Close what is still open on the last bar, as the specification says, and return the cash."""
         for at, feed in enumerate(self._feeds):
             if self._books[at * kernel.BOOK + kernel.SIZE] != 0.0:
-                column = feed.bars.open if self._finalise == "last_open" else feed.bars.close
-                price = float(column[-1])
+                entered = self._books[at * kernel.BOOK + kernel.ENTRY_BAR]
+                last = self._places[at][-1] if len(self._feeds) > 1 else self.bars - 1
+                at_open = self._finalise == "last_open" and (self._at_opens or entered < last)
+                price = float((feed.bars.open if at_open else feed.bars.close)[-1])
                 state = self._params, self._account, self._books, self._trades
                 kernel.leave(self.bars - 1, at, price, kernel.AT_END, *state)
         return self.account(kernel.CASH)
@@ -160,8 +164,9 @@ def parameters(spec: Spec, feeds: Sequence[Feed], *, optimistic: bool) -> list[f
     params[kernel.VALUE] = sizing.value
     params[kernel.LOT] = sizing.lot
     params[kernel.LEVERAGE] = spec.leverage
-    # What is bought with the account's own money cannot be liquidated.
-    borrows = spec.leverage > 1.0 or any((feed.columns[4] & kernel.ENTER_SHORT).any() for feed in feeds)
+    # What is bought with the account's own money cannot be liquidated, unless funding uses that up.
+    borrows = spec.leverage > 1.0 or costs.funding > 0.0
+    borrows = borrows or any((feed.columns[4] & kernel.ENTER_SHORT).any() for feed in feeds)
     margin = spec.maintenance_margin
     params[kernel.MAINTENANCE] = margin if margin is not None and borrows else -1.0
     params[kernel.PYRAMIDING] = spec.pyramiding

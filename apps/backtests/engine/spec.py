@@ -59,7 +59,8 @@ SCHEMA: dict[str, Any] = {
                 "description": (
                     "What value is: equity, the fraction of the account's equity, times leverage, that goes "
                     "into a position, costs included; cash, the value of the position; units, its size; "
-                    "risk, the fraction of equity that is lost when the stop-loss is filled at its price."
+                    "risk, the fraction of equity that is lost when the stop-loss is filled at its price. A "
+                    "fraction is cut to what the account can pay for; an amount that it cannot is skipped."
                 ),
             },
             value={
@@ -91,7 +92,8 @@ SCHEMA: dict[str, Any] = {
             "default": 0.005,
             "description": (
                 "A position is liquidated at the price at which equity falls to this fraction of the value "
-                "of all positions; null: only bankruptcy at a bar's close ends an account."
+                "of all positions; null: only bankruptcy at a bar's close ends an account. Less than "
+                "1 / leverage."
             ),
         },
         "pyramiding": {
@@ -155,7 +157,10 @@ SCHEMA: dict[str, Any] = {
                 "type": "string",
                 "enum": ["last_close", "last_open"],
                 "default": "last_close",
-                "description": "Price of the last bar at which a position still open at the end is closed.",
+                "description": (
+                    "Price of the last bar at which a position still open at the end is closed; at its "
+                    "close in any case if it began after the open of that bar."
+                ),
             },
         ),
         "orders": {
@@ -255,6 +260,8 @@ class Spec:
             object.__setattr__(self, name, value)
         if self.sizing.type in ("equity", "risk") and self.sizing.value > 1:
             raise SpecError("sizing.value", "must be at most 1 where it is a fraction")
+        if self.maintenance_margin is not None and self.maintenance_margin * self.leverage >= 1:
+            raise SpecError("maintenance_margin", "must be less than 1 / leverage")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spec) and other.canonical == self.canonical

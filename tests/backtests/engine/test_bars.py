@@ -70,3 +70,22 @@ def test_the_fingerprint_is_that_of_the_values() -> None:
         changed = [*GOOD[name][:-1], GOOD[name][-1] + 1]
         assert Bars(**{**GOOD, name: changed}).fingerprint != bars.fingerprint
     assert bars.head(2).fingerprint != bars.fingerprint
+
+
+def test_the_step_is_the_least_distance_unless_it_is_given() -> None:
+    gappy = {**GOOD, "ts": [0, 120_000, 360_000]}
+    assert Bars(**gappy).step == 120_000
+    assert Bars(**gappy).head(1).step == 120_000
+    assert Bars(**gappy, step=60_000).step == 60_000
+    assert Bars(**{name: column[:1] for name, column in GOOD.items()}).step == 60_000
+    with pytest.raises(BarsError, match="cannot be closer"):
+        Bars(**GOOD, step=120_000)
+
+
+def test_a_head_shares_memory() -> None:
+    bars = Bars(**GOOD)
+    head = bars.head(2)
+    assert len(head) == 2
+    assert np.shares_memory(head.close, bars.close)
+    assert not head.close.flags.writeable
+    assert head.fingerprint != bars.fingerprint

@@ -1,25 +1,17 @@
-"""The event loop on bars small enough to work out by hand."""
+"""Market orders and costs on bars small enough to work out by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
-from apps.backtests.engine import Bars, Result, run
+from apps.backtests.engine import Bars, run
 from apps.backtests.engine.kernel import ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
-from apps.backtests.engine.run import run_signals
-from apps.backtests.engine.strategies import Signals
-from tests.backtests.engine.specs import spec_of
+from tests.backtests.engine.specs import HOUR, MIDNIGHT, NAN, candles, fills, run_bits, spec_of
 
 BarsOf = Callable[..., Bars]
-
-
-def run_bits(bars: Bars, bits: list[int], **settings: Any) -> Result:
-    signals = Signals(bits=np.array(bits, np.uint8), warmup=0)
-    return run_signals(bars, signals, spec_of(**settings), jit=False)
 
 
 def test_a_crossover_worked_by_hand(bars_of: BarsOf) -> None:
@@ -39,9 +31,12 @@ def test_a_crossover_worked_by_hand(bars_of: BarsOf) -> None:
         "entry_price": 11.0,
         "exit_price": 10.0,
         "commission": pytest.approx(18.9),
+        "funding": 0.0,
         "pnl": pytest.approx(-108.9),
         "return_pct": pytest.approx(-11.0),
         "reason": "signal",
+        "instrument": 0,
+        "entries": 1,
     }
 
 
@@ -152,3 +147,76 @@ def test_trades_can_be_read_by_the_page(bars_of: BarsOf) -> None:
     assert [row["entry_bar"] for row in rows] == [1, 3, 5, 7]
     assert result.trades.rows(bars.ts, 1, 3) == rows[1:3]
     assert result.trades.rows(bars.ts, 4) == []
+
+
+def test_orders_can_fill_at_the_close_they_were_decided_at() -> None:
+    """In at the close of bar 0 and out at that of bar 1, reversed there into a short."""
+    bars = candles((90, 100, 90, 100), (105, 110, 100, 110), (120, 130, 120, 130))
+    result = run_bits(bars, [ENTER_LONG, ENTER_SHORT, 0], cash=1000, fill="close", commission=0.01)
+    assert fills(result) == [(0, 100, 1, 110, "signal"), (1, 110, 2, 130, "end")]
+    size = 1000 / 101
+    cash = 1000 + size * 10 - size * (1 + 1.1)
+    assert result.equity[:2] == pytest.approx([1000 - size, cash - cash / 111.1 * 1.1])
+
+
+def test_a_fill_at_the_close_is_not_stopped_on_the_bar_it_ended() -> None:
+    bars = candles((100, 101, 50, 100), (100, 101, 99, 100), 100)
+    result = run_bits(bars, [ENTER_LONG, 0, 0], fill="close", stop_loss=0.1)
+    assert fills(result) == [(0, 100, 2, 100, "end")]
+
+
+def test_a_fixed_fee_is_paid_by_every_fill_beside_the_fraction() -> None:
+    """1000 pays 5, then buys 9.95 / 1.01 at 100; 2 fills cost 5 each and 1 % of their values."""
+    bars = candles(100, 100, 110, 110)
+    result = run_bits(bars, [ENTER_LONG, EXIT_LONG, 0, 0], cash=1000, fixed=5, commission=0.01)
+    size = 995 / 101
+    (row,) = result.trades.rows(result.ts)
+    assert row["size"] == pytest.approx(size)
+    assert row["commission"] == pytest.approx(5 + size * 1.00 + 5 + size * 1.10)
+    assert result.equity[-1] == pytest.approx(1000 + row["pnl"])
+
+
+def test_a_fixed_fee_that_takes_all_money_leaves_nothing_to_enter_with() -> None:
+    result = run_bits(candles(100, 100, 100), [ENTER_LONG, 0, 0], cash=5, fixed=5)
+    assert len(result.trades) == 0
+    assert result.metrics["entries_skipped"] == 1
+
+
+@pytest.mark.parametrize(("side", "sign"), [(ENTER_LONG, 1), (ENTER_SHORT, -1)])
+def test_funding_is_paid_by_longs_to_shorts_at_the_open_of_a_funding_time(side: int, sign: int) -> None:
+    """Held over 08:00 at an open of 110 and out at 09:00: one payment of 1 % of 10 * 110."""
+    bars = candles(100, 100, 110, 100, 100, start=MIDNIGHT + 6 * HOUR)
+    result = run_bits(bars, [side, 0, 0, 15 - side, 0], cash=1000, funding=0.01)
+    (row,) = result.trades.rows(result.ts)
+    assert row["funding"] == pytest.approx(sign * 11)
+    assert row["pnl"] == pytest.approx(-sign * 11)
+    assert result.equity.tolist() == pytest.approx(
+        [1000, 1000, 1000 + sign * (100 - 11), 1000 - sign * 11, 1000 - sign * 11]
+    )
+
+
+def test_funding_is_due_only_for_what_is_held_over_its_time() -> None:
+    """In at 08:00 exactly, out at 15:00: nothing. Out at 08:00: paid. Two times between bars: twice."""
+    start = MIDNIGHT + 7 * HOUR
+    in_and_out = [ENTER_LONG, 0, 0, 0, 0, 0, 0, EXIT_LONG, 0]
+    assert run_bits(candles(*[100] * 9, start=start), in_and_out, funding=0.01).trades.funding.tolist() == [0]
+    over = run_bits(candles(*[100] * 3, start=start - HOUR), [ENTER_LONG, EXIT_LONG, 0], funding=0.01)
+    assert over.trades.funding.tolist() == pytest.approx([100])
+    gap = candles(*[100] * 4, step=10 * HOUR, start=MIDNIGHT + HOUR)  # 01:00, 11:00, 21:00, 07:00
+    assert run_bits(gap, [ENTER_LONG, 0, 0, 0], funding=0.01).trades.funding.tolist() == pytest.approx([200])
+    days = candles(*[100] * 4, step=24 * HOUR)
+    assert run_bits(days, [ENTER_LONG, 0, 0, 0], funding=0.01).trades.funding.tolist() == pytest.approx([600])
+
+
+@pytest.mark.parametrize(
+    ("settings", "price"),
+    [({"fill": "close"}, 130), ({"order": "limit", "long_price": [NAN, 118, NAN]}, 130)],
+)
+def test_what_began_after_the_last_open_is_not_closed_at_it(settings: dict[str, Any], price: float) -> None:
+    """The last bar's open lies before the entry, which is closed at its close instead."""
+    bars = candles((100, 110, 100, 100), (110, 120, 105, 120), (125, 131, 115, 130))
+    at_end = [0, 0, ENTER_LONG] if "fill" in settings else [0, ENTER_LONG, 0]
+    (trade,) = fills(run_bits(bars, at_end, finalise="last_open", **settings))
+    assert trade[2:] == (2, price, "end")
+    earlier = fills(run_bits(bars, [ENTER_LONG, 0, 0], finalise="last_open", fill="close"))
+    assert earlier == [(0, 100, 2, 125, "end")]

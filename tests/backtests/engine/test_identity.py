@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import pairwise
@@ -20,6 +23,9 @@ from apps.backtests.engine.feed import feed_of
 from apps.backtests.engine.run import run_signals
 from apps.backtests.engine.simulation import Simulation
 from apps.backtests.engine.strategies import STRATEGIES, Signals
+from apps.backtests.engine.trades import REASONS
+from tests.backtests.engine import everything
+from tests.backtests.engine.slow_cases import Draw, simulated
 from tests.backtests.engine.specs import spec_of
 
 Walk = Callable[[int, int], Bars]
@@ -39,10 +45,14 @@ LONG_SHORT = spec_of(
 LONG = spec_of(strategy="sma_cross", params={"fast": 3, "slow": 8}, commission=0.001, fraction=0.37)
 
 
-def python(code: str, **environ: str) -> str:
+#: One sha256 over runs of everything (``everything``).
+EVERYTHING = "b89ca1cf962037aa2a7b81b295e66a97f47848976c21378be39ae5d79f397211"
+
+
+def python(code: str, *, interpreter: str = sys.executable, **environ: str) -> str:
     """What *code* prints in an interpreter of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [interpreter, "-c", code],
         cwd=CHECKOUT,
         env={**os.environ, **environ},
         capture_output=True,
@@ -59,11 +69,75 @@ def test_results_have_the_recorded_fingerprints(walk: Walk) -> None:
     assert ENGINE_VERSION == "2"
     assert bars.fingerprint == "738ab39c5591c9752f51df45475c3d1afccec0f009f98a8fd0b453583cfefb37"
     assert run(bars, LONG_SHORT, jit=False).fingerprint == (
-        "4ac6d2d9c63b9f8497ac1d104db6ead86334ba6f226a7bfabab70bec9a4c84d9"
+        "1629df860362f7b163214e1d84951848a951252cd86cd2ffb03120f9bee3118b"
     )
     assert run(bars, LONG, jit=False).fingerprint == (
-        "22905ea7ac75b911548429dbe35fcf2a0e421b7e1179e784843cd92ccba10e3f"
+        "f5ab917ae8657234d272f615dacb5189ef2c38f4eee0cf132c6cdb1a9c95d435"
     )
+
+
+def test_the_runs_of_everything_use_everything() -> None:
+    reasons: Counter[str] = Counter()
+    for result in everything.runs(jit=False):
+        trades = result.trades
+        reasons.update(REASONS[code] for code in trades.reason.tolist())
+        assert set(trades.instrument.tolist()) == {0, 1, 2}
+        assert trades.entries.max() > 1
+        assert np.count_nonzero(trades.funding) > 5
+        assert result.metrics["entries_skipped"] > 0
+        assert 0 < result.equity[-1] == pytest.approx(10_000 + trades.pnl.sum(), rel=1e-12)
+        reasons["ambiguous"] += result.ambiguous
+    assert set(reasons) == set(REASONS.values()) - {"bankruptcy"} | {"ambiguous"}
+
+
+@pytest.mark.parametrize("jit", [pytest.param(True, marks=needs_numba), False])
+def test_everything_has_one_fingerprint_however_it_is_cut(jit: bool) -> None:
+    dice = random.Random(7)
+    chunks = [1, dice.randrange(2, 50), dice.randrange(50, 3000), 65_536]
+    assert {everything.fingerprint(jit=jit, chunk=chunk) for chunk in chunks} == {EVERYTHING}
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_everything_has_one_fingerprint_on_every_python(version: str) -> None:
+    """Uncompiled, in another interpreter, where one is installed with what the engine imports."""
+    interpreter = interpreter_of(version)
+    code = """
+try:
+    import apps.backtests.engine
+except ModuleNotFoundError as error:
+    if error.name.startswith("apps"):
+        raise
+    print("without", error.name)
+else:
+    from tests.backtests.engine.everything import fingerprint
+    print(fingerprint(jit=False))
+"""
+    said = python(code, interpreter=interpreter, PYTHONDONTWRITEBYTECODE="1")
+    if said.startswith("without"):
+        pytest.skip(f"{interpreter} is {said}")
+    assert said == EVERYTHING
+
+
+def interpreter_of(version: str) -> str:
+    """This interpreter, one on the path, or one of pyenv's."""
+    if sys.version_info[:2] == tuple(map(int, version.split("."))):
+        return sys.executable
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [str(path) for path in sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))]
+    on_path = shutil.which(f"python{version}")
+    if on_path is not None and Path(on_path).parent.name != "shims":
+        found.append(on_path)
+    if not found:
+        pytest.skip(f"no Python {version}")
+    return found[-1]
+
+
+def test_equity_of_everything_knows_nothing_of_what_follows() -> None:
+    whole = [result.equity for result in everything.runs(200)]
+    for upto in (1, 13, 100, 199):
+        for equity, result in zip(whole, everything.runs(200, upto=upto), strict=True):
+            before = len(result.equity) - 1
+            assert result.equity[:before].tobytes() == equity[:before].tobytes()
 
 
 @needs_numba
@@ -95,6 +169,26 @@ def test_compiled_and_uncompiled_agree_on_any_signals(walk: Walk, noise: bytes, 
     assert compiled.fingerprint == plain.fingerprint
 
 
+@needs_numba
+def test_compiled_and_uncompiled_agree_on_random_cases_cut_anywhere() -> None:
+    draw = Draw(99)
+    trades = 0
+    for _ in range(200):
+        case = draw.case()
+        whole = simulated(case, optimistic=False, jit=False)
+        cuts = tuple(draw.dice.randrange(1, 60) for _ in range(3))
+        for fast, parts in ((True, ()), (True, cuts), (False, cuts)):
+            other = simulated(case, optimistic=False, jit=fast, cuts=parts)
+            assert other.equity.tobytes() == whole.equity.tobytes()
+            for (_, column), (_, expected) in zip(
+                other.trades.columns(), whole.trades.columns(), strict=True
+            ):
+                assert column.tobytes() == expected.tobytes()
+            assert (other.skipped, other.ambiguous) == (whole.skipped, whole.ambiguous)
+        trades += len(whole.trades)
+    assert trades > 500
+
+
 @given(chunk=st.integers(1, 3000), jit=st.sampled_from([None, False]))
 @settings(deadline=None)
 def test_chunks_of_any_size_give_the_bytes_of_one_pass(walk: Walk, chunk: int, jit: bool | None) -> None:
@@ -106,7 +200,7 @@ def test_chunks_of_any_size_give_the_bytes_of_one_pass(walk: Walk, chunk: int, j
     whole = run(bars, LONG_SHORT, chunk=2500, jit=False)
     assert result.fingerprint == whole.fingerprint
     assert calls[-1] == (2500, 2500)
-    assert [done for done, _ in calls] == [min(chunk * (k + 1), 2500) for k in range(len(calls))]
+    assert [done for done, _ in calls if done] == [*range(chunk, 2500, chunk), 2500]
 
 
 @given(cuts=st.lists(st.integers(0, 600), max_size=6), jit=st.sampled_from([None, False]))
@@ -135,7 +229,7 @@ def test_an_exception_of_the_progress_callback_ends_the_run(walk: Walk) -> None:
 
     with pytest.raises(Cancelled):
         run(walk(1000, 1), LONG, chunk=100, progress=progress)
-    assert calls == [100, 200]
+    assert [done for done in calls if done] == [100, 200]
 
 
 @given(cut=st.integers(1, 400), seed=st.integers(0, 50))

@@ -1,16 +1,10 @@
-"""The engine against a slow and obvious account in exact rational arithmetic.
-
-Nothing is shared with the engine but the meaning of its settings: averages are sums of decimal
-prices, money is fractions, and every bar is handled by plain if-statements.
-"""
+"""The engine against a slow and obvious account in exact rational arithmetic (``slow``)."""
 
 from __future__ import annotations
 
 import gzip
-import math
-import random
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
@@ -19,126 +13,162 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.backtests.engine import Bars, Result, Spec, run
-from apps.backtests.engine.run import run_signals
-from apps.backtests.engine.strategies import STRATEGIES, Signals
+from apps.backtests.engine import Bars, Spec, kernel, run
+from apps.backtests.engine.strategies import STRATEGIES
+from apps.backtests.engine.trades import REASONS
+from tests.backtests.engine.slow import Account, Bar, Decision
+from tests.backtests.engine.slow_cases import Case, Draw, Outcome, rules_of, simulated, slowly
 from tests.backtests.engine.specs import spec_of
-
-BarsOf = Callable[..., Bars]
 
 RECORDED = Path(__file__).parents[4] / "shared" / "data" / "binanceus_btcusdt_1m_2023-03-01_2023-03-21.csv.gz"
 
+Flags = tuple[bool, bool, bool, bool]
 
-@dataclass
-class Account:
-    """Money and at most one position, as a person would keep the books."""
-
-    cash: Fraction
-    commission: Fraction
-    spread: Fraction
-    slippage: Fraction
-    fraction: Fraction
-    lot: Fraction
-    units: Fraction = Fraction(0)
-    paid: Fraction = Fraction(0)
-    entry_fee: Fraction = Fraction(0)
-    entered: int = -1
-    bankrupt: bool = False
-    trades: list[tuple[int, int, Fraction, Fraction, Fraction, Fraction]] = field(default_factory=list)
-
-    def buy_or_short(self, bar: int, price: Fraction, side: int) -> None:
-        fill = price * (1 + side * (self.spread + self.slippage))
-        units = self.cash * self.fraction / (fill + fill * self.commission)
-        if self.lot:
-            units = math.floor(units / self.lot) * self.lot
-        if units > 0:
-            self.units, self.paid, self.entered = side * units, fill, bar
-            self.entry_fee = units * fill * self.commission
-            self.cash -= self.entry_fee
-
-    def close(self, bar: int, price: Fraction) -> None:
-        side = 1 if self.units > 0 else -1
-        fill = price * (1 - side * self.slippage)
-        fee = abs(self.units) * fill * self.commission
-        gain = self.units * (fill - self.paid)
-        self.cash += gain - fee
-        self.trades.append((self.entered, bar, self.units, self.paid, fill, gain - fee - self.entry_fee))
-        self.units = Fraction(0)
-        if self.cash <= 0:
-            self.cash, self.bankrupt = Fraction(0), True
-
-    def worth(self, price: Fraction) -> Fraction:
-        return self.cash + (self.units * (price - self.paid) if self.units else 0)
-
-
-def slowly(
-    bars: Bars, decisions: list[tuple[bool, bool, bool, bool]], spec: Spec
-) -> tuple[list[float], Account]:
-    """Equity and account after *decisions* (enter long, exit long, enter short, exit short) per bar."""
-    costs, sizing = spec.costs, spec.sizing
-    settings = (spec.cash, costs.taker, costs.spread, costs.slippage, sizing.value, sizing.lot)
-    account = Account(*map(Fraction, settings))
-    opens, closes = [list(map(Fraction, column.tolist())) for column in (bars.open, bars.close)]
-    equity: list[Fraction] = []
-    for i in range(len(bars)):
-        if i > 0 and not account.bankrupt:
-            enter_long, exit_long, enter_short, exit_short = decisions[i - 1]
-            long_ends = account.units > 0 and (exit_long or enter_short)
-            short_ends = account.units < 0 and (exit_short or enter_long)
-            if long_ends or short_ends:
-                account.close(i, opens[i])
-            if account.units == 0 and not account.bankrupt:
-                if enter_long and not exit_long and not enter_short:
-                    account.buy_or_short(i, opens[i], 1)
-                if enter_short and not exit_short and not enter_long:
-                    account.buy_or_short(i, opens[i], -1)
-        if account.units and account.worth(closes[i]) <= 0:
-            account.close(i, closes[i])
-        equity.append(account.worth(closes[i]))
-    if account.units:
-        account.close(len(bars) - 1, closes[-1])
-        equity[-1] = account.cash
-    return [float(value) for value in equity], account
+#: What must have happened at least so often among the random cases for them to prove anything.
+OFTEN = {
+    "signal": 1000,
+    "stop_loss": 1000,
+    "take_profit": 1000,
+    "trailing": 1000,
+    "time_stop": 500,
+    "liquidation": 200,
+    "bankruptcy": 25,
+    "end": 300,
+    "entry market at open": 1000,
+    "entry market at before": 1000,  # at the close
+    "entry limit at limit": 500,
+    "entry limit at open": 500,
+    "entry stop at stop": 500,
+    "entry stop at open": 500,
+    "pyramiding market": 100,
+    "pyramiding limit": 20,
+    "pyramiding stop": 50,
+    "gap exit before addition": 1,
+    "addition gone": 15,
+    "gap stop_loss": 100,
+    "gap take_profit": 100,
+    "gap trailing": 100,
+    "gap liquidation": 10,
+    "ambiguous before": 100,
+    "ambiguous open": 300,
+    "ambiguous limit": 100,
+    "ambiguous stop": 100,
+    "trail followed": 1000,
+    "funding paid": 500,
+    "funding received": 500,
+    "void entry": 500,
+    "full": 200,
+    "replaced": 300,
+    "cancelled": 100,
+    "expired": 500,
+    "max_positions": 300,
+    "skipped equity": 100,
+    "skipped cash": 200,
+    "skipped units": 200,
+    "skipped risk": 200,
+}
 
 
-def assert_equal(result: Result, equity: list[float], account: Account) -> None:
-    assert result.equity.tolist() == pytest.approx(equity, rel=1e-9, abs=1e-6)
-    trades = result.trades
+ROW = (
+    "entry_bar", "exit_bar", "size", "entry_price", "exit_price", "commission", "funding", "pnl", "reason",
+    "instrument", "entries",
+)  # fmt: skip
+
+
+def assert_equal(outcome: Outcome, account: Account) -> None:
+    """Nine digits; of sums that cancel out, nine digits of the most that was at stake."""
+    scale = 1e-9 * max(float(account.largest), float(account.rules.cash))
+    equity = [float(value) for value in account.equity]
+    np.testing.assert_allclose(outcome.equity, equity, rtol=1e-9, atol=scale)
+    trades = outcome.trades
     assert len(trades) == len(account.trades)
-    columns = (trades.entry_bar, trades.exit_bar, trades.size, trades.entry_price, trades.exit_price)
-    for row, expected in zip(zip(*columns, strict=True), account.trades, strict=True):
-        assert list(row) == pytest.approx([float(value) for value in expected[:5]], rel=1e-9)
-    expected_pnl = [float(trade[5]) for trade in account.trades]
-    assert trades.pnl.tolist() == pytest.approx(expected_pnl, rel=1e-9, abs=1e-6)
+    columns = dict(trades.columns())
+    for name, values in zip(ROW, zip(*account.trades, strict=True), strict=bool(account.trades)):
+        if name == "reason":
+            assert [REASONS[code] for code in trades.reason.tolist()] == list(values)
+        elif columns[name].dtype.kind == "i":
+            assert columns[name].tolist() == list(values)
+        else:
+            money = scale if name in ("commission", "funding", "pnl") else 0.0
+            expected = [float(value) for value in values]
+            np.testing.assert_allclose(columns[name], expected, rtol=1e-9, atol=money, err_msg=name)
+    at_entry = np.abs(trades.size) * trades.entry_price
+    np.testing.assert_allclose(trades.return_ * at_entry, trades.pnl, rtol=1e-9, atol=scale)
+    assert_sums(outcome, scale)
+    assert outcome.skipped == account.skipped
+    assert outcome.ambiguous == account.ambiguous
+    assert outcome.written_off == pytest.approx(float(account.written_off), rel=1e-9, abs=scale)
+    kept = float(account.rules.cash) + trades.pnl.sum() + outcome.written_off
+    assert outcome.equity[-1] == pytest.approx(kept, rel=1e-9, abs=scale)
 
 
-def test_random_decisions_on_random_prices(bars_of: BarsOf) -> None:
-    """All sixteen combinations of bits, wild prices, every setting; bankruptcies among them."""
-    dice = random.Random(1)
-    bankruptcies = 0
-    for _ in range(150):
-        count = dice.randrange(2, 40)
-        opens, closes = ([round(100 * math.exp(dice.gauss(0, 0.4)), 3) for _ in range(count)] for _ in "oc")
-        bars = bars_of(closes, opens)
-        bits = [dice.choice((0, 0, 1, 4, dice.randrange(16))) for _ in range(count)]
-        spec = spec_of(
-            params={"fast": 1, "slow": 2},
-            cash=dice.choice((1000.0, 54_321.98)),
-            commission=dice.choice((0.0, 0.0011)),
-            spread=dice.choice((0.0, 0.0007)),
-            slippage=dice.choice((0.0, 0.0013)),
-            fraction=dice.choice((1.0, 0.35)),
-            lot=dice.choice((0.0, 0.01, 1.0)),
-        )
-        result = run_signals(bars, Signals(bits=np.array(bits, np.uint8), warmup=0), spec)
-        decisions = [tuple(bool(bit & mask) for mask in (1, 2, 4, 8)) for bit in bits]
-        equity, account = slowly(bars, decisions, spec)
-        assert_equal(result, equity, account)
-        bankruptcies += account.bankrupt
-    assert 5 < bankruptcies < 100
+def assert_sums(outcome: Outcome, scale: float) -> None:
+    """What the loop sums up for sweeps, which record no trades, is what its trades sum up to."""
+    trades, gains, returns = outcome.trades, outcome.trades.pnl, outcome.trades.return_
+    sums = {
+        kernel.TRADES: len(trades),
+        kernel.POSITIONS: 0,
+        kernel.WINS: np.count_nonzero(gains > 0),
+        kernel.HELD_BARS: (trades.exit_bar - trades.entry_bar + 1).sum(),
+        kernel.GROSS_PROFIT: returns[returns > 0].sum(),
+        kernel.GROSS_LOSS: -returns[returns < 0].sum(),
+        kernel.RETURNS: returns.sum(),
+    }
+    money = {
+        kernel.PNL: gains.sum(),
+        kernel.FEES: trades.commission.sum(),
+        kernel.FUNDING: trades.funding.sum(),
+        kernel.CASH: outcome.equity[-1],
+    }
+    for index, value in sums.items():
+        assert outcome.account[index] == pytest.approx(value, rel=1e-9, abs=1e-9)
+    for index, value in money.items():
+        assert outcome.account[index] == pytest.approx(value, rel=1e-9, abs=scale)
+    assert outcome.account[kernel.PNL_SQUARES] == pytest.approx((gains**2).sum(), rel=1e-9, abs=scale**2)
 
 
-def decimal_decisions(bars: Bars, spec: Spec) -> list[tuple[bool, bool, bool, bool]]:
+def test_without_a_record_of_trades_everything_else_is_the_same() -> None:
+    draw = Draw(5)
+    for _ in range(100):
+        case = draw.case()
+        recorded = simulated(case, optimistic=False)
+        counted = simulated(case, optimistic=False, record=False)
+        assert counted.equity.tobytes() == recorded.equity.tobytes()
+        assert counted.account == recorded.account
+        assert len(counted.trades) == 0
+
+
+def test_random_cases_of_everything() -> None:
+    """Wild prices, gaps, missing and finer bars, one to three instruments, all settings, both readings."""
+    events: Counter[str] = Counter()
+    draw = Draw(20)
+    for _ in range(2000):
+        case = draw.case()
+        account = slowly(case, optimistic=False)
+        assert_equal(simulated(case, optimistic=False), account)
+        events += account.events
+        if account.ambiguous:
+            otherwise = slowly(case, optimistic=True)
+            assert_equal(simulated(case, optimistic=True), otherwise)
+            events += otherwise.events
+    assert {name: events[name] for name, least in OFTEN.items() if events[name] < least} == {}
+    assert set(REASONS.values()) <= set(OFTEN)
+
+
+def account_of(bars: Bars, decisions: list[Flags], spec: Spec) -> Account:
+    """The slow account on one instrument and market orders."""
+    columns = zip(bars.ts, bars.open, bars.high, bars.low, bars.close, strict=True)
+    rows = [Bar(int(ts), *(Fraction(float(price)) for price in prices)) for ts, *prices in columns]
+    rules = rules_of(spec, STRATEGIES["sma_cross"].signals(bars, spec.params), optimistic=False)
+    return Account(rules, [list(rows)], [[Decision(*flags) for flags in decisions]]).run()
+
+
+def outcome_of(bars: Bars, spec: Spec) -> Outcome:
+    signals = STRATEGIES["sma_cross"].signals(bars, spec.params)
+    return simulated(Case(bars=[bars], detail=None, signals=[signals], spec=spec), optimistic=False)
+
+
+def decimal_decisions(bars: Bars, spec: Spec) -> list[Flags]:
     """Crossings of averages of the decimal prices, each sum over its window from scratch."""
     cents = [round(price * 100) for price in bars.close.tolist()]
     fast, slow, both = spec.params["fast"], spec.params["slow"], spec.params["direction"] == "long_short"
@@ -153,7 +183,7 @@ def decimal_decisions(bars: Bars, spec: Spec) -> list[tuple[bool, bool, bool, bo
     return decisions
 
 
-def bits_of(decisions: list[tuple[bool, bool, bool, bool]]) -> list[int]:
+def bits_of(decisions: list[Flags]) -> list[int]:
     return [sum(mask * flag for mask, flag in zip((1, 2, 4, 8), row, strict=True)) for row in decisions]
 
 
@@ -172,9 +202,9 @@ def test_the_whole_strategy_on_random_walks(
         bars = walk(400, seed)
         decisions = decimal_decisions(bars, spec)
         assert STRATEGIES["sma_cross"].signals(bars, spec.params).bits.tolist() == bits_of(decisions)
-        result = run(bars, spec)
-        assert len(result.trades) > 3
-        assert_equal(result, *slowly(bars, decisions, spec))
+        outcome = outcome_of(bars, spec)
+        assert len(outcome.trades) > 3
+        assert_equal(outcome, account_of(bars, decisions, spec))
 
 
 @pytest.mark.skipif(not RECORDED.exists(), reason="the recorded minutes lie outside the repository")
@@ -195,4 +225,4 @@ def test_recorded_minutes_of_a_real_market(direction: str) -> None:
     compiled_or_not = {run(bars, spec, jit=jit).fingerprint for jit in (None, False)}
     assert len(compiled_or_not) == 1
     first = bars.head(4000)
-    assert_equal(run(first, spec), *slowly(first, decisions[:4000], spec))
+    assert_equal(outcome_of(first, spec), account_of(first, decisions[:4000], spec))

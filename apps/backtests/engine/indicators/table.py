@@ -39,6 +39,7 @@ class Indicator:
             indicators of one ``family``, the name of its first, share the tuple. It gets finite
             series, and may get too few values.
         cost: from the numbers to passes over a column.
+        windowed: its values depend on their window alone, which is one more than ``lookback``.
         definition: instead of ``compute``: the same in the language, with the arguments' names.
     """
 
@@ -51,6 +52,7 @@ class Indicator:
     cost: Callable[..., float] = lambda *_: 3.0
     output: int | None = None
     family: str = ""
+    windowed: bool = False
     definition: str = ""
 
     @property
@@ -116,6 +118,7 @@ _AVERAGES = (
         arguments=(X, N),
         lookback=one_less,
         compute=windows.rolling_mean,
+        windowed=True,
         cost=lambda *_: 5.0,
     ),
     Indicator(
@@ -137,9 +140,9 @@ _AVERAGES = (
     _library("trima", "TRIMA", "Triangular average: the mean of means.", one_less),
     _library("kama", "KAMA", "Kaufman's adaptive average.", as_many, cost=lambda *_: 8.0),
     _library("linreg", "LINEARREG", "End of the least-squares line through the window.", one_less,
-             most=LONGEST_SCAN, cost=lambda n: 3 + 0.8 * n),
+             most=LONGEST_SCAN, cost=lambda *_: 6.0),
     _library("linreg_slope", "LINEARREG_SLOPE", "Slope of that line, price per bar.", one_less,
-             most=LONGEST_SCAN, cost=lambda n: 3 + 0.8 * n),
+             most=LONGEST_SCAN, cost=lambda *_: 6.0),
     Indicator(
         name="vwap",
         doc="Mean of hlc3 over n bars, weighted by volume.",
@@ -275,6 +278,7 @@ _VOLATILITY = (
         arguments=(X, N),
         lookback=one_less,
         compute=windows.rolling_deviation,
+        windowed=True,
         cost=lambda *_: 12.0,
     ),
     _defined("zscore", "Deviations from the mean.", "(x - sma(x, n)) / stdev(x, n)", X, N),
@@ -300,6 +304,7 @@ _OTHERS = (
         arguments=(X, N),
         lookback=one_less,
         compute=lambda x, n: windows.rolling_extreme(x, n, highest=True),
+        windowed=True,
         cost=lambda *_: 8.0,
     ),
     Indicator(
@@ -308,6 +313,7 @@ _OTHERS = (
         arguments=(X, N),
         lookback=one_less,
         compute=lambda x, n: windows.rolling_extreme(x, n, highest=False),
+        windowed=True,
         cost=lambda *_: 8.0,
     ),
     Indicator(
@@ -316,6 +322,7 @@ _OTHERS = (
         arguments=(X, N),
         lookback=one_less,
         compute=windows.rolling_sum,
+        windowed=True,
         cost=lambda *_: 5.0,
     ),
     _defined("change", "Difference to n bars before.", "x - x[n]", X, N),
@@ -334,19 +341,16 @@ INDICATORS: dict[str, Indicator] = {
 
 
 def documentation() -> str:
-    """The table in Markdown, one line per indicator."""
-    lines = ["| indicator | meaning | warm-up |", "|---|---|---|"]
+    """The table in Markdown, one line per indicator; arguments are windows where no range is said."""
+    lines = ["| indicator | meaning |", "|---|---|"]
     for indicator in INDICATORS.values():
         limits = ", ".join(
             f"{argument.name} {argument.min:g} to {argument.max:g}"
             for argument in indicator.arguments
-            if argument.kind != "series"
+            if argument.kind != "series" and argument.max != LONGEST_WINDOW
         )
         meaning = f"{indicator.doc}{f' ({limits})' if limits else ''}"
         if indicator.definition:
-            lines.append(f"| `{indicator.signature}` | {meaning} `{indicator.definition}` | of its parts |")
-            continue
-        sample = [10 + at for at, argument in enumerate(indicator.arguments) if argument.kind != "series"]
-        bars = indicator.lookback(*sample)
-        lines.append(f"| `{indicator.signature}` | {meaning} | {bars} bars at {sample or 'any'} |")
+            meaning += f" `{indicator.definition}`"
+        lines.append(f"| `{indicator.signature}` | {meaning} |")
     return "\n".join(lines)

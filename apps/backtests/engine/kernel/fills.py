@@ -15,6 +15,7 @@ from apps.backtests.engine.kernel.layout import (
     BY_UNITS,
     CASH,
     DISTANCE,
+    DUST,
     ENTERED,
     ENTRIES,
     ENTRY_BAR,
@@ -42,6 +43,7 @@ from apps.backtests.engine.kernel.layout import (
     PNL_SQUARES,
     POSITIONS,
     PYRAMIDING,
+    RESTING,
     RETURNS,
     SIZE,
     SIZING,
@@ -52,6 +54,7 @@ from apps.backtests.engine.kernel.layout import (
     STOP,
     STOP_BY,
     STOP_KIND,
+    STOP_LEVEL,
     T_COMMISSION,
     T_ENTRIES,
     T_ENTRY_BAR,
@@ -65,6 +68,7 @@ from apps.backtests.engine.kernel.layout import (
     T_RETURN,
     T_SIZE,
     TAKER,
+    TARGET_LEVEL,
     TRADES,
     TRAIL_LEVEL,
     UP,
@@ -77,11 +81,14 @@ from apps.backtests.engine.kernel.layout import (
 from apps.backtests.engine.kernel.levels import guard, set_levels, worth
 
 
-def size_of(fill: float, rate: float, stop: float, free: float, equity: float, params: Vector) -> float:
-    """Units that an entry at *fill* buys or sells, 0.0 when it cannot be paid for."""
+def size_of(fill: float, rate: float, loss: float, free: float, equity: float, params: Vector) -> float:
+    """Units that an entry at *fill* buys or sells, 0.0 when it cannot be paid for.
+
+    *loss* is what a unit loses when the stop is filled at its price.
+    """
     cost = fill * (1.0 + rate)
     most = free * params[LEVERAGE] - params[FIXED]
-    if most <= 0.0:
+    if most <= equity * params[LEVERAGE] * DUST:
         return 0.0
     asked = params[SIZING] == BY_UNITS or params[SIZING] == BY_CASH
     if asked:
@@ -89,7 +96,6 @@ def size_of(fill: float, rate: float, stop: float, free: float, equity: float, p
         if params[SIZING] == BY_CASH:
             size = size / fill
     elif params[SIZING] == BY_RISK:
-        loss = abs(fill - stop)
         if not loss > 0.0:
             return 0.0
         size = min(equity * params[VALUE] / loss, most / cost)
@@ -145,7 +151,8 @@ def enter(
     used = 0.0
     for k in range(width):
         used += abs(books[k * BOOK + SIZE]) * books[k * BOOK + MARK]
-    size = size_of(fill, rate, stop, equity - used / params[LEVERAGE], equity, params)
+    loss = side * (fill - stop)
+    size = size_of(fill, rate, loss, equity - used / params[LEVERAGE], equity, params)
     if size <= 0.0:
         account[SKIPPED] += 1.0
         return
@@ -163,9 +170,9 @@ def enter(
         books[b + PAID_FUNDING] = 0.0
         books[b + ENTRIES] = 1.0
         books[b + HELD] = 0.0
+        books[b + STOP_LEVEL] = NOTHING
+        books[b + TARGET_LEVEL] = NOTHING
         books[b + TRAIL_LEVEL] = NOTHING
-        books[b + ENTERED] = how
-        books[b + START] = price
     else:
         units = abs(held) + size
         fill = (abs(held) * books[b + ENTRY_PRICE] + size * fill) / units
@@ -175,7 +182,8 @@ def enter(
         books[b + ENTRIES] += 1.0
         if params[BASE_IS_CLOSE] == 0.0:
             base = fill
-    books[b + MARK] = price
+    books[b + ENTERED] = how
+    books[b + START] = price
     set_levels(b, base, side, params, books)
     guard(b, width, params, account, books)
 
@@ -255,3 +263,4 @@ def leave(
     books[b + SIZE] = 0.0
     books[b + ENTRY_PRICE] = 0.0
     books[b + ENTERED] = BEFORE
+    books[b + RESTING] = 0.0

@@ -14,7 +14,6 @@ from apps.backtests.engine.kernel.layout import (
     MAINTENANCE,
     MARK,
     NEW_TRAIL_BY,
-    NONE,
     NOTHING,
     SIZE,
     STOP,
@@ -43,24 +42,26 @@ def worth(width: int, account: Vector, books: Vector) -> float:
 
 
 def set_levels(b: int, base: float, side: float, params: Vector, books: Vector) -> None:
-    """Stop, target and trailing stop of a position of *side*, measured from *base*."""
-    books[b + STOP_LEVEL] = NOTHING
-    books[b + TARGET_LEVEL] = NOTHING
+    """Stop, target and trailing stop of a position of *side*, measured from *base*.
+
+    A distance that is not known leaves the level that there is; the trailing stop is never moved away.
+    """
     if params[STOP_KIND] == FRACTION:
         books[b + STOP_LEVEL] = base * (1.0 - side * params[STOP])
-    elif params[STOP_KIND] == DISTANCE:
+    elif params[STOP_KIND] == DISTANCE and books[b + STOP_BY] == books[b + STOP_BY]:
         books[b + STOP_LEVEL] = base - side * books[b + STOP_BY]
     if params[TARGET_KIND] == FRACTION:
         books[b + TARGET_LEVEL] = base * (1.0 + side * params[TARGET])
-    elif params[TARGET_KIND] == DISTANCE:
+    elif params[TARGET_KIND] == DISTANCE and books[b + TARGET_BY] == books[b + TARGET_BY]:
         books[b + TARGET_LEVEL] = base + side * books[b + TARGET_BY]
-    if params[TRAIL_KIND] != NONE:
+    level = NOTHING
+    if params[TRAIL_KIND] == FRACTION:
         level = base * (1.0 - side * params[TRAIL])
-        if params[TRAIL_KIND] == DISTANCE:
-            books[b + TRAIL_BY] = books[b + NEW_TRAIL_BY]
-            level = base - side * books[b + TRAIL_BY]
-        if not side * books[b + TRAIL_LEVEL] >= side * level:
-            books[b + TRAIL_LEVEL] = level
+    elif params[TRAIL_KIND] == DISTANCE and books[b + NEW_TRAIL_BY] == books[b + NEW_TRAIL_BY]:
+        books[b + TRAIL_BY] = books[b + NEW_TRAIL_BY]
+        level = base - side * books[b + TRAIL_BY]
+    if level == level and not side * books[b + TRAIL_LEVEL] >= side * level:
+        books[b + TRAIL_LEVEL] = level
 
 
 def follow(b: int, close: float, params: Vector, books: Vector) -> None:

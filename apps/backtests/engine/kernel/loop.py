@@ -12,11 +12,12 @@ has NaN for a close, and its orders wait. What happens on a bar, in this order:
 2. Market orders decided at the close before are filled at the open: first exits (the exit bit, the entry
    bit of the other side, the time stop), then entries, in the order of the instruments. An entry is
    void when its own exit bit or the other side's entry bit is set as well.
-3. Instrument by instrument: a resting limit or stop entry is filled where the bar reaches it; at the
-   open when it opens beyond.
-4. Its position, a new one too, is left at its stop-loss, trailing stop, liquidation price or take-profit
-   where the bar reaches it; at the open when it opens beyond (gap). Where the bar does not tell what
-   came first it is ambiguous: counted, and read as OPTIMISTIC says.
+3. Instrument by instrument, first at its open and then inside the bar: the position, also one that began
+   at this open, is left at its stop-loss, trailing stop, liquidation price or take-profit where the bar
+   reaches it; at the open when it opens beyond (gap). A resting addition goes with its position.
+4. Then a resting limit or stop entry is filled where the bar reaches it, likewise, and what it began or
+   added to may be left on the rest of the same bar. Where the bar does not tell what came first it is
+   ambiguous: counted, and read as OPTIMISTIC says.
 5. At the close trailing stops follow, and the bits of the bar are decided on. With FILL_AT_CLOSE market
    orders are filled at that close.
 6. Equity is cash plus the positions at their last prices: ``cash + size * (price - entry price)``. Cash
@@ -25,6 +26,12 @@ has NaN for a close, and its orders wait. What happens on a bar, in this order:
 
 Fills: a taker's buy pays ``price * (1 + slippage)``, its sale gets ``price * (1 - slippage)``; limit
 entries and take-profits are maker fills without slippage. An entry pays the whole ``spread`` on top.
+
+An addition measures stop and target anew, from the mean entry price or from its own signal's close; one
+whose distance is not known leaves them, and none moves the trailing stop away. An entry decided while
+the position may not grow is void, unless the position is left first. Each decided entry replaces a
+resting one; a void one, and an exit of its side, cancels it. At an entry and at a liquidation the
+other positions count at their last prices: the open, or where they were filled on this bar.
 """
 
 from __future__ import annotations
@@ -60,7 +67,7 @@ from apps.backtests.engine.kernel.layout import (
     WAITING,
     Vector,
 )
-from apps.backtests.engine.kernel.levels import follow, guard, worth
+from apps.backtests.engine.kernel.levels import follow, worth
 from apps.backtests.engine.kernel.orders import decide, due, fill_resting, place
 from apps.backtests.engine.kernel.protection import protect
 
@@ -91,8 +98,6 @@ def begin(
                 books[b + PAID_FUNDING] += paid
                 account[CASH] -= paid
                 account[FUNDING] += paid
-                if paid != 0.0:
-                    guard(b, width, params, account, books)
             if books[b + PENDING] != 0.0:
                 waiting = True
                 due(bar, m, opens[at], params, account, books, trades)
@@ -104,12 +109,21 @@ def begin(
         at = row + m
         b = m * BOOK
         if closes[at] == closes[at]:
+            price = opens[at]
             if books[b + RESTING] != 0.0:
-                fill_resting(bar, m, width, opens[at], highs[at], lows[at], params, account, books)
+                # Its open by itself: what is due there comes before anything inside the bar.
+                if books[b + SIZE] != 0.0:
+                    protect(bar, m, width, price, price, price, price, params, account, books, trades)
+                if books[b + RESTING] != 0.0:
+                    fill_resting(bar, m, width, price, price, price, params, account, books)
             if books[b + SIZE] != 0.0:
-                protect(
-                    bar, m, width, opens[at], highs[at], lows[at], closes[at], params, account, books, trades
-                )
+                protect(bar, m, width, price, highs[at], lows[at], closes[at], params, account, books, trades)
+            if books[b + RESTING] != 0.0:
+                fill_resting(bar, m, width, price, highs[at], lows[at], params, account, books)
+                if books[b + RESTING] == 0.0 and books[b + SIZE] != 0.0:
+                    protect(
+                        bar, m, width, price, highs[at], lows[at], closes[at], params, account, books, trades
+                    )
 
 
 def finish_at_close(

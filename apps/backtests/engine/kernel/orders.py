@@ -24,6 +24,7 @@ from apps.backtests.engine.kernel.layout import (
     LEAVES_SHORT,
     LIMIT,
     LONG_PRICE,
+    MARK,
     MARKET,
     NEW_TRAIL_BY,
     ORDER,
@@ -168,7 +169,9 @@ def fill_resting(
     if not reached:
         return
     books[b + RESTING] = 0.0
-    before = books[b + SIZE]
-    enter(bar, m, width, open_ if beyond else price, side, how, params, account, books)
-    if beyond and before == 0.0 and books[b + SIZE] != 0.0:
+    if beyond:
+        price = open_
+    books[b + MARK] = price
+    enter(bar, m, width, price, side, how, params, account, books)
+    if beyond and books[b + ENTERED] == how:
         books[b + ENTERED] = AT_OPEN

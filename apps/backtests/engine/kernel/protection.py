@@ -81,9 +81,9 @@ def protect(
     if (stopped and reached) or surely_stopped != stopped or surely_reached != reached:
         account[AMBIGUOUS] += 1.0
         if params[OPTIMISTIC] != 0.0:
-            stopped = surely_stopped and not reached
+            stopped = False
         else:
-            reached = surely_reached and not stopped
+            reached = False
     if stopped:
         leave(bar, m, stop, reason, params, account, books, trades)
     elif reached:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from apps.backtests.engine.bars import Bars, Floats
 from apps.backtests.engine.indicators import INDICATORS, MovingAverage, crosses
 from apps.backtests.engine.indicators.crossings import Flags
-from apps.backtests.engine.indicators.technical import over_runs
+from apps.backtests.engine.indicators.technical import over_runs, over_windows
 from apps.backtests.engine.language.binding import Plan, Ref, Step
 from apps.backtests.engine.language.frames import DAY, MINUTE, Columns, Higher, higher
 
@@ -158,8 +158,14 @@ class Evaluation:
         lookback = indicator.lookback(*numbers)
         if indicator.columns:
             value = indicator.compute(*values, *numbers)
+        elif indicator.windowed:
+            value = over_windows(
+                indicator.compute, values[0], tuple(numbers), start=start, window=lookback + 1
+            )
         else:
-            value = over_runs(indicator.compute, values[0], tuple(numbers), start=start, lookback=lookback)
+            value = over_runs(
+                indicator.compute, values[0], tuple(numbers), start=start, lookback=lookback, check=self.check
+            )
         return Result(value, start + lookback)
 
     def _average(self, step: Step) -> Result:

@@ -11,21 +11,16 @@ def reference() -> str:
     example = (text.__doc__ or "").partition("\n\n")[2]
     return "\n\n".join(
         [
-            "# The strategy language",
-            "## A strategy as text",
             example.rstrip(),
-            "## Expressions",
-            "Numbers, names, `+ - * /`, comparisons (also `a < b < c`), `and`, `or`, `not`, brackets. What "
-            "cannot be known yet (before the warm-up, after a division by zero) is neither true nor false, "
-            "and nothing is decided by it.",
+            "**Expressions** have numbers, names, `+ - * /`, comparisons (also `a < b < c`), `and`, `or`, `not` "
+            "and brackets. What cannot be known yet (before the warm-up, after a division by zero) is neither "
+            "true nor false, and nothing is decided by it. In the object form an expression may also be a tree.",
             functions.documentation(),
-            "## Indicators",
             indicators.documentation(),
-            "## Limits",
-            f"{limits.LONGEST_TEXT} characters, {limits.MOST_NODES} parts, {limits.DEEPEST} levels and "
-            f"{limits.MOST_BRACKETS} brackets in an expression; {limits.MOST_PARAMS} parameters and "
-            f"{limits.MOST_LETS} lets; windows of {indicators.LONGEST_WINDOW} bars, and "
-            f"{limits.LONGEST_LOOKBACK} bars before the first value; work per bar of "
-            f"{limits.HIGHEST_COST:.0f} passes over a column.\n",
+            f"**Limits**: {limits.LONGEST_TEXT:,} characters, {limits.MOST_NODES} parts, {limits.DEEPEST} "
+            f"levels and {limits.MOST_BRACKETS} brackets in an expression; {limits.MOST_PARAMS} parameters and "
+            f"{limits.MOST_LETS} lets; windows of {indicators.LONGEST_WINDOW:,} bars, and "
+            f"{limits.LONGEST_LOOKBACK:,} bars before the first value; work per bar of "
+            f"{limits.HIGHEST_COST:,.0f} passes over a column.\n",
         ]
     )

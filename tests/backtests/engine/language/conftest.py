@@ -41,7 +41,8 @@ def make_bars(
         at += step
     table = np.array(rows).reshape(-1, 6)
     names = ("open", "high", "low", "close", "volume")
-    return Bars(ts=table[:, 0].astype(np.int64), **{name: table[:, at] for at, name in enumerate(names, 1)})
+    columns = {name: table[:, at] for at, name in enumerate(names, 1)}
+    return Bars(ts=table[:, 0].astype(np.int64), **columns, step=step)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from apps.backtests.engine import STRATEGIES, Bars, SpecError
 from apps.backtests.engine.kernel import ENTER_LONG, ENTER_SHORT, EXIT_LONG
-from apps.backtests.engine.language import Cache, step_of
+from apps.backtests.engine.language import Cache
 from apps.backtests.engine.language.nodes import (
     ARITHMETIC,
     COMPARISONS,
@@ -98,7 +98,7 @@ WITH_GAPS = make_bars(60, 3, gaps=0.2, flat=0.1)
 def test_conditions_hold_where_their_definition_says(node: Node) -> None:
     bars = WITH_GAPS
     try:
-        signals = strategy_of({"entry_long": printed(node)}).signals(bars, {}, step=HOUR)
+        signals = strategy_of({"entry_long": printed(node)}).signals(bars, {})
     except SpecError as error:
         if "nested" in error.message or "same on every bar" in error.message:
             return
@@ -126,7 +126,7 @@ def test_conditions_hold_where_their_definition_says(node: Node) -> None:
 )
 def test_a_condition_holds_where_its_definition_says(text: str) -> None:
     for bars in (WITH_GAPS, make_bars(60, 4)):
-        signals = strategy_of({"entry_long": text}).signals(bars, {}, step=HOUR)
+        signals = strategy_of({"entry_long": text}).signals(bars, {})
         expected = [answer is True for answer in answers(parsed(text), bars, HOUR)]
         expected[: signals.warmup] = [False] * signals.warmup
         assert (signals.bits == ENTER_LONG).tolist() == expected
@@ -142,7 +142,7 @@ def test_higher_timeframes_are_known_when_they_close(make: MakeBars, timeframe: 
         bars = make(150, 4, step=step, start=start, gaps=gaps)
         for inner in ("close > sma(close, 3)", "close > open", "high - low < 2 * (high - low)[1]"):
             node = parsed(f'on("{timeframe}", {inner})')
-            signals = strategy_of({"entry_long": printed(node)}).signals(bars, {}, step=step)
+            signals = strategy_of({"entry_long": printed(node)}).signals(bars, {})
             expected = [answer is True for answer in answers(node, bars, step)]
             assert (signals.bits == ENTER_LONG).tolist() == expected
             assert any(expected)
@@ -320,10 +320,6 @@ def test_too_few_bars_give_no_signals(make: MakeBars) -> None:
         params = {"fast": 10, "slow": 30} if strategy.name == "sma_cross" else {}
         for few in (0, 1, 2, 5):
             bars = make(few, step=60_000)
-            signals = strategy.signals(bars, strategy.validated(params), step=60_000)
+            signals = strategy.signals(bars, strategy.validated(params))
             assert len(signals.bits) == few
             assert not signals.bits.any()
-
-
-def test_the_step_of_bars_is_their_least_distance(make: MakeBars) -> None:
-    assert step_of(make(50, step=HOUR, gaps=0.3)) == HOUR

@@ -1,0 +1,74 @@
+"""``python -m tests.benchmarks.backtests.sweeper WHO FILE COUNT``: one sweep in a process of its own.
+
+WHO is ``ours`` or an engine of vectorbt's, FILE has the bars. Prints JSON: the seconds, the highest memory of
+the process in bytes, and the final equity of each combination.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from apps.backtests.engine import Bars, warm_up
+from tests.benchmarks.backtests import plan
+
+_SWEEPS = "apps.backtests.engine.sweep"
+
+Windows = Sequence[tuple[int, int]]
+
+
+def obstacle() -> str | None:
+    """Why ours cannot be run here; None when it can."""
+    return None if find_spec(_SWEEPS) is not None else "the engine has no sweeps"
+
+
+def ours(bars: Bars, windows: Windows) -> list[float]:
+    """The final equity of each combination."""
+    from apps.backtests.engine.sweep import sweep
+
+    spec = plan.spec()
+    table = sweep(bars, spec, [{**spec.params, "fast": fast, "slow": slow} for fast, slow in windows])
+    return [float(value) for value in table.metrics["final_equity"]]
+
+
+def theirs(engine: str, bars: Bars, windows: Windows) -> list[float]:
+    """The same by vectorbt."""
+    from tests.benchmarks.backtests.vectorbt_peer import Vectorbt
+
+    return Vectorbt(bars).sweep(engine, *zip(*windows, strict=True))
+
+
+def peak() -> int:
+    """The most memory that this process has had, in bytes."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        # On macOS this is in bytes.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # What getrusage says on Linux begins with the memory of the process that has started this one.
+    return 1024 * int(status.split("VmHWM:")[1].split(None, 1)[0])
+
+
+def main(who: str, file: str, count: str) -> None:
+    """See the module."""
+    bars, windows = plan.load(Path(file)), plan.combinations(int(count))
+
+    def sweep(on: Bars, some: Windows) -> list[float]:
+        return ours(on, some) if who == "ours" else theirs(who, on, some)
+
+    if who == "ours":
+        warm_up()
+    # What is compiled or imported at the first call is not counted.
+    sweep(bars.head(1000), windows[:2])
+    began = time.perf_counter()
+    values = sweep(bars, windows)
+    print(json.dumps({"seconds": time.perf_counter() - began, "peak": peak(), "values": values}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
