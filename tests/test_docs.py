@@ -9,6 +9,10 @@ import pytest
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from apps.backtests.engine import STRATEGIES
+from apps.backtests.engine.language.reference import reference
+from apps.backtests.engine.metrics import metrics_markdown
+from apps.backtests.engine.spec import SCHEMA
 from apps.candles.models import Gap
 from apps.candles.quality import Reason
 from apps.candles.timeframes import TIMEFRAMES
@@ -98,3 +102,25 @@ def test_every_requirement_has_a_range_and_a_reason(file):
     for line in (ROOT / "requirements" / file).read_text().splitlines():
         if line and not line.startswith(("#", "-r")):
             assert re.fullmatch(r"[\w\[\],.-]+>=[\d.]+(\.post\d)?,<[\d.]+ +# \S.*", line), line
+
+
+def test_every_metric_is_defined_with_its_source():
+    assert metrics_markdown().strip() in README
+
+
+def test_every_built_in_strategy_and_the_whole_language_are_documented():
+    assert first_column("strategy") == list(STRATEGIES)
+    assert reference().strip() in README
+
+
+def test_every_setting_of_a_backtest_is_documented():
+    settings = []
+    for name, rule in SCHEMA["properties"].items():
+        settings += [f"{name}.{inner}" for inner in rule["properties"]] if "properties" in rule else [name]
+    table = README.split("| setting | default |", 1)[1].split("\n\n", 1)[0]
+    documented = [
+        name
+        for line in table.splitlines()
+        for name in re.findall(r"`([a-z_.]+)`", line.split("|")[1] if "|" in line else "")
+    ]
+    assert documented == settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from apps.backtests import conf
 from apps.backtests.engine import METRICS
@@ -42,12 +42,8 @@ def announce(backtest: Backtest, metrics: Mapping[str, Any]) -> None:
 
 
 def page_of(backtest: Backtest) -> str:
-    """The path of the report page, or of the API where there is no such page."""
-    where = {"backtest_id": backtest.pk}
-    try:
-        return reverse("backtest-report", kwargs=where)
-    except NoReverseMatch:
-        return reverse("backtest-detail", kwargs=where)
+    """The path of the report page."""
+    return reverse("backtest-report", kwargs={"backtest_id": backtest.pk})
 
 
 def _line(name: str, value: float | int | None, unit: str) -> str:

@@ -32,7 +32,7 @@ class InvalidBacktest(ValueError):
     def of(cls, exc: SpecError) -> InvalidBacktest:
         """What the engine refuses, as a sentence."""
         end = "" if exc.message.endswith((".", "?", "!")) else "."
-        told = {name: getattr(exc, name, None) for name in ("position", "suggestion")}
+        told = {"position": exc.position, "suggestion": exc.suggestion}
         place = {name: one for name, one in told.items() if one is not None}
         return cls(exc.field, f"{exc.message[:1].upper()}{exc.message[1:]}{end}", place)
 
@@ -75,7 +75,6 @@ def question(
     found = _instruments(instruments)
     first, last = _range(frame, start, end)
     try:
-        strategies.resolve(spec.get("strategy"))
         complete = Spec.from_dict(spec)
         strategy = strategies.fitted(complete, frame.width)
     except SpecError as exc:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
-from importlib.util import find_spec
+from functools import partial
 from typing import Any
 
-import numpy as np
-
-from apps.backtests import strategies
 from apps.backtests.announcing import announce
 from apps.backtests.asking import asked_again
 from apps.backtests.columns import Curve
-from apps.backtests.engine import Bars, BarsError, Result, Spec, SpecError, run
+from apps.backtests.engine import Bars, BarsError, Result, Spec, SpecError, certify
+from apps.backtests.engine.run import run_signals, signals_of
+from apps.backtests.engine.strategies import Signals
 from apps.backtests.identity import data_version
 from apps.backtests.models import Backtest, BacktestResult
 from apps.backtests.reporting import Reporter
@@ -29,7 +27,6 @@ from apps.tasks import Cancelled, PermanentError, current_run
 
 # Bars between two looks at whether the run was cancelled: few milliseconds, however the engine runs.
 _CHUNK = 16_384
-_CERTIFICATE = "apps.backtests.engine.certificate"
 
 
 class Timings:
@@ -68,15 +65,16 @@ def backtest_run(*, backtest: Backtest | None, source: DataSource | None = None)
             data, detail = _loaded(backtest, spec, source or stored_source(), reporter)
             # What was changed while it was read is of no version that is known.
             known = source is None and _version(backtest, instruments) == before
-        reporter.phase("signals")
-        with timings.measured("compute"):
-            result = _computed(data, detail, spec, reporter)
-        reporter.phase("certificate")
+        given, finer = _engines(data), None if detail is None else _engines(detail)
+        with timings.measured("signals"):
+            signals = _decided(given, spec, reporter)
+        with timings.measured("simulation"):
+            result = _simulated(given, finer, signals, spec, reporter)
         with timings.measured("certificate"):
-            certificate = certified(data, spec, reporter)
+            certificate = _certified(given, signals, spec, reporter)
     except (BarsError, SourceError, SpecError) as exc:
         raise PermanentError(str(exc)) from exc
-    curve = Curve(ts=_timeline(data, result), value=result.equity)
+    curve = Curve(ts=result.ts, value=result.equity)
     reporter.phase("storing")
 
     def pack() -> Packed:
@@ -94,25 +92,6 @@ def backtest_run(*, backtest: Backtest | None, source: DataSource | None = None)
             timings.parts["store"] = round(spent, 3)
             BacktestResult.objects.filter(pk=kept.pk).update(timings=timings.parts)
         announce(backtest, result.metrics)
-
-
-def certified(data: dict[str, Bars], spec: Spec, reporter: Reporter) -> dict[str, Any] | None:
-    """The certificate that no signal looks ahead, of several instruments by their names.
-
-    None where the engine has no such test.
-    """
-    if find_spec(_CERTIFICATE) is None:
-        return None
-    certify = import_module(_CERTIFICATE).certify
-    found = {}
-    for place, (name, bars) in enumerate(data.items()):
-
-        def look(place: int = place) -> None:
-            reporter(place, len(data))
-
-        strategy = strategies.fitted(spec, bars.step)
-        found[name] = certify(bars, strategy, spec.params, check=look)
-    return found if len(found) > 1 else next(iter(found.values()))
 
 
 def _instruments(backtest: Backtest) -> tuple[Instrument, ...]:
@@ -158,26 +137,36 @@ def _bars(backtest: Backtest, source: DataSource, name: str, timeframe: str) -> 
     )
 
 
-def _computed(
-    data: dict[str, Bars], detail: dict[str, Bars] | None, spec: Spec, reporter: Reporter
+def _engines(data: dict[str, Bars]) -> Bars | dict[str, Bars]:
+    """What the engine is given: one instrument as such, several by their names."""
+    return data if len(data) > 1 else next(iter(data.values()))
+
+
+def _decided(data: Bars | dict[str, Bars], spec: Spec, reporter: Reporter) -> dict[str, Signals]:
+    """The signals of each instrument, by the engine's names."""
+    reporter.phase("signals")
+    return signals_of(data, spec, check=lambda: reporter(0, 1))
+
+
+def _simulated(
+    data: Bars | dict[str, Bars],
+    detail: Bars | dict[str, Bars] | None,
+    signals: dict[str, Signals],
+    spec: Spec,
+    reporter: Reporter,
 ) -> Result:
-    """What the engine says: of one instrument as such, of several by their names."""
-    several = len(data) > 1
-    given: Any = data if several else next(iter(data.values()))
-    more: dict[str, Any] = {}
-    if detail is not None:
-        more["detail"] = detail if several else next(iter(detail.values()))
-
-    def progress(done: int, total: int) -> None:
-        reporter.phase("simulating", done, total)
-
-    return run(given, spec, progress=progress, chunk=_CHUNK, **more)
+    reporter.phase("simulating")
+    return run_signals(data, signals, spec, detail=detail, progress=reporter, chunk=_CHUNK)
 
 
-def _timeline(data: dict[str, Bars], result: Result) -> Any:
-    """The open times that equity and trades count by: of several instruments, all of theirs."""
-    told = getattr(result, "ts", None)
-    if told is not None:
-        return told
-    times = [bars.ts for bars in data.values()]
-    return times[0] if len(times) == 1 else np.unique(np.concatenate(times))
+def _certified(
+    data: Bars | dict[str, Bars], signals: dict[str, Signals], spec: Spec, reporter: Reporter
+) -> dict[str, Any]:
+    """The certificate that no signal looks ahead, of several instruments by their names."""
+    several = {"": data} if isinstance(data, Bars) else data
+    reporter.phase("certificate", 0, len(several))
+    found = {}
+    for place, (name, bars) in enumerate(several.items()):
+        look = partial(reporter, place, len(several))
+        found[name] = certify(bars, spec.definition, spec.params, signals=signals[name], check=look)
+    return found[""] if isinstance(data, Bars) else found

@@ -3,54 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from apps.backtests.engine import STRATEGIES, Spec, SpecError
-from apps.backtests.engine import strategies as built_in
-
-
-def resolve(given: object) -> Any:
-    """The strategy with this name, document or text. Raises `SpecError` where there is none.
-
-    Documents and texts are known where the engine has its language (``strategy_of``).
-    """
-    find = getattr(built_in, "strategy_of", None)
-    if find is not None and isinstance(given, str | Mapping):
-        return find(given)
-    if not isinstance(given, str) or given not in STRATEGIES:
-        raise SpecError("strategy", f"must be one of {', '.join(STRATEGIES)}")
-    return STRATEGIES[given]
+from apps.backtests.engine import Spec, SpecError, Strategy, strategy_of
 
 
-def fitted(spec: Spec, step: int) -> Any:
+def resolve(given: object) -> Strategy:
+    """The strategy with this name, document or text. Raises `SpecError` where there is none."""
+    return strategy_of(cast("str | Mapping[str, Any]", given))
+
+
+def fitted(spec: Spec, step: int) -> Strategy:
     """The strategy of *spec* with the blocks that it replaces, which fits bars of *step* milliseconds.
 
-    Raises `SpecError` below ``orders`` and ``risk``, and for timeframes that do not fit.
+    Raises `SpecError` for timeframes that do not fit.
     """
-    strategy = resolve(spec.strategy)
-    if (replaced := getattr(strategy, "replaced", None)) is not None:
-        strategy = replaced(orders=spec.orders, risk=spec.risk)
-    if (check := getattr(strategy, "check_timeframes", None)) is not None:
-        check(step)
-    return strategy
+    spec.definition.check_timeframes(step)
+    return spec.definition
 
 
-def described(strategy: Any) -> dict[str, Any]:
+def described(strategy: Strategy) -> dict[str, Any]:
     """A strategy for clients: name, title, description, schema of its parameters, document, text."""
     return {
         "name": strategy.name,
         "title": strategy.title,
-        "description": getattr(strategy, "description", ""),
+        "description": strategy.description,
         "parameters": strategy.schema,
-        "document": getattr(strategy, "document", None),
-        "text": getattr(strategy, "text", None),
+        "document": strategy.document,
+        "text": strategy.text,
     }
 
 
-def cost_of(strategy: Any, params: Mapping[str, Any]) -> float:
-    """Work for each bar, in units of one simple pass over a column; 1 where the strategy does not tell."""
-    cost = getattr(strategy, "cost", None)
-    return float(cost(params)) if cost is not None else 1.0
+def cost_of(strategy: Strategy, params: Mapping[str, Any]) -> float:
+    """Work for each bar with these complete parameters, in units of one simple pass over a column."""
+    return strategy.cost(params)
 
 
 def checked(given: object, params: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -217,6 +217,7 @@ class _Tour:
             value = result["metrics"][name]
             self._say(f"  {name:<22} {_in_words(value)}")
         self._say(f"  result {result['fingerprint'][:16]}, of data {result['data_fingerprint'][:16]}")
+        self._say(f"  report {backtest['report_url']}")
 
     def _show_history(self, run_id: str) -> None:
         run = self._client.get(f"/api/v1/tasks/{run_id}")

@@ -71,6 +71,11 @@ def assert_whole_path(output: str, minutes: int, days: int) -> None:
         assert re.search(rf"\d+ +task\.{event}", output), event
     assert "return_pct" in output
     assert "Backtest finished: sma_cross on binance:BTC/USDT 1h" in output
+    report = re.search(r"report (http://127\.0\.0\.1:\d+/backtests/([0-9a-f-]{36}))$", output, re.MULTILINE)
+    assert report is not None, output
+    assert output.index(report.group(0)) < output.index("history of task")
+    # The e-mail of the backtest that computed the result leads to such a page, too.
+    assert re.search(r"\| .*http://127\.0\.0\.1:\d+/backtests/[0-9a-f-]{36}$", output, re.MULTILINE)
     assert "time per step" in output
     for place in ("/api/docs", "/admin/", "password"):
         assert place in output

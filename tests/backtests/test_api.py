@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.conf import settings
 from django.core import mail
 
 from apps.backtests import services
@@ -44,10 +45,14 @@ def test_a_backtest_is_accepted_computed_announced_and_read(api, alice, stored):
     assert result["bars"] == DAYS * 96
     assert len(result["equity"]["ts"]) == len(result["equity"]["value"]) == result["bars"]
     assert result["equity"]["value"][-1] == result["metrics"]["final_equity"]
-    assert result["timings"].keys() >= {"load", "compute", "certificate", "encode", "store"}
+    parts = {"load", "signals", "simulation", "certificate", "encode", "store"}
+    assert result["timings"].keys() == parts
+    assert result["certificate"]["holds"] is True
+    assert f"/backtests/{answer['id']}" in answer["report_url"]
+    assert api.get(answer["report_url"]).status_code == 200
     (message,) = mail.outbox
     assert message.to == ["alice@example.com"]
-    assert answer["id"] in message.body
+    assert f"{settings.PUBLIC_URL}/backtests/{answer['id']}" in message.body.split()
     assert f"n trades: {result['trade_count']}" in message.body
     events = [event.type for event in read_stream(f"task:{answer['task_run']}")]
     assert events == ["task.requested", "task.started", "task.succeeded"]

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from apps.backtests.engine import Result
 from tests.backtests.helpers import DAYS, body, finished, market, post, trades
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.skipif(
-        "instruments" not in Result.__dataclass_fields__, reason="this engine runs one instrument at a time"
-    ),
-]
+pytestmark = pytest.mark.django_db
 
 
 def test_several_instruments_share_one_account(api, stored):

@@ -45,7 +45,7 @@ def shown(
         where = {"backtest_id": backtest.pk}
         urls = {
             name: reverse(f"backtest-{name}", kwargs=where, request=request)
-            for name in ("detail", "trades", "equity")
+            for name in ("detail", "trades", "equity", "report")
         }
         context = {"status": statuses[backtest.pk], "urls": urls}
         answers.append(dict(serializer(backtest, context=context).data))

@@ -141,13 +141,14 @@ class BacktestSummarySerializer(SettingsSerializer):
     url = serializers.SerializerMethodField(help_text="Ask here again to see how it goes on.")
     trades_url = serializers.SerializerMethodField()
     equity_url = serializers.SerializerMethodField()
+    report_url = serializers.SerializerMethodField(help_text="The page that shows it, for a browser.")
 
     class Meta:
         model = Backtest
         fields = [
             "id", "owner", "title", "labels", *SettingsSerializer.Meta.fields, "missing", "reused", "shared",
             "shared_at", "created_at", "task_run", "state", "progress", "error", "url", "trades_url",
-            "equity_url",
+            "equity_url", "report_url",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -185,6 +186,10 @@ class BacktestSummarySerializer(SettingsSerializer):
     @extend_schema_field(serializers.URLField())
     def get_equity_url(self, backtest: Backtest) -> str:
         return str(self.context["urls"]["equity"])
+
+    @extend_schema_field(serializers.URLField())
+    def get_report_url(self, backtest: Backtest) -> str:
+        return str(self.context["urls"]["report"])
 
 
 class BacktestSerializer(BacktestSummarySerializer):
@@ -226,7 +231,8 @@ class ShareSerializer(serializers.Serializer[Any]):
     """A link, which is shown this once."""
 
     token = serializers.CharField()
-    url = serializers.URLField()
+    url = serializers.URLField(help_text="For programs.")
+    report_url = serializers.URLField(help_text="The page, for a browser.")
 
 
 class GrowthSerializer(serializers.Serializer[Any]):

@@ -165,14 +165,17 @@ class BacktestShare(ApiView):
         request=None,
         responses={201: ShareSerializer, 404: PROBLEM},
         description=(
-            "Make a link by which anybody may read settings, result, trades and equity of this backtest. It"
-            " is shown only now; the one before does not work any more."
+            "Make a link by which anybody may read settings, result, trades and equity of this backtest, and"
+            " see its report. It is shown only now; the one before does not work any more."
         ),
     )
     def post(self, request: Request, backtest_id: uuid.UUID) -> Response:
         token = services.backtest_share(backtest=own(request, backtest_id))
-        url = reverse("shared-backtest", kwargs={"token": token}, request=request)
-        response = Response({"token": token, "url": url}, status.HTTP_201_CREATED)
+        url, page = (
+            reverse(name, kwargs={"token": token}, request=request)
+            for name in ("shared-backtest", "backtest-shared")
+        )
+        response = Response({"token": token, "url": url, "report_url": page}, status.HTTP_201_CREATED)
         response["Cache-Control"] = "no-store"
         return response
 

@@ -76,9 +76,9 @@ def run(
 
     Orders are filled on the finer bars *detail*, of the same instruments, where these are given.
     *progress* is called with the bars done and the bars in all after every *chunk* bars and at the
-    end, and between the parts of the signal stage; an exception it raises ends the run and reaches the
-    caller, which is how a run is cancelled. Neither *chunk* nor *jit* (see ``jit.chosen``) changes the
-    result.
+    end, and between the parts of the signal stage with none done; an exception it raises ends the run
+    and reaches the caller, which is how a run is cancelled. Neither *chunk* nor *jit* (see
+    ``jit.chosen``) changes the result.
 
     Raises:
         BarsError: there are no bars, the finer bars do not fit, or equity grew beyond what float64 can hold.
@@ -130,8 +130,9 @@ def run_signals(
     bounds = dict.fromkeys(("pessimistic", "optimistic"), _bounded(metrics))
     if ambiguous:
         other = "pessimistic" if spec.execution.same_bar == "optimistic" else "optimistic"
+        again = None if progress is None else partial(_again, progress)
         otherwise = _simulated(
-            feeds, spec, progress=None, chunk=chunk, jit=jit, optimistic=other == "optimistic"
+            feeds, spec, progress=again, chunk=chunk, jit=jit, optimistic=other == "optimistic"
         )
         bounds[other] = _bounded(otherwise[3])
     return Result(
@@ -146,6 +147,11 @@ def run_signals(
         spec_hash=spec.spec_hash,
         data_fingerprint=fingerprint_of(data, detail),
     )
+
+
+def _again(progress: Progress, done: int, total: int) -> None:
+    """Report nothing new, and hear whether the run is to end."""
+    progress(total, total)
 
 
 def fingerprint_of(data: Data, detail: Data | None = None) -> str:

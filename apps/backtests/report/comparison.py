@@ -7,44 +7,40 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.backtests.report import wording
-from apps.backtests.report.curves import curve
 from apps.backtests.report.document import VERSION
-from apps.backtests.report.outcome import Outcome
 
-#: The fewest and the most runs that are compared.
-FEWEST, MOST = 2, 6
+#: The most moments at which the growth of the runs is drawn.
+POINTS = 3_000
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class Compared:
-    """One of the runs; *url* is where its report is, or empty."""
+    """One of the runs; *url* is where its report is, *start* and *end* are the first and the last open time
+    of its range (ms).
+    """
 
     title: str
     url: str
     instruments: tuple[str, ...]
     timeframe: str
-    spec: Mapping[str, Any]
-    outcome: Outcome
+    start: int
+    end: int
 
 
-def comparison_document(runs: Sequence[Compared]) -> dict[str, Any]:
-    """Runs side by side.
+def comparison_document(runs: Sequence[Compared], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs side by side; *found* is what `comparing.compared` says of them, as the API gives it.
 
     ``kind`` is ``comparison``; ``runs`` have ``title``, ``url``, ``instruments``, ``timeframe``, ``start``
-    and ``end`` (ms), ``cash`` and ``equity`` (columns ``ts`` and ``value``); ``metrics`` are rows with
-    ``name``, ``label``, ``unit``, ``definition`` and ``values``, one of each run or None; ``settings`` are
-    rows with ``name`` (dotted) and ``values`` of what is not the same in all specifications.
+    and ``end``; ``metrics`` are rows with ``name``, ``label``, ``unit``, ``definition`` and ``values``, one
+    of each run or None; ``settings`` are rows with ``name`` (dotted) and ``values`` of what is not the same
+    for all runs; ``equity`` has ``ts`` and ``growth`` of 1 over the time that all of them cover, a list of
+    each run; ``correlation`` a row of each run.
     """
-    named: dict[str, dict[str, Any]] = {}
-    for at, run in enumerate(runs):
-        for section in wording.grouped(run.outcome.metrics):
-            for item in section["items"]:
-                value = item.pop("value")
-                row = named.setdefault(item["name"], {**item, "values": [None] * len(runs)})
-                row["values"][at] = value
-    flat = [_flat(wording.in_order(run.spec)) for run in runs]
-    names = dict.fromkeys(name for one in flat for name in one)
-    differing = [name for name in names if any(one.get(name) != flat[0].get(name) for one in flat)]
+    rows = []
+    for section in wording.grouped(dict.fromkeys(found["metrics"])):
+        for item in section["items"]:
+            del item["value"]
+            rows.append({**item, "values": found["metrics"][item["name"]]})
     return {
         "kind": "comparison",
         "version": VERSION,
@@ -54,24 +50,16 @@ def comparison_document(runs: Sequence[Compared]) -> dict[str, Any]:
                 "url": run.url,
                 "instruments": list(run.instruments),
                 "timeframe": run.timeframe,
-                "start": int(run.outcome.ts[0]),
-                "end": int(run.outcome.ts[-1]),
-                "cash": float(run.spec["cash"]),
-                "equity": curve(run.outcome.ts, run.outcome.equity),
+                "start": run.start,
+                "end": run.end,
             }
             for run in runs
         ],
-        "metrics": list(named.values()),
-        "settings": [{"name": name, "values": [one.get(name) for one in flat]} for name in differing],
+        "metrics": rows,
+        "settings": [
+            {"name": name, "values": found["differences"][name]}
+            for name in wording.settings_in_order(found["differences"])
+        ],
+        "equity": found["equity"],
+        "correlation": found["correlation"],
     }
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested objects by dotted names."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found

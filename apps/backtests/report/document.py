@@ -54,7 +54,7 @@ def report_document(
       first close, no costs; None without candles): columns ``ts`` and ``value``, of at most *points*
       points, with every peak.
     - ``band``: ``ambiguous``, and ``pessimistic`` and ``optimistic``, each with ``metrics`` and, where it is
-      known, a ``curve``; None where the run has no bounds.
+      known, a ``curve``; None where the run has no bounds, or no ambiguous bar.
     - ``months``: see `calendar`.
     - ``trades``: see `trade_columns`; ``exits``: by reason ``count``, ``pnl`` and ``win_rate_pct``, the most
       frequent first; ``histogram``: see `histogram`.
@@ -182,7 +182,7 @@ def _buy_hold(bars: Mapping[str, Bars], cash: float, points: int) -> dict[str, l
 
 
 def _band(outcome: Outcome, points: int) -> dict[str, Any] | None:
-    if outcome.bounds is None:
+    if outcome.bounds is None or outcome.ambiguous == 0:
         return None
     band: dict[str, Any] = {"ambiguous": outcome.ambiguous}
     for name in ("pessimistic", "optimistic"):

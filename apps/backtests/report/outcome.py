@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from apps.backtests.engine import Bars, Result
+from apps.backtests.engine import Result
 from apps.backtests.engine.bars import Floats, Times
 from apps.backtests.engine.trades import REASONS
 
@@ -84,19 +85,10 @@ class Outcome:
     certificate: Mapping[str, Any] | None = None
 
 
-def timeline(bars: Mapping[str, Bars]) -> Times:
-    """The times of the bars of several instruments together, each once, ascending."""
-    columns = [one.ts for one in bars.values()]
-    return columns[0] if len(columns) == 1 else np.unique(np.concatenate(columns))
-
-
-def outcome_of(result: Result, ts: Times, *, certificate: Mapping[str, Any] | None = None) -> Outcome:
-    """The outcome of a run of the engine; *ts* are the times that its bar indices count, unless it has some
-    of its own.
-    """
-    ts = getattr(result, "ts", ts)
+def outcome_of(result: Result, *, certificate: Mapping[str, Any] | None = None) -> Outcome:
+    """The outcome of a run of the engine."""
+    ts = result.ts
     trades = result.trades
-    size = len(trades)
     codes = list(REASONS)
     table = TradeTable(
         entry_time=ts[trades.entry_bar],
@@ -105,11 +97,11 @@ def outcome_of(result: Result, ts: Times, *, certificate: Mapping[str, Any] | No
         entry_price=trades.entry_price,
         exit_price=trades.exit_price,
         commission=trades.commission,
-        funding=getattr(trades, "funding", np.zeros(size)),
+        funding=trades.funding,
         pnl=trades.pnl,
         return_=trades.return_,
         reason=_places(trades.reason, codes),
-        instrument=getattr(trades, "instrument", np.zeros(size)).astype(np.int16),
+        instrument=trades.instrument.astype(np.int16),
         reasons=tuple(REASONS[code] for code in codes),
     )
     return Outcome(
@@ -121,33 +113,42 @@ def outcome_of(result: Result, ts: Times, *, certificate: Mapping[str, Any] | No
         spec_hash=result.spec_hash,
         data_fingerprint=result.data_fingerprint,
         engine_version=result.engine_version,
-        ambiguous=getattr(result, "ambiguous", None),
-        bounds=getattr(result, "bounds", None),
+        ambiguous=result.ambiguous,
+        bounds=result.bounds,
         certificate=certificate,
     )
 
 
-def table_of_rows(rows: Sequence[Mapping[str, Any]]) -> TradeTable:
-    """Trades that were kept as `Trades.rows` gives them."""
-    reasons = tuple(dict.fromkeys(str(row["reason"]) for row in rows))
-    places = {name: place for place, name in enumerate(reasons)}
+def table_of_stored(stored: pa.Table, instruments: Sequence[str]) -> TradeTable:
+    """Trades as they are stored (see `columns.decode_trades`); *instruments* are the report's."""
 
-    def floats(name: str, default: float | None = None) -> Floats:
-        return np.array([row[name] if default is None else row.get(name, default) for row in rows], float)
+    def numbers(name: str) -> Floats:
+        return np.asarray(stored[name].to_numpy(), np.float64)
 
+    def coded(name: str) -> tuple[Codes, list[str]]:
+        found = stored[name].combine_chunks().dictionary_encode()
+        return found.indices.to_numpy().astype(np.int16), found.dictionary.to_pylist()
+
+    reason, reasons = coded("reason")
+    named, names = coded("instrument")
+    side, sides = coded("side")
+    places = np.array([instruments.index(name) for name in names], np.int16)
+    signs = np.array([-1.0 if name == "short" else 1.0 for name in sides])
+    size = numbers("size")
     return TradeTable(
-        entry_time=np.array([row["entry_time"] for row in rows], np.int64),
-        exit_time=np.array([row["exit_time"] for row in rows], np.int64),
-        size=np.array([row["size"] * (-1 if row["side"] == "short" else 1) for row in rows], float),
-        entry_price=floats("entry_price"),
-        exit_price=floats("exit_price"),
-        commission=floats("commission"),
-        funding=floats("funding", 0.0),
-        pnl=floats("pnl"),
-        return_=floats("return_pct") / 100,
-        reason=np.array([places[row["reason"]] for row in rows], np.int16),
-        instrument=floats("instrument", 0.0).astype(np.int16),
-        reasons=reasons,
+        entry_time=np.asarray(stored["entry_time"].to_numpy(), np.int64),
+        exit_time=np.asarray(stored["exit_time"].to_numpy(), np.int64),
+        size=size * signs[side],
+        entry_price=numbers("entry_price"),
+        exit_price=numbers("exit_price"),
+        commission=numbers("commission"),
+        # What the first engine computed knew of no funding.
+        funding=numbers("funding") if "funding" in stored.column_names else np.zeros(len(size)),
+        pnl=numbers("pnl"),
+        return_=numbers("return_pct") / 100,
+        reason=reason,
+        instrument=places[named],
+        reasons=tuple(reasons),
     )
 
 

@@ -11,9 +11,9 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from apps.backtests.api.asked import CompareQuerySerializer
 from apps.backtests.models import Backtest
 from apps.backtests.report import access, answers
-from apps.backtests.report.comparison import FEWEST, MOST, comparison_document
 from apps.backtests.report.document import VERSION
 from apps.backtests.report.file import module_names, render_file
 from apps.candles import conf as candles_conf
@@ -41,7 +41,7 @@ def report_trades(request: HttpRequest, backtest_id: uuid.UUID) -> HttpResponse:
 @require_safe
 def report_file(request: HttpRequest, backtest_id: uuid.UUID) -> HttpResponse:
     """The report as one file that needs no network."""
-    return _file(request, _own(request, backtest_id))
+    return _file(request, _own(request, backtest_id), str(backtest_id))
 
 
 @require_safe
@@ -52,8 +52,8 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_safe
 def shared_json(request: HttpRequest, token: str) -> HttpResponse:
-    """See `report_json`."""
-    return _document(request, _shared(token))
+    """See `report_json`; why a run failed is told to its owner only."""
+    return _document(request, _shared(token), told=False)
 
 
 @require_safe
@@ -65,7 +65,8 @@ def shared_trades(request: HttpRequest, token: str) -> HttpResponse:
 @require_safe
 def shared_file(request: HttpRequest, token: str) -> HttpResponse:
     """See `report_file`."""
-    return _file(request, _shared(token))
+    backtest = _shared(token)
+    return _file(request, backtest, (access.fingerprint(backtest) or "")[:16])
 
 
 @require_safe
@@ -96,13 +97,8 @@ def compare_json(request: HttpRequest) -> HttpResponse:
         if tag is None:
             return answers.json(request, standing, status=202)
         tags.append(f"{one.pk.hex[-12:]}{tag[:24]}")
-    return answers.tagged(
-        request,
-        f"{VERSION}-{'-'.join(tags)}",
-        lambda: comparison_document(
-            [access.compared(one, reverse("backtest-report", args=[one.pk])) for one in found]
-        ),
-    )
+    runs = {reverse("backtest-report", args=[one.pk]): one for one in found}
+    return answers.tagged(request, f"{VERSION}-{'-'.join(tags)}", lambda: access.comparison(runs))
 
 
 def _own(request: HttpRequest, backtest_id: uuid.UUID) -> Backtest:
@@ -120,15 +116,11 @@ def _shared(token: str) -> Backtest:
 
 
 def _compared(request: HttpRequest) -> list[Backtest] | HttpResponse:
-    """The backtests that were asked for, or what is wrong with the question."""
-    texts = dict.fromkeys(text.strip() for text in request.GET.get("ids", "").split(",") if text.strip())
-    try:
-        ids = list(dict.fromkeys(uuid.UUID(text) for text in texts))
-    except ValueError:
-        return _refused("Not a list of ids, separated by commas.")
-    if not FEWEST <= len(ids) <= MOST:
-        return _refused(f"{len(ids)} ids; {FEWEST} to {MOST} are compared.")
-    return [_own(request, one) for one in ids]
+    """The backtests that were asked for, or what is wrong with the question: as the API sees it."""
+    query = CompareQuerySerializer(data={"ids": request.GET.get("ids", "")})
+    if not query.is_valid():
+        return _refused(str(query.errors["ids"][0]))
+    return [_own(request, one) for one in query.validated_data["ids"]]
 
 
 def _refused(message: str, field: str = "ids") -> HttpResponse:
@@ -157,10 +149,10 @@ def _guarded(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def _document(request: HttpRequest, backtest: Backtest) -> HttpResponse:
+def _document(request: HttpRequest, backtest: Backtest, *, told: bool = True) -> HttpResponse:
     tag, standing = _tag(backtest)
     if tag is None:
-        return answers.json(request, standing, status=202)
+        return answers.json(request, standing if told else {**standing, "error": None}, status=202)
     return answers.tagged(request, f"{VERSION}-{tag}", lambda: access.document(backtest))
 
 
@@ -184,11 +176,11 @@ def _trades(request: HttpRequest, backtest: Backtest) -> HttpResponse:
     return answers.tagged(request, f"{VERSION}-{tag}-{int(text)}", lambda: access.trades(backtest, int(text)))
 
 
-def _file(request: HttpRequest, backtest: Backtest) -> HttpResponse:
+def _file(request: HttpRequest, backtest: Backtest, name: str) -> HttpResponse:
     if access.fingerprint(backtest) is None:
         raise Http404("This backtest has no result yet.")
     body = render_file(access.document(backtest)).encode()
     response = answers.encoded(request, body, kind="text/html; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="backtest-{backtest.pk}.html"'
+    response["Content-Disposition"] = f'attachment; filename="backtest-{name}.html"'
     response["Cache-Control"] = "private, no-store"
     return response

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from apps.backtests.engine import METRICS, SCHEMA, STRATEGIES
+from apps.backtests.engine import METRICS, SCHEMA, SpecError, strategy_of
 from apps.candles.timeframes import DAY, MINUTE, to_datetime
 
 #: Metrics that stand large at the top, where the run has them.
@@ -101,17 +101,16 @@ def settings(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def strategy(spec: Mapping[str, Any]) -> dict[str, Any]:
     """What a specification says of its strategy: ``name``, and ``title``, ``description`` and ``text`` where
-    there are such.
+    there are such. The text has the specification's own orders and risk; a strategy that there is no more
+    has its name only.
     """
     value = spec["strategy"]
-    if isinstance(value, Mapping):
-        described = {key: value[key] for key in ("name", "title", "description") if value.get(key)}
-        return {"name": "strategy", **described}
-    text = str(value)
-    if "\n" in text:
-        return {"name": "strategy", "text": text}
-    built_in = STRATEGIES.get(text)
-    return {"name": text, **({"title": built_in.title} if built_in else {})}
+    try:
+        found = strategy_of(value).replaced(orders=spec.get("orders"), risk=spec.get("risk"))
+    except SpecError:
+        return {"name": str(value.get("name", "strategy")) if isinstance(value, Mapping) else str(value)}
+    described = {"title": found.title, "description": found.description, "text": found.text}
+    return {"name": found.name, **{key: text for key, text in described.items() if text}}
 
 
 def in_order(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,6 +120,22 @@ def in_order(spec: Mapping[str, Any]) -> dict[str, Any]:
         name: _ordered(value, known[name].get("properties", {})) if isinstance(value, Mapping) else value
         for name, value in _ordered(spec, known).items()
     }
+
+
+def settings_in_order(names: Iterable[str]) -> list[str]:
+    """Dotted names of settings in the order of the schema, what it does not have first."""
+    known = SCHEMA["properties"]
+
+    def place(name: str) -> tuple[int, int, str]:
+        block, _, field = name.partition(".")
+        inside = list(known.get(block, {}).get("properties", ()))
+        return (
+            list(known).index(block) if block in known else -1,
+            inside.index(field) if field in inside else len(inside),
+            name if block in known else "",
+        )
+
+    return sorted(names, key=place)
 
 
 def _ordered(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.backtests import services
+from apps.backtests import selectors, services
 from apps.backtests.engine import Bars, Costs, Spec, run
 from apps.backtests.models import Backtest
 from apps.backtests.report.outcome import Outcome, outcome_of
@@ -40,14 +40,14 @@ def walk(count: int, *, seed: int = 1, start: int = NEW_YEAR, step: int = MINUTE
 
 
 def outcome(bars: Bars, spec: Spec = SPEC) -> Outcome:
-    return outcome_of(run(bars, spec), bars.ts)
+    return outcome_of(run(bars, spec))
 
 
 def requested(owner_id: int, market: str, start: datetime, end: datetime, **spec: Any) -> Backtest:
     """A backtest that was asked for, and that no worker has run yet."""
     asked = {"strategy": "sma_cross", "params": {"fast": 5, "slow": 20}, **spec}
     return services.backtest_request(
-        owner_id=owner_id, instrument=market, timeframe="1m", start=start, end=end, spec=asked
+        owner_id=owner_id, instruments=[market], timeframe="1m", start=start, end=end, spec=asked
     )
 
 
@@ -56,3 +56,9 @@ def finished(*args: Any, **spec: Any) -> Backtest:
     backtest = requested(*args, **spec)
     run_pending()
     return Backtest.objects.select_related("result").get(pk=backtest.pk)
+
+
+def trade_rows(backtest: Backtest) -> list[dict[str, Any]]:
+    """Its trades, as they are stored."""
+    rows: list[dict[str, Any]] = selectors.trades_of(backtest).to_pylist()
+    return rows

@@ -14,13 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
-from apps.backtests.engine import Bars, run
+from apps.backtests import services
+from apps.backtests.engine import SCHEMA, Bars, Spec, certify, run
 from apps.backtests.report.cli import specfile
 from apps.backtests.report.cli.places import place
 from apps.candles.services import write_candles
 from apps.candles.sources.disk import npz_path
+from apps.candles.timeframes import to_datetime
+from apps.tasks.testing import run_pending
 from tests.backtests.report.running import MINUTE, NAME, NEW_YEAR, SPEC, walk
 from tests.candles.commanding import Said
 from tests.candles.helpers import instrument
@@ -30,9 +34,9 @@ BARS = 3_000
 CROSS = {"strategy": "sma_cross", "params": {"fast": 20, "slow": 40, "direction": "long_short"}}
 
 
-def kept(root: Path, bars: Bars, name: str = NAME) -> Path:
+def kept(root: Path, bars: Bars, name: str = NAME, timeframe: str = "1m") -> Path:
     """Bars as a `DiskSource` reads them."""
-    path = npz_path(root, name, "1m")
+    path = npz_path(root, name, timeframe)
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = {column: getattr(bars, column) for column in ("ts", "open", "high", "low", "close", "volume")}
     np.savez(path, **columns)
@@ -79,7 +83,13 @@ def test_files_are_run_printed_and_reported(root: Path, tmp_path: Path) -> None:
     assert f"{result.metrics['final_equity']:,.2f}" in said.out
     assert re.search(rf"^Trades +{len(result.trades)}$", said.out, re.MULTILINE)
     assert re.search(rf"^fingerprint +{result.fingerprint}$", said.out, re.MULTILINE)
-    assert re.search(r"^engine +\d+ ms$", said.out, re.MULTILINE)
+    for part in ("candles", "signals", "simulation", "certificate"):
+        assert re.search(rf"^{part} +\d+ ms$", said.out, re.MULTILINE)
+    certificate = certify(walk(BARS), SPEC.definition, SPEC.params)
+    assert document["certificate"] == certificate
+    assert certificate["holds"] is True
+    cuts = ", ".join(f"{cut:,}" for cut in certificate["cuts"])
+    assert f"no signal looks ahead: the first {cuts} bars decide the same" in said.out
     assert said.lines[-2:] == [str(tmp_path / "cross.html"), str(tmp_path / "out.json")]
     page = (tmp_path / "cross.html").read_text()
     assert result.fingerprint in page
@@ -120,6 +130,97 @@ def test_missing_bars_are_told(root: Path, tmp_path: Path) -> None:
     said = on_disk(root, spec(tmp_path))
     assert said.status == 0
     assert f"{NAME}: 30 bars of the range missing, 2,970 bars there" in said.err
+
+
+OTHER = "binance:ETH/USDT"
+TWO = {"instrument": None, "instruments": [NAME, OTHER], "sizing": {"value": 0.4}}
+
+
+def said_of(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    values = {item["name"]: item["value"] for part in document["metrics"] for item in part["items"]}
+    return document["identity"]["fingerprint"], values
+
+
+def test_several_instruments_share_one_account(root: Path, tmp_path: Path) -> None:
+    kept(root, walk(BARS, seed=5), OTHER)
+    said = on_disk(root, spec(tmp_path, **TWO), "--json", tmp_path / "out.json")
+    assert (said.status, said.error) == (0, "")
+    document = json.loads((tmp_path / "out.json").read_text())
+    data = {NAME: walk(BARS), OTHER: walk(BARS, seed=5)}
+    result = run(data, Spec.from_dict(SPEC.as_dict() | {"sizing": {"value": 0.4}}))
+    assert said_of(document) == (result.fingerprint, result.metrics)
+    assert document["instruments"] == [NAME, OTHER]
+    assert set(document["trades"]["instrument"]) == {0, 1}
+    assert document["certificate"] == {
+        name: certify(bars, SPEC.definition, SPEC.params) for name, bars in data.items()
+    }
+    assert said.lines[0].endswith(f"on {NAME}, {OTHER} 1m, 3,000 bars")
+    for name in data:
+        assert re.search(rf"^{name} +no signal looks ahead", said.out, re.MULTILINE)
+
+
+def coarse(bars: Bars, width: int) -> Bars:
+    """Every *width* bars made one."""
+
+    def rows(column: Any) -> Any:
+        return column.reshape(-1, width)
+
+    return Bars(
+        ts=bars.ts[::width], open=bars.open[::width], high=rows(bars.high).max(1), low=rows(bars.low).min(1),
+        close=bars.close[width - 1 :: width], volume=rows(bars.volume).sum(1), step=width * MINUTE,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_orders_are_filled_on_finer_bars_of_files(root: Path, tmp_path: Path, several: bool) -> None:
+    given = {NAME: walk(BARS)} | ({OTHER: walk(BARS, seed=5)} if several else {})
+    for name, bars in given.items():
+        kept(root, bars, name)
+        kept(root, coarse(bars, 5), name, "5m")
+    changes = {
+        "timeframe": "5m", "params": {"fast": 3, "slow": 6}, "execution": {"detail": "1m"},
+        "risk": {"stop_loss": {"pct": 0.001}}, **(TWO if several else {}),
+    }  # fmt: skip
+    path = spec(tmp_path, **changes)
+    said = on_disk(root, path, "--json", tmp_path / "out.json")
+    assert (said.status, said.error) == (0, "")
+    document = json.loads((tmp_path / "out.json").read_text())
+    asked = json.loads(path.read_text())
+    names = ("strategy", "params", "costs", "execution", "risk", "sizing")
+    wanted = Spec.from_dict({name: asked[name] for name in names if name in asked})
+    data = {name: coarse(bars, 5) for name, bars in given.items()}
+    result = run(data if several else data[NAME], wanted, detail=given if several else given[NAME])
+    assert said_of(document) == (result.fingerprint, result.metrics)
+    assert document["identity"]["data_fingerprint"] == result.data_fingerprint
+    assert len(document["prices"][0]["ts"]) == BARS // 5
+    assert document["equity"]["ts"][-1] == given[NAME].ts[-1]
+    assert "stop_loss" in document["trades"]["reasons"]
+
+
+@pytest.mark.django_db
+def test_the_database_gives_several_instruments_and_finer_bars(tmp_path: Path) -> None:
+    for seed, symbol in enumerate(("BTC/USDT", "ETH/USDT")):
+        write_candles(instrument=instrument(symbol), minutes=minutes(BARS, start=NEW_YEAR, seed=seed))
+    changes = {**TWO, "timeframe": "15m", "params": {"fast": 3, "slow": 6}, "execution": {"detail": "1m"}}
+    path = spec(tmp_path, **changes, end="2025-01-03T00:00Z")
+    said = backtest(path, "--json", tmp_path / "out.json")
+    assert (said.status, said.error) == (0, "")
+    document = json.loads((tmp_path / "out.json").read_text())
+    assert [len(prices["ts"]) for prices in document["prices"]] == [192, 192]
+    assert document["equity"]["ts"][-1] == NEW_YEAR + 2 * 86_400_000 - MINUTE
+    assert set(document["trades"]["instrument"]) == {0, 1}
+    assert all(one["holds"] for one in document["certificate"].values())
+    # The service says the same of the same candles.
+    owner = get_user_model().objects.create_user("alice")
+    asked = {key: value for key, value in json.loads(path.read_text()).items() if key in SCHEMA["properties"]}
+    ours = services.backtest_request(
+        owner_id=owner.pk, instruments=[NAME, OTHER], timeframe="15m", start=to_datetime(NEW_YEAR),
+        end=to_datetime(NEW_YEAR + 2 * 86_400_000), spec=asked,
+    )  # fmt: skip
+    run_pending()
+    ours.refresh_from_db()
+    assert ours.result.fingerprint == document["identity"]["fingerprint"]
+    assert ours.result.certificate == document["certificate"]
 
 
 @pytest.mark.django_db
@@ -179,6 +280,9 @@ def test_a_bad_specification_is_refused_with_its_place(tmp_path: Path, text: str
         ({"timeframe": None}, [], 2, "--timeframe: name one"),
         ({"timeframe": "7m"}, [], 2, "--timeframe: '7m' is none"),
         ({"timeframe": "5m"}, [], 2, "--timeframe: there are no bars of 5m"),
+        ({"execution": {"detail": "1m"}}, [], 2, "execution.detail: '1m' is no timeframe that is finer"),
+        ({"execution": {"detail": "7s"}}, [], 2, "execution.detail: '7s' is no timeframe that is finer"),
+        ({"instrument": None, "instruments": [NAME, "binance:ETH/BTC"]}, [], 2, "--instrument: one account"),
         ({"instrument": "binance:NO/USDT"}, [], 2, "--instrument: 'binance:NO/USDT' is not"),
         ({"instrument": "../etc"}, [], 2, "--instrument: '../etc' is not"),
         ({}, ["--start", "2030-01-01T00:00Z"], 2, "--start: no bars lie"),

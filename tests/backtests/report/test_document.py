@@ -12,13 +12,15 @@ import numpy as np
 import orjson
 import pytest
 
-from apps.backtests.engine import METRICS, Bars, run
+from apps.backtests.columns import decode_trades, encode_trades
+from apps.backtests.engine import METRICS, Bars, Spec, run
 from apps.backtests.report import wording
 from apps.backtests.report.document import TRADES, report_document, trade_columns
-from apps.backtests.report.outcome import Outcome, outcome_of, table_of_rows, timeline
+from apps.backtests.report.outcome import Outcome, outcome_of, table_of_stored
 from tests.backtests.report.running import MINUTE, NAME, NEW_YEAR, SPEC, outcome, walk
 
 DAY = 86_400_000
+LATER = NEW_YEAR + 50 * MINUTE
 
 
 def documented(bars: Bars, found: Outcome, **more: Any) -> dict[str, Any]:
@@ -85,7 +87,7 @@ def test_a_month_without_bars_and_one_after_ruin_have_no_return() -> None:
 def test_trades_are_columns_that_agree_with_the_rows_of_the_engine() -> None:
     bars = walk(3_000)
     result = run(bars, SPEC)
-    columns = documented(bars, outcome_of(result, bars.ts))["trades"]
+    columns = documented(bars, outcome_of(result))["trades"]
     rows = result.trades.rows(bars.ts)
     assert columns["total"] == len(rows) > 50
     for at, row in enumerate(rows):
@@ -93,8 +95,9 @@ def test_trades_are_columns_that_agree_with_the_rows_of_the_engine() -> None:
             assert columns[name][at] == row[name]
         assert columns["side"][at] == (1 if row["side"] == "long" else -1)
         assert columns["reasons"][columns["reason"][at]] == row["reason"]
-    again = trade_columns(table_of_rows(rows), 0)
-    for name in ("entry_time", "side", "size", "pnl", "commission"):
+    stored = decode_trades(encode_trades(result.trades, result.ts), [NAME])
+    again = trade_columns(table_of_stored(stored, [NAME]), 0)
+    for name in ("entry_time", "exit_time", "side", "size", "pnl", "commission", "funding", "instrument"):
         assert again[name] == columns[name]
     assert again["return_pct"] == pytest.approx(columns["return_pct"])
     assert [again["reasons"][code] for code in again["reason"]] == [row["reason"] for row in rows]
@@ -146,7 +149,10 @@ def test_metrics_have_groups_labels_units_and_definitions(year_document: dict[st
 def test_bounds_make_a_band_with_curves_where_they_are_known() -> None:
     bars = walk(12_000)
     found = outcome(bars)
+    # Not one bar is ambiguous without stops.
+    assert found.ambiguous == 0
     assert documented(bars, found)["band"] is None
+    assert documented(bars, replace(found, bounds=None))["band"] is None
     bounds = {"pessimistic": {"final_equity": 9.0}, "optimistic": {"final_equity": 11.0}}
     levels = documented(bars, replace(found, ambiguous=3, bounds=bounds))["band"]
     assert levels == {
@@ -160,19 +166,49 @@ def test_bounds_make_a_band_with_curves_where_they_are_known() -> None:
     assert len(drawn["pessimistic"]["curve"]["ts"]) <= 5_000
 
 
+def test_ambiguous_bars_of_a_run_make_a_band() -> None:
+    bars = walk(3_000)
+    risk = {"stop_loss": {"pct": 0.0004}, "take_profit": {"pct": 0.0004}}
+    spec = Spec.from_dict(SPEC.as_dict() | {"risk": risk})
+    result = run(bars, spec)
+    band = documented(bars, outcome_of(result))["band"]
+    assert band["ambiguous"] == result.ambiguous > 10
+    low, high = (band[name]["metrics"]["final_equity"] for name in ("pessimistic", "optimistic"))
+    assert low == result.metrics["final_equity"] < high
+
+
 def test_several_instruments_share_one_timeline_and_one_purchase() -> None:
-    early, late = walk(100), walk(100, seed=2, start=NEW_YEAR + 50 * MINUTE)
-    several = {"binance:BTC/USDT": early, "binance:ETH/USDT": late}
-    ts = timeline(several)
-    assert ts.tolist() == [NEW_YEAR + MINUTE * at for at in range(150)]
-    found = replace(outcome(early), ts=ts, equity=np.full(150, 10_000.0))
-    document = report_document(bars=several, outcome=found, spec=SPEC.as_dict(), timeframe="1m")
+    several = {"binance:BTC/USDT": walk(400), "binance:ETH/USDT": walk(400, seed=2, start=LATER)}
+    early, late = several.values()
+    result = run(several, SPEC)
+    document = report_document(bars=several, outcome=outcome_of(result), spec=SPEC.as_dict(), timeframe="1m")
     assert document["instruments"] == list(several)
     assert [part["instrument"] for part in document["prices"]] == list(several)
+    assert document["equity"]["ts"] == [NEW_YEAR + MINUTE * at for at in range(450)]
+    assert document["trades"]["instrument"] == result.trades.instrument.tolist()
+    assert set(document["trades"]["instrument"]) == {0, 1}
+    stored = decode_trades(encode_trades(result.trades, result.ts), list(several))
+    assert (
+        trade_columns(table_of_stored(stored, list(several)), 0)["instrument"]
+        == (document["trades"]["instrument"])
+    )
     held = document["buy_hold"]["value"]
     assert held[10] == pytest.approx(5_000 * early.close[10] / early.close[0] + 5_000)
     last = 5_000 * early.close[-1] / early.close[0] + 5_000 * late.close[-1] / late.close[0]
     assert held[-1] == pytest.approx(last)
+
+
+def test_a_strategy_is_described_as_it_ran() -> None:
+    risk = {"stop_loss": {"pct": 0.02}}
+    told = wording.strategy(SPEC.as_dict() | {"risk": risk})
+    assert (told["name"], told["title"]) == ("sma_cross", "Moving-average crossover")
+    assert "stop loss 2%" in told["text"]
+    assert "stop loss" not in wording.strategy(SPEC.as_dict())["text"]
+    mine = Spec.from_dict({"strategy": "strategy mine\nenter long when close > open\n"})
+    assert wording.strategy(mine.as_dict())["text"] == mine.definition.text
+    # One that is no more, or not any more what it was.
+    assert wording.strategy({"strategy": "gone"}) == {"name": "gone"}
+    assert wording.strategy({"strategy": {"name": "old", "version": 0}}) == {"name": "old"}
 
 
 def test_a_run_without_trades_or_candles_is_reported_too() -> None:

@@ -16,10 +16,13 @@ from playwright.sync_api import Page, expect
 
 from apps.backtests.models import Backtest
 from apps.backtests.report import access
+from apps.backtests.services import backtest_share
+from apps.candles.selectors import instrument_get
 from apps.candles.services import write_candles
+from apps.candles.storage.writer import delete_candles
 from apps.tasks.testing import run_pending
 from tests.backtests.report.looking import column, number, painted, wait_for_ground
-from tests.backtests.report.running import finished, requested
+from tests.backtests.report.running import finished, requested, trade_rows
 from tests.browser import Visit, beside, needs_chromium, visiting
 from tests.candles.helpers import instrument, walk
 
@@ -93,7 +96,7 @@ def test_everything_is_drawn_from_this_origin_alone(
 
 
 def test_trades_are_sorted_filtered_and_turned_page_by_page(backtest: Backtest, visit: Visit) -> None:
-    trades = backtest.result.trades
+    trades = beside(lambda: trade_rows(backtest))
     page = opened(visit, f"/backtests/{backtest.pk}")
     assert [number(text) for text in column(page, 1)] == list(range(1, 51))
     page.get_by_role("button", name="Return").click()
@@ -142,7 +145,7 @@ def test_a_trade_is_shown_on_finer_candles(backtest: Backtest, visit: Visit) -> 
     expect(chart).to_have_attribute("data-trade", "29")
     expect(chart.locator(".words").first).to_contain_text("One candle is about 1 min.")
     (asked,) = [parse_qs(urlsplit(url).query) for url in visit.requests if "/udf/history" in url]
-    entered = backtest.result.trades[29]["entry_time"] / 1000
+    entered = beside(lambda: trade_rows(backtest))[29]["entry_time"] / 1000
     assert asked["resolution"] == ["1"]
     assert int(asked["from"][0]) < entered < int(asked["to"][0])
     expect(page.locator("tr[aria-current]")).to_have_attribute("data-row", "29")
@@ -203,12 +206,11 @@ def test_a_report_that_cannot_be_had_says_so(backtest: Backtest, visit: Visit) -
 
 
 def test_a_run_that_fails_says_why_on_its_page(alice: Any, market: str, visit: Visit) -> None:
-    backtest = beside(
-        lambda: requested(alice.pk, market, START - timedelta(days=9), START - timedelta(days=8))
-    )
+    backtest = beside(lambda: requested(alice.pk, market, START, END))
+    beside(lambda: delete_candles(instrument=instrument_get(market), start=START, end=END))
     beside(run_pending)
     page = opened(visit, f"/backtests/{backtest.pk}", "error")
-    expect(page.get_by_role("alert")).to_contain_text("there are no bars to run on")
+    expect(page.get_by_role("alert")).to_contain_text(f"there are no bars of {market} to run on")
 
 
 def test_trades_beyond_the_bound_are_loaded_when_asked_for(
@@ -217,7 +219,7 @@ def test_trades_beyond_the_bound_are_loaded_when_asked_for(
     whole, pages = access.report_document, access.trade_columns
     monkeypatch.setattr(access, "report_document", lambda **given: whole(**given, trades=60))
     monkeypatch.setattr(access, "trade_columns", lambda table, offset: pages(table, offset, 60))
-    total = len(backtest.result.trades)
+    total = backtest.result.trade_count
     page = opened(visit, f"/backtests/{backtest.pk}")
     status = page.locator('[data-part="trades"] p')
     expect(status).to_have_text(f"1 to 50 of 60 trades. These are the first 60 of {total}.")
@@ -249,10 +251,28 @@ def test_runs_are_compared_side_by_side(backtest: Backtest, alice: Any, market: 
     counts = [number(text) for text in row.locator("td").all_text_contents()]
     assert counts == [one.result.metrics["n_trades"] for one in (backtest, other)]
     assert page.locator(".settings tbody th").all_text_contents() == ["params.fast", "params.slow"]
+    expect(page.locator(".words")).to_have_text("The time that all of them cover: 2026-03-01 to 2026-03-14.")
+    assert [number(text) for text in page.locator(".correlation td.number").all_text_contents()][::3] == [
+        1,
+        1,
+    ]
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
     page.locator(".metrics thead a").nth(1).click()
     page.wait_for_url(f"**/backtests/{other.pk}")
     assert visit.errors == []
+
+
+def test_a_shared_report_is_whole_for_who_is_not_signed_in(
+    backtest: Backtest, live_server: Any, market: str
+) -> None:
+    path = f"/backtests/shared/{backtest_share(backtest=backtest)}"
+    with visiting(live_server.url, viewport={"width": 1280, "height": 900}) as visit:
+        page = opened(visit, path)
+        expect(page.locator('[data-part="chart"]')).to_have_attribute("data-marked", re.compile("^[1-9]"))
+        expect(page.locator("summary").first).to_contain_text("no signal looks ahead")
+        page.get_by_role("button", name="Show trade 30 on the chart").press("Enter")
+        expect(page.locator(".words").first).to_contain_text("One candle is about 1 min.")
+        assert visit.errors == []
 
 
 def test_a_sweep_is_a_heatmap_for_pointer_and_keys(backtest: Backtest, visit: Visit) -> None:

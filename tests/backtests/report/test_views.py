@@ -11,14 +11,14 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 
-from apps.backtests.models import Backtest, BacktestResult
-from apps.backtests.report import access
-from apps.backtests.report.comparison import MOST
+from apps.backtests import conf
+from apps.backtests.models import Backtest
+from apps.candles.selectors import instrument_get
 from apps.candles.services import write_candles
 from apps.candles.storage.writer import delete_candles
 from apps.tasks.models import TaskRun
 from apps.tasks.testing import run_pending
-from tests.backtests.report.running import finished, requested
+from tests.backtests.report.running import finished, requested, trade_rows
 from tests.candles.helpers import instrument, walk
 
 pytestmark = pytest.mark.django_db
@@ -82,7 +82,7 @@ def test_the_document_is_compressed_if_asked_for_and_not_sent_twice(
     document = plain.json()
     assert (document["kind"], document["bars"]) == ("report", 1440)
     assert document["identity"]["fingerprint"] == backtest.result.fingerprint
-    assert document["trades"]["total"] == len(backtest.result.trades) > 10
+    assert document["trades"]["total"] == backtest.result.trade_count > 10
     assert backtest.result.fingerprint in plain["ETag"]
     packed = browser.get(address, headers={"Accept-Encoding": "br, gzip;q=0.5"})
     assert packed["Content-Encoding"] == "gzip"
@@ -99,7 +99,7 @@ def test_trades_come_in_pages(browser: Client, backtest: Backtest) -> None:
     address = f"/backtests/{backtest.pk}/trades.json"
     page = browser.get(address, {"offset": "3"}).json()
     assert page["offset"] == 3
-    assert page["pnl"] == [row["pnl"] for row in backtest.result.trades[3:]]
+    assert page["pnl"] == [row["pnl"] for row in trade_rows(backtest)[3:]]
     for bad in ("-1", "x", "1" * 10, ""):
         answer = browser.get(address, {"offset": bad})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "offset")
@@ -120,46 +120,103 @@ def test_while_it_runs_there_is_its_state_and_then_the_document(
 
 
 def test_a_run_that_failed_says_why(browser: Client, alice: Any, market: str) -> None:
-    backtest = requested(alice.pk, market, START + timedelta(days=9), END + timedelta(days=9))
+    backtest = requested(alice.pk, market, START, END)
+    delete_candles(instrument=instrument_get(market), start=START, end=END)
     run_pending()
     answer = browser.get(f"/backtests/{backtest.pk}/report.json")
     assert (answer.status_code, answer.json()["state"], answer.json()["ended"]) == (202, "dead", True)
     assert "no bars" in answer.json()["error"]["message"]
+    link = browser.post(f"/api/v1/backtests/{backtest.pk}/share").json()["report_url"]
+    told = Client().get(f"{link}/report.json").json()
+    assert (told["state"], told["error"]) == ("dead", None)
     TaskRun.objects.filter(pk=backtest.task_run).delete()
-    assert browser.get(f"/backtests/{backtest.pk}/report.json").json()["state"] == "unknown"
+    gone = browser.get(f"/backtests/{backtest.pk}/report.json").json()
+    assert (gone["state"], gone["ended"]) == ("cancelled", True)
 
 
 def test_candles_that_changed_or_went_are_told(browser: Client, backtest: Backtest, market: str) -> None:
     address = f"/backtests/{backtest.pk}/report.json"
     assert browser.get(address).json()["notes"] == []
-    BacktestResult.objects.update(data_fingerprint="of other candles")
+    # Of the same month, and not of the range.
+    made = instrument_get(market)
+    write_candles(instrument=made, minutes=walk(60, start=int(END.timestamp() * 1000), seed=9))
+    assert browser.get(address).json()["notes"] == []
+    write_candles(instrument=made, minutes=walk(60, start=int(START.timestamp() * 1000), seed=9))
     (note,) = browser.get(address).json()["notes"]
     assert "have changed" in note
-    delete_candles(instrument=instrument_of(market), start=START, end=END)
+    delete_candles(instrument=made, start=START, end=END)
     document = browser.get(address).json()
     assert "not stored any more" in document["notes"][0]
     assert document["prices"][0]["ts"] == []
-    assert document["trades"]["total"] == len(backtest.result.trades)
+    assert document["trades"]["total"] == backtest.result.trade_count
 
 
-def instrument_of(market: str) -> Any:
-    from apps.candles.selectors import instrument_get
+def test_several_instruments_and_finer_bars_are_reported(browser: Client, market: str) -> None:
+    other = instrument("ETH/USDT")
+    write_candles(instrument=other, minutes=walk(1440, start=int(START.timestamp() * 1000), seed=8))
+    risk = {"stop_loss": {"pct": 0.0001}, "take_profit": {"pct": 0.0001}}
+    asked = {
+        "instruments": [other.text, market], "timeframe": "15m", "start": START.isoformat(),
+        "end": END.isoformat(), "strategy": "sma_cross", "params": {"fast": 2, "slow": 5},
+        "sizing": {"value": 0.4}, "execution": {"detail": "1m"}, "risk": risk, "title": "Two of them",
+    }  # fmt: skip
+    answer = browser.post("/api/v1/backtests", asked, content_type="application/json").json()
+    run_pending()
+    result = browser.get(answer["url"]).json()["result"]
+    address = f"/backtests/{answer['id']}/report.json"
+    document = browser.get(address).json()
+    assert (document["title"], document["notes"]) == ("Two of them", [])
+    assert document["instruments"] == [other.text, market]
+    assert [len(prices["ts"]) for prices in document["prices"]] == [96, 96]
+    assert document["strategy"]["name"] == "sma_cross"
+    assert "stop loss 0.01%" in document["strategy"]["text"]
+    # A value for each of the finer bars.
+    assert document["equity"]["ts"][-1] == int(END.timestamp() * 1000) - 60_000
+    assert document["band"]["ambiguous"] == result["ambiguous"] > 0
+    assert document["band"]["optimistic"]["metrics"] == result["bounds"]["optimistic"]
+    assert document["certificate"] == result["certificate"]
+    assert set(document["certificate"]) == {other.text, market}
+    trades = browser.get(answer["trades_url"], {"limit": 1000}).json()["trades"]
+    named = [document["instruments"][place] for place in document["trades"]["instrument"]]
+    assert named == [one["instrument"] for one in trades]
+    assert set(named) == {other.text, market}
+    assert document["trades"]["pnl"] == [one["pnl"] for one in trades]
+    assert [document["trades"]["reasons"][code] for code in document["trades"]["reason"]] == [
+        one["reason"] for one in trades
+    ]
+    write_candles(instrument=other, minutes=walk(60, start=int(END.timestamp() * 1000), seed=9))
+    assert browser.get(address).json()["notes"] == []
+    delete_candles(instrument=other, start=START, end=END)
+    changed, gone = browser.get(address).json()["notes"]
+    assert "have changed" in changed
+    assert other.text in gone
 
-    return instrument_get(market)
 
-
-def test_a_shared_report_needs_its_token_and_no_login(
-    backtest: Backtest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert [Client().get(f"/backtests/shared/abc{part}").status_code for part in PARTS] == [404] * 4
-    monkeypatch.setattr(access, "shared", lambda *, token: backtest if token == "abc" else None)
-    answers = [Client().get(f"/backtests/shared/abc{part}") for part in PARTS]
+def test_whoever_has_the_link_sees_the_report_until_it_is_ended(browser: Client, backtest: Backtest) -> None:
+    Backtest.objects.update(title="my own thoughts")
+    anybody = Client()
+    share = f"/api/v1/backtests/{backtest.pk}/share"
+    link = browser.post(share).json()["report_url"]
+    path = link.removeprefix("http://testserver")
+    assert path.startswith("/backtests/shared/")
+    answers = [anybody.get(f"{path}{part}") for part in PARTS]
     assert [one.status_code for one in answers] == [200] * 4
-    page = answers[0].content.decode()
-    assert 'data-source="/backtests/shared/abc/report.json"' in page
-    assert str(backtest.pk) not in page
+    assert f'data-source="{path}/report.json"' in answers[0].content.decode()
+    own = browser.get(f"/backtests/{backtest.pk}/report.json").json()
+    assert own["title"] == "my own thoughts"
+    assert answers[1].json() == own | {"title": "Moving-average crossover"}
+    for one in answers:
+        seen = one.content.decode() + one.get("Content-Disposition", "")
+        for secret in (str(backtest.pk), "my own thoughts", "alice"):
+            assert secret not in seen
     assert answers[0]["Referrer-Policy"] == "same-origin"
-    assert Client().get("/backtests/shared/abd").status_code == 404
+    assert [anybody.get(f"{path}x{part}").status_code for part in PARTS] == [404] * 4
+    assert anybody.get(f"/backtests/{backtest.pk}").status_code == 404
+    second = browser.post(share).json()["report_url"]
+    assert [anybody.get(f"{path}{part}").status_code for part in PARTS] == [404] * 4
+    assert anybody.get(second).status_code == 200
+    assert browser.delete(share).status_code == 204
+    assert [anybody.get(f"{second}{part}").status_code for part in PARTS] == [404] * 4
 
 
 def test_the_file_is_a_download(browser: Client, backtest: Backtest) -> None:
@@ -183,8 +240,11 @@ def test_runs_are_compared_metric_by_metric(
     assert rows == {
         name: [value, other.result.metrics[name]] for name, value in backtest.result.metrics.items()
     }
-    settings = {row["name"]: row["values"] for row in document["settings"]}
-    assert settings == {"params.fast": [5, 8], "params.slow": [20, 30], "cash": [10_000, 5_000]}
+    settings = [(row["name"], row["values"]) for row in document["settings"]]
+    assert settings == [("params.fast", [5, 8]), ("params.slow", [20, 30]), ("cash", [10_000, 5_000])]
+    api = browser.get("/api/v1/backtests/compare", {"ids": ids, "points": 3_000}).json()
+    assert (rows, dict(settings)) == (api["metrics"], api["differences"])
+    assert (document["equity"], document["correlation"]) == (api["equity"], api["correlation"])
     assert browser.get(
         "/backtests/compare.json", {"ids": ids}, headers={"If-None-Match": answer["ETag"]}
     ).status_code == 304  # fmt: skip
@@ -203,7 +263,7 @@ def test_a_comparison_waits_for_its_runs(
 
 def test_bad_comparisons_are_refused(browser: Client, backtest: Backtest) -> None:
     known = str(backtest.pk)
-    many = ",".join(str(uuid4()) for _ in range(MOST + 1))
+    many = ",".join(str(uuid4()) for _ in range(conf.max_compared() + 1))
     for ids in ("", known, f"{known},{known}", f"{known},x", many):
         for page in ("compare", "compare.json"):
             answer = browser.get(f"/backtests/{page}", {"ids": ids})

@@ -12,14 +12,15 @@ def reference() -> str:
     return "\n\n".join(
         [
             example.rstrip(),
-            "**Expressions** have numbers, names, `+ - * /`, comparisons (also `a < b < c`), `and`, `or`, `not` "
-            "and brackets. What cannot be known yet (before the warm-up, after a division by zero) is neither "
-            "true nor false, and nothing is decided by it. In the object form an expression may also be a tree.",
+            "**Expressions** have numbers, names, `+ - * /`, comparisons (also `a < b < c`), `and`, `or`, "
+            "`not` and brackets. What cannot be known yet (before the warm-up, after a division by zero) is "
+            "neither true nor false, and nothing is decided by it. In the object form an expression may "
+            "also be a tree.",
             functions.documentation(),
             indicators.documentation(),
             f"**Limits**: {limits.LONGEST_TEXT:,} characters, {limits.MOST_NODES} parts, {limits.DEEPEST} "
-            f"levels and {limits.MOST_BRACKETS} brackets in an expression; {limits.MOST_PARAMS} parameters and "
-            f"{limits.MOST_LETS} lets; windows of {indicators.LONGEST_WINDOW:,} bars, and "
+            f"levels and {limits.MOST_BRACKETS} brackets in an expression; {limits.MOST_PARAMS} parameters "
+            f"and {limits.MOST_LETS} lets; windows of {indicators.LONGEST_WINDOW:,} bars, and "
             f"{limits.LONGEST_LOOKBACK:,} bars before the first value; work per bar of "
             f"{limits.HIGHEST_COST:,.0f} passes over a column.\n",
         ]

@@ -11,11 +11,12 @@ from typing import Any
 import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.backtests.engine import BarsError, Result, Spec, SpecError, run, warm_up
+from apps.backtests.engine import Bars, BarsError, Result, Spec, SpecError, certify, warm_up
+from apps.backtests.engine.run import run_signals, signals_of
 from apps.backtests.report.cli import loading, specfile, tables
 from apps.backtests.report.document import report_document
 from apps.backtests.report.file import render_file
-from apps.backtests.report.outcome import outcome_of, timeline
+from apps.backtests.report.outcome import outcome_of
 from apps.candles.atomic import replacing
 from apps.candles.cli import arguments
 from apps.candles.cli.output import Output
@@ -64,6 +65,7 @@ def _handle(options: Mapping[str, Any], output: Output) -> None:
     if asked.timeframe not in TIMEFRAMES:
         said = "name one, here or in the file" if asked.timeframe is None else f"{asked.timeframe!r} is none"
         raise CommandError(f"--timeframe: {said}", returncode=arguments.WRONG)
+    _check(asked, asked.timeframe)
     times: dict[str, float] = {}
     source = loading.source_of(options)
     with _timed(times, "candles"):
@@ -78,11 +80,10 @@ def _handle(options: Mapping[str, Any], output: Output) -> None:
     if not options["no_numba"]:
         with _timed(times, "compiling"):
             warm_up()
-    with _timed(times, "engine"):
-        result = _run(bars, detail, asked.spec, options, output)
+    result, certificate = _run(bars, detail, asked.spec, options, output, times)
     about: dict[str, Any] = {
         "bars": bars,
-        "outcome": outcome_of(result, timeline(detail or bars)),
+        "outcome": outcome_of(result, certificate=certificate),
         "spec": asked.spec.as_dict(),
         "timeframe": asked.timeframe,
     }
@@ -94,22 +95,55 @@ def _handle(options: Mapping[str, Any], output: Output) -> None:
         output.line(str(path))
 
 
-def _run(bars: Any, detail: Any, spec: Spec, options: Mapping[str, Any], output: Output) -> Result:
-    """One instrument's bars are given as they are, several by name."""
+def _check(asked: specfile.Asked, timeframe: str) -> None:
+    """Refuse what does not go together. Raises CommandError."""
+    finer = asked.spec.execution.detail
+    if finer is not None and (
+        finer not in TIMEFRAMES or TIMEFRAMES[finer].width >= TIMEFRAMES[timeframe].width
+    ):
+        raise CommandError(
+            f"execution.detail: {finer!r} is no timeframe that is finer than {timeframe}",
+            returncode=arguments.WRONG,
+        )
+    quotes = {name.partition("/")[2].partition(":")[0] for name in asked.instruments}
+    if len(quotes) > 1:
+        raise CommandError(
+            f"--instrument: one account has one currency; these are quoted in {', '.join(sorted(quotes))}",
+            returncode=arguments.WRONG,
+        )
+
+
+def _run(
+    bars: Mapping[str, Bars],
+    detail: Mapping[str, Bars] | None,
+    spec: Spec,
+    options: Mapping[str, Any],
+    output: Output,
+    times: dict[str, float],
+) -> tuple[Result, dict[str, Any]]:
+    """The result and the certificate that no signal looks ahead, of several instruments by their names."""
+    # One instrument's bars are given as they are, several by name.
     single = len(bars) == 1
     data = next(iter(bars.values())) if single else bars
-    finer = {} if detail is None else {"detail": next(iter(detail.values())) if single else detail}
+    finer = next(iter(detail.values())) if detail is not None and single else detail
     jit = False if options["no_numba"] else None
-    with output.bars() as shown:
-        bar = shown.add("backtest", sum(map(len, bars.values())))
-        try:
-            result = run(data, spec, progress=bar, jit=jit, **finer)
-        except SpecError as exc:
-            raise CommandError(f"{options['spec']}: {exc}", returncode=arguments.WRONG) from None
-        except BarsError as exc:
-            raise CommandError(str(exc), returncode=arguments.NOT_WELL) from None
-        bar.end()
-    return result
+    try:
+        with _timed(times, "signals"):
+            signals = signals_of(data, spec)
+        with _timed(times, "simulation"), output.bars() as shown:
+            bar = shown.add("backtest", max(map(len, (detail or bars).values())))
+            result = run_signals(data, signals, spec, detail=finer, progress=bar, jit=jit)
+            bar.end()
+        with _timed(times, "certificate"):
+            found = {
+                name: certify(one, spec.definition, spec.params, signals=signals["" if single else name])
+                for name, one in bars.items()
+            }
+    except SpecError as exc:
+        raise CommandError(f"{options['spec']}: {exc}", returncode=arguments.WRONG) from None
+    except BarsError as exc:
+        raise CommandError(str(exc), returncode=arguments.NOT_WELL) from None
+    return result, next(iter(found.values())) if single else found
 
 
 def _write(

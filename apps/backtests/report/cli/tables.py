@@ -20,12 +20,13 @@ _WIDEST = 110
 
 
 def show(document: Mapping[str, Any], times: Mapping[str, float], output: Output) -> None:
-    """Metrics, trades, what ambiguous bars can make of it, identity, and where the time went."""
+    """Metrics, trades, what ambiguous bars can make of it, certificate, identity, and where the time went."""
     parts = [
         _metrics(document),
         _exits(document),
         _trades(document),
         _band(document),
+        _certificate(document),
         _pairs("Identity", [(name.replace("_", " "), value) for name, value in document["identity"].items()]),
         _pairs("Time", [(name, f"{1000 * seconds:,.0f} ms") for name, seconds in times.items()]),
     ]
@@ -105,6 +106,24 @@ def _band(document: Mapping[str, Any]) -> RenderableType | None:
         values = (value, band["optimistic"]["metrics"].get(name))
         table.add_row(Text(label(name)), *(written(one, units.get(name, "ratio")) for one in values))
     return table
+
+
+def _certificate(document: Mapping[str, Any]) -> RenderableType | None:
+    found = document["certificate"]
+    if found is None:
+        return None
+    every = {"": found} if "holds" in found else found
+    rows = []
+    for name, one in every.items():
+        cuts = ", ".join(f"{cut:,}" for cut in one["cuts"])
+        said = f"no signal looks ahead: the first {cuts} bars decide the same" if cuts else "too few bars"
+        if not one["holds"]:
+            first = one["differs"]
+            said = (
+                f"LOOKS AHEAD: {first['array']} of bar {first['bar']:,} without what follows {first['cut']:,}"
+            )
+        rows.append((name, said))
+    return _pairs("Certificate", rows)
 
 
 def _pairs(title: str, pairs: Sequence[tuple[str, str]]) -> RenderableType:

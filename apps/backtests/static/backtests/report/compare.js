@@ -4,14 +4,20 @@ import { LineSeries } from "../../candles/vendor/lightweight-charts/lightweight-
 import { slotted } from "./axis.js";
 import { drawing, ground } from "./chart.js";
 import { element, fill, onScheme, styled } from "./dom.js";
-import { day, metric } from "./format.js";
+import { NONE, day, metric, ratio } from "./format.js";
 
 const PLACES = 1500;
 
-/** Show a `comparison` document in an element that holds `.plot`, `.key`, `.metrics` and `.settings`. */
+/** How many colours there are for runs. */
+const COLOURS = 10;
+
+/**
+ * Show a `comparison` document in an element that holds `.plot`, `.key`, `.words`, `.metrics`, `.settings` and
+ * `.correlation`.
+ */
 export function comparison(root, document) {
   const { runs } = document;
-  curves(root, runs);
+  curves(root, document);
   const heads = element(
     "thead",
     {},
@@ -22,7 +28,7 @@ export function comparison(root, document) {
       runs.map((run, at) =>
         element(
           "th",
-          { scope: "col", class: `number line-${at}` },
+          { scope: "col", class: `number ${colour(at)}` },
           run.url ? element("a", { href: run.url }, run.title) : run.title,
         ),
       ),
@@ -50,7 +56,7 @@ export function comparison(root, document) {
   const settings = document.settings.map(({ name, values }) =>
     line(
       name,
-      values.map((value) => (value == null ? "–" : String(value))),
+      values.map(written),
     ),
   );
   fill(
@@ -59,6 +65,24 @@ export function comparison(root, document) {
       ? element("table", {}, heads.cloneNode(true), element("tbody", {}, settings))
       : element("p", {}, "All settings are the same."),
   );
+  const together = runs.map(({ title }, at) => line(title, document.correlation[at].map(correlated)));
+  fill(
+    root.querySelector(".correlation"),
+    element("table", {}, heads.cloneNode(true), element("tbody", {}, together)),
+  );
+}
+
+function colour(at) {
+  return `line-${at % COLOURS}`;
+}
+
+function written(value) {
+  if (value == null) return NONE;
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+function correlated(value) {
+  return value == null ? NONE : ratio(value);
 }
 
 function line(name, cells, definition) {
@@ -70,31 +94,37 @@ function line(name, cells, definition) {
   );
 }
 
-function curves(root, runs) {
+function curves(root, { runs, equity }) {
   const plot = root.querySelector(".plot");
+  fill(
+    root.querySelector(".key"),
+    runs.map((run, at) => element("li", { class: colour(at) }, run.title)),
+  );
+  const { ts, growth } = equity;
+  root.querySelector(".words").textContent = ts.length
+    ? `The time that all of them cover: ${day(ts[0])} to ${day(ts.at(-1))}.`
+    : "There is no time that all of them cover.";
+  if (!ts.length) {
+    plot.hidden = true;
+    return;
+  }
   const chart = drawing(plot);
-  const first = Math.min(...runs.map((run) => run.equity.ts[0]));
-  const last = Math.max(...runs.map((run) => run.equity.ts.at(-1)));
+  const [first, last] = [ts[0], ts.at(-1)];
   const step = Math.max(1000, Math.ceil((last - first) / PLACES / 1000) * 1000);
   const times = [];
   for (let ms = first; ms <= last + step; ms += step) times.push(Math.floor(ms / 1000));
-  const made = runs.map((run) => {
+  const made = growth.map((value) => {
     const series = chart.addSeries(LineSeries, {
       lineWidth: 2,
       priceLineVisible: false,
       priceFormat: { type: "price", precision: 4, minMove: 0.0001 },
     });
-    const growth = { ts: run.equity.ts, value: run.equity.value.map((value) => value / run.cash) };
-    series.setData(slotted(growth, times));
+    series.setData(slotted({ ts, value }, times));
     return series;
   });
   onScheme(() => {
     chart.applyOptions(ground(plot));
-    made.forEach((series, at) => series.applyOptions({ color: styled(plot, `--line-${at}`) }));
+    made.forEach((series, at) => series.applyOptions({ color: styled(plot, `--${colour(at)}`) }));
   });
   chart.timeScale().fitContent();
-  fill(
-    root.querySelector(".key"),
-    runs.map((run, at) => element("li", { class: `line-${at}` }, run.title)),
-  );
 }

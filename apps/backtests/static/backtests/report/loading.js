@@ -14,6 +14,16 @@ const WORDS = {
   running: "Running…",
 };
 
+/** What is done in each phase; those that count what people know say how far they are. */
+const PHASES = {
+  fetching: (done, total) => `Fetching candles: ${done} of ${total} minutes`,
+  loading: () => "Loading candles…",
+  signals: () => "Working out the signals…",
+  simulating: (done, total) => `${done} of ${total} bars`,
+  certificate: () => "Testing that no signal looks ahead…",
+  storing: () => "Storing the result…",
+};
+
 /**
  * The document at an address; `waiting(state)` is called for as long as there is none. A server that answered
  * once may fail some times. Throws an Error whose message is for people.
@@ -58,9 +68,9 @@ function ending({ state, error }) {
 export function progress(root, { state, progress: how }) {
   const bar = root.querySelector("progress");
   const words = root.querySelector("p");
-  const known = state === "running" && how?.total;
+  const phase = PHASES[how?.phase];
   bar.hidden = false;
-  if (known) [bar.max, bar.value] = [how.total, how.done];
+  if (how?.total > 1) [bar.max, bar.value] = [how.total, how.done];
   else bar.removeAttribute("value");
-  words.textContent = known ? `${whole(how.done)} of ${whole(how.total)} bars` : (WORDS[state] ?? state);
+  words.textContent = phase ? phase(whole(how.done), whole(how.total)) : (WORDS[state] ?? state);
 }

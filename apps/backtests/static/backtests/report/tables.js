@@ -174,6 +174,7 @@ export function band(root, report) {
     ["max_drawdown_pct", "Max drawdown", percent],
     ["sharpe", "Sharpe", ratio],
     ["n_trades", "Trades", whole],
+    ["win_rate_pct", "Win rate", share],
   ];
   const counted =
     found.ambiguous == null ? "Some bars do not tell" : `${whole(found.ambiguous)} bars do not tell`;
@@ -249,7 +250,7 @@ export function identity(root, report) {
       ? element(
           "details",
           {},
-          element("summary", {}, "Look-ahead certificate"),
+          element("summary", {}, certified(certificate)),
           element("pre", {}, JSON.stringify(certificate, null, 2)),
         )
       : null,
@@ -261,4 +262,13 @@ export function identity(root, report) {
       element("pre", {}, JSON.stringify(report.spec, null, 2)),
     ),
   );
+}
+
+/** A certificate in one sentence; of several instruments it is an object of certificates. */
+function certified(certificate) {
+  const every = "holds" in certificate ? [certificate] : Object.values(certificate);
+  const prefixes = every.reduce((sum, one) => sum + one.cuts.length, 0);
+  return every.every((one) => one.holds)
+    ? `Look-ahead certificate: no signal looks ahead, tried on ${whole(prefixes)} prefixes`
+    : "Look-ahead certificate: a signal LOOKS AHEAD";
 }
