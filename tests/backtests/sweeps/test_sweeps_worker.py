@@ -78,7 +78,7 @@ def test_a_killed_worker_costs_only_the_chunk_that_it_had_begun(platform: Platfo
     with transaction.atomic():
         # Whoever computes this chunk can store it only once the lock is gone.
         lost = SweepChunk.objects.select_for_update().get(pk=chunks[1].pk)
-        worker = platform.worker("backtests")
+        worker = platform.worker("default", "backtests")
         wait_until(
             lambda: computed(sweep) == len(chunks) - 1 and state_of_run(lost) == State.RUNNING,
             seconds=120,
@@ -88,7 +88,7 @@ def test_a_killed_worker_costs_only_the_chunk_that_it_had_begun(platform: Platfo
     kept = {chunk.pk: chunk.computed_at for chunk in sweep.chunks.all() if chunk.computed_at}
     assert len(kept) == len(chunks) - 1
     assert len(found_of(sweep)) == sweep.combinations - lost.count
-    platform.worker("backtests")
+    platform.worker("default", "backtests")
     wait_until(lambda: state_of(sweep) not in (State.SCHEDULED, State.RUNNING), seconds=120)
     assert state_of(sweep) == State.SUCCEEDED
     assert len(found_of(sweep)) == sweep.combinations
