@@ -9,7 +9,6 @@ from rest_framework import serializers
 
 from apps.backtests.api.asked import BacktestRequestSerializer
 from apps.backtests.api.forms import Form
-from apps.backtests.models import Backtest
 from apps.backtests.sweeps.asking import METRICS, MOST_BEST
 from apps.backtests.sweeps.models import Sweep
 from apps.core.serializers import StrictSerializer
@@ -24,17 +23,9 @@ _CONDITION = re.compile(r"\s*([\w.]{1,60})\s*(<=|>=|!=|<|>|=)\s*(\S{1,60})\s*")
 class SweepRequestSerializer(BacktestRequestSerializer):
     """The body of ``POST /sweeps``: that of a backtest, whose ``params`` are the fixed ones, and the space.
 
-    What each part may be is up to `requesting.sweep_request`.
+    A sweep fetches no candles. What each part may be is up to `requesting.sweep_request`.
     """
 
-    missing = serializers.ChoiceField(
-        choices=[(one.value, one.label) for one in (Backtest.Missing.REFUSE, Backtest.Missing.IGNORE)],
-        default=Backtest.Missing.REFUSE,
-        help_text=(
-            "Where minutes of the range are missing without a known cause: `refuse` (409, with the gaps), or"
-            " `ignore` them and run on what is there."
-        ),
-    )
     space = serializers.JSONField(
         help_text="What to try for each parameter: a list of values, or an object with from, to and step."
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from apps.backtests.asking import moments
+from apps.backtests.asking import InvalidBacktest, moments
 from apps.backtests.lacking import MissingCandles, check_not_empty, find_lacks
 from apps.backtests.models import Backtest
 from apps.backtests.requesting import Key, KeyReused
@@ -49,6 +49,8 @@ def sweep_request(
         return earlier
     if method == Sweep.Method.RANDOM and seed is None:
         seed = 0
+    if missing == Backtest.Missing.FETCH:
+        raise InvalidBacktest("missing", "A sweep fetches nothing: ask for a backfill first, or ignore it.")
     asked = sweep_question(
         instruments=instruments,
         timeframe=timeframe,

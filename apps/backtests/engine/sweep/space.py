@@ -184,8 +184,12 @@ def _values(
         raise SpecError(field, "must be a list of values, or an object with from, to and step")
     if len(given) > most:
         raise SpecError(field, f"has {len(given)} values; {most} is the limit")
-    if any(isinstance(value, bool) or not isinstance(value, int | float | str) for value in given):
-        raise SpecError(field, "must be a list of numbers or names")
+    choices = rule.get("enum")
+    for value in given:
+        if choices is None:
+            _number(value, "number", field)
+        elif value not in choices:
+            raise SpecError(field, f"must be a list of some of {', '.join(map(str, choices))}")
     if len(set(given)) < len(given):
         raise SpecError(field, "names a value twice")
     return tuple(given)
