@@ -12,6 +12,7 @@ from apps.backtests.engine.bars import Floats
 from apps.backtests.engine.run import fingerprint_of
 from apps.backtests.engine.sweep import Table, sweep_windows
 from apps.backtests.engine.sweep.walk import kept_of, windows_of
+from apps.backtests.reporting import Reporter
 from apps.backtests.sweeps.asking import folds_in
 from apps.backtests.sweeps.columns import pack, pack_matrix, unpack_params
 from apps.backtests.sweeps.loading import ground_for
@@ -34,17 +35,15 @@ def chunk_run(*, chunk: SweepChunk | None, source: DataSource | None = None) -> 
         raise Cancelled("the sweep is gone")
     sweep, this = chunk.sweep, current_run()
     params = unpack_params(bytes(chunk.params))
-
-    def progress(done: int, total: int) -> None:
-        this.progress(done, total, "combinations")
-
+    reporter = Reporter(this)
+    reporter.phase("combinations", total=len(params))
     try:
         ground = ground_for(sweep, source)
         windows = [(0, len(ground.ts))]
         folds = folds_in(sweep.walk_forward, to_ms(sweep.start), to_ms(sweep.end))
         windows += windows_of(ground.ts, folds)
         keep = [True, *[False] * (len(windows) - 1)]
-        whole, *parts = sweep_windows(ground, params, windows, returns=keep, progress=progress)
+        whole, *parts = sweep_windows(ground, params, windows, returns=keep, progress=reporter)
     except (BarsError, SourceError, SpecError) as exc:
         raise PermanentError(str(exc)) from exc
     values: dict[str, Any] = {
