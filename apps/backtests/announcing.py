@@ -17,9 +17,12 @@ _ANNOUNCED = ("final_equity", "return_pct", "buy_hold_return_pct", "max_drawdown
 
 
 def announce(backtest: Backtest, metrics: Mapping[str, Any]) -> None:
-    """Ask for an e-mail to the owner, who need not have an address, in the caller's transaction."""
+    """Ask for an e-mail to the owner, who need not have an address, in the caller's transaction.
+
+    Backtests that a sweep has asked for are not announced one by one.
+    """
     recipient = backtest.owner.email
-    if not recipient:
+    if not recipient or hasattr(backtest, "picked"):
         return
     units = {metric.name: metric.unit for metric in METRICS}
     email_request(

@@ -134,3 +134,6 @@ class Backtest(models.Model):
         """The instruments in few words."""
         first, *others = self.instruments
         return f"{first} and {len(others)} more" if others else str(first)
+
+
+from apps.backtests.sweeps.models import Sweep, SweepChunk, SweepPick  # noqa: E402, F401

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
 from apps.backtests.api.compare import BacktestCompare
 from apps.backtests.api.results import BacktestEquity, BacktestTrades
@@ -12,6 +12,7 @@ _ONE = "backtests/<uuid:backtest_id>"
 _SHARED = "shared/backtests/<str:token>"
 
 urlpatterns = [
+    path("", include("apps.backtests.sweeps.urls")),
     path("backtests", BacktestList.as_view(), name="backtest-list"),
     path("backtests/compare", BacktestCompare.as_view(), name="backtest-compare"),
     path(_ONE, BacktestDetail.as_view(), name="backtest-detail"),

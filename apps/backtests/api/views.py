@@ -77,14 +77,14 @@ class BacktestList(ApiView):
         assert request.user.is_authenticated
         try:
             backtest = services.backtest_request(
-                owner_id=request.user.pk, key=_key(request, given), **body.arguments()
+                owner_id=request.user.pk, key=key_of(request, given), **body.arguments()
             )
         except services.InvalidBacktest as exc:
             return refused(exc)
         except services.KeyReused as exc:
             raise IdempotencyKeyReused(str(exc)) from None
         except services.MissingCandles as exc:
-            return _missing(exc)
+            return missing_candles(exc)
         answer = shown(request, [backtest], BacktestSerializer)[0]
         code = status.HTTP_200_OK if backtest.reused else status.HTTP_202_ACCEPTED
         return Response(answer, code, headers={"Location": answer["url"]})
@@ -189,7 +189,7 @@ class BacktestShare(ApiView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def _key(request: Request, body: Any) -> services.Key | None:
+def key_of(request: Request, body: Any) -> services.Key | None:
     """The idempotency key with the body's hash. Raises `ValidationError`."""
     text = request.headers.get("Idempotency-Key")
     if text is None:
@@ -199,7 +199,8 @@ def _key(request: Request, body: Any) -> services.Key | None:
     return services.Key(text=text, body_hash=identity.digest(body))
 
 
-def _missing(exc: services.MissingCandles) -> Response:
+def missing_candles(exc: services.MissingCandles) -> Response:
+    """The problem that lists the gaps."""
     body = problem("missing-candles", status.HTTP_409_CONFLICT, str(exc))
     body |= {"gap_count": exc.count, "missing_minutes": exc.minutes, "gaps": exc.listed()}
     return Response(body, status.HTTP_409_CONFLICT, content_type=CONTENT_TYPE)

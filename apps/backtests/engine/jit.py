@@ -52,7 +52,7 @@ def compiled() -> Callable[..., None] | None:
     uncounted: dict[str, Any] = {"_nrt": False}
     for helper in _HELPERS:
         register_jitable(**uncounted)(helper)
-    entry = _entry(_source())
+    entry = _entry(source())
     made: Any
     try:
         made = njit(cache=True, nogil=True, **uncounted)(entry)
@@ -92,7 +92,7 @@ def warm_up() -> bool:
     return True
 
 
-def _source() -> str:
+def source() -> str:
     """A hash of the kernel's source files."""
     digest = hashlib.sha256()
     for path in sorted(Path(kernel.__file__).parent.glob("*.py")):

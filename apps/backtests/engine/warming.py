@@ -5,6 +5,7 @@ from __future__ import annotations
 from apps.backtests.engine import indicators, jit
 from apps.backtests.engine.indicators.library import talib
 from apps.backtests.engine.memory import keep_freed_memory
+from apps.backtests.engine.sweep import tally
 
 
 def warm_up() -> bool:
@@ -12,4 +13,5 @@ def warm_up() -> bool:
     keep_freed_memory()
     talib()
     indicators.warm_up()
+    tally.warm_up()
     return jit.warm_up()

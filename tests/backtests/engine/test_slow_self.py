@@ -105,11 +105,12 @@ def assert_equal(outcome: Outcome, account: Account) -> None:
 def assert_sums(outcome: Outcome, scale: float) -> None:
     """What the loop sums up for sweeps, which record no trades, is what its trades sum up to."""
     trades, gains, returns = outcome.trades, outcome.trades.pnl, outcome.trades.return_
+    spans = zip(trades.entry_bar.tolist(), trades.exit_bar.tolist(), strict=True)
     sums = {
         kernel.TRADES: len(trades),
         kernel.POSITIONS: 0,
         kernel.WINS: np.count_nonzero(gains > 0),
-        kernel.HELD_BARS: (trades.exit_bar - trades.entry_bar + 1).sum(),
+        kernel.HELD_BARS: len({bar for one, other in spans for bar in range(one, other + 1)}),
         kernel.GROSS_PROFIT: returns[returns > 0].sum(),
         kernel.GROSS_LOSS: -returns[returns < 0].sum(),
         kernel.RETURNS: returns.sum(),
@@ -124,7 +125,8 @@ def assert_sums(outcome: Outcome, scale: float) -> None:
         assert outcome.account[index] == pytest.approx(value, rel=1e-9, abs=1e-9)
     for index, value in money.items():
         assert outcome.account[index] == pytest.approx(value, rel=1e-9, abs=scale)
-    assert outcome.account[kernel.PNL_SQUARES] == pytest.approx((gains**2).sum(), rel=1e-9, abs=scale**2)
+    squares = ((gains - gains.mean()) ** 2).sum() if len(gains) else 0.0
+    assert outcome.account[kernel.PNL_SQUARES] == pytest.approx(squares, rel=1e-9, abs=scale**2)
 
 
 def test_without_a_record_of_trades_everything_else_is_the_same() -> None:

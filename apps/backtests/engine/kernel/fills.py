@@ -28,6 +28,8 @@ from apps.backtests.engine.kernel.layout import (
     GROSS_PROFIT,
     HELD,
     HELD_BARS,
+    HELD_FROM,
+    HELD_TO,
     IN_BANKRUPTCY,
     IN_LIQUIDATION,
     LAST_BAR,
@@ -159,6 +161,8 @@ def enter(
     account[CASH] -= fee
     account[FEES] += fee
     if held == 0.0:
+        if account[POSITIONS] == 0.0:
+            account[HELD_FROM] = max(float(bar), account[HELD_TO])
         account[POSITIONS] += 1.0
         books[b + SIZE] = side * size
         books[b + ENTRY_PRICE] = fill
@@ -243,8 +247,10 @@ def leave(
         row[T_ENTRIES] = books[b + ENTRIES]
     account[TRADES] = number + 1.0
     account[FEES] += fee
+    away = pnl * number - account[PNL]
+    if number > 0:
+        account[PNL_SQUARES] += away * away / (number * (number + 1.0))
     account[PNL] += pnl
-    account[PNL_SQUARES] += pnl * pnl
     account[RETURNS] += gain
     if pnl > 0.0:
         account[WINS] += 1.0
@@ -252,7 +258,9 @@ def leave(
         account[GROSS_PROFIT] += gain
     else:
         account[GROSS_LOSS] -= gain
-    account[HELD_BARS] += bar - books[b + ENTRY_BAR] + 1.0
+    if account[POSITIONS] == 0.0:
+        account[HELD_BARS] += max(bar + 1.0 - account[HELD_FROM], 0.0)
+        account[HELD_TO] = bar + 1.0
     account[CASH] = cash
     books[b + SIZE] = 0.0
     books[b + ENTRY_PRICE] = 0.0

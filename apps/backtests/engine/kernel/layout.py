@@ -28,10 +28,12 @@ MARKET, LIMIT, STOP_ORDER = 0, 1, 2  # ORDER
 NONE, FRACTION, DISTANCE = 0, 1, 2  # STOP_KIND, TARGET_KIND, TRAIL_KIND
 
 # The account. ACTIVE is IDLE with neither positions nor orders, HOLDING with positions only, else WAITING.
+# PNL_SQUARES is the sum of squares about the mean. HELD_BARS counts the bars on which there was a position,
+# up to HELD_TO (which is excluded); HELD_FROM is where the positions that are open began.
 CASH, ACTIVE, POSITIONS, BANKRUPT, TRADES, SKIPPED, AMBIGUOUS, WRITTEN_OFF = range(8)
 WINS, GROSS_PROFIT, GROSS_LOSS, PNL, PNL_SQUARES, FEES, FUNDING = range(8, 15)
-RETURNS, HELD_BARS = 15, 16
-ACCOUNT = 17
+RETURNS, HELD_BARS, HELD_FROM, HELD_TO = range(15, 19)
+ACCOUNT = 19
 IDLE, HOLDING, WAITING = 0.0, 1.0, 2.0
 
 # The book of one instrument: its position (SIZE is negative for a short, 0 when flat), what is decided

@@ -1,0 +1,99 @@
+"""The outcome of a sweep: a row for each combination, a column for each metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.backtests.engine.bars import Floats
+from apps.backtests.engine.sweep.measuring import LOW_IS_GOOD
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Table:
+    """Metrics of combinations.
+
+    Attributes:
+        params: the parameters of each row.
+        metrics: float64 columns by the names of ``SWEPT``; NaN where a metric is undefined.
+        returns: period returns, shape ``(rows, periods - 1)``, where they were asked for.
+    """
+
+    params: tuple[Mapping[str, Any], ...]
+    metrics: Mapping[str, Floats]
+    returns: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.params)
+
+    def row(self, number: int) -> dict[str, Any]:
+        """One row, as JSON types: its metrics by name, None where undefined."""
+        return {
+            name: None if np.isnan(column[number]) else float(column[number])
+            for name, column in self.metrics.items()
+        }
+
+    def best(self, metric: str, count: int) -> list[int]:
+        """The rows with the best values of *metric*, best first, the lower row first among equals."""
+        return best(self.metrics[metric], metric, count)
+
+
+def best(values: Floats, metric: str, count: int) -> list[int]:
+    """The places of the best *values* of *metric*; places without a value are left out."""
+    ranked = values if metric in LOW_IS_GOOD else -values
+    order = np.argsort(ranked, kind="stable")
+    return [int(place) for place in order[:count] if not np.isnan(values[place])]
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """The rows of all *tables*, in order."""
+    returns = [one.returns for one in tables if one.returns is not None]
+    return Table(
+        params=tuple(row for one in tables for row in one.params),
+        metrics={name: np.concatenate([one.metrics[name] for one in tables]) for name in tables[0].metrics},
+        returns=np.concatenate(returns) if returns else None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Heatmap:
+    """A metric by two parameters, the others reduced; ``values[y][x]``, NaN where there is none."""
+
+    x: tuple[Any, ...]
+    y: tuple[Any, ...]
+    values: Floats
+
+
+def heatmap(
+    x: Sequence[Any], y: Sequence[Any], values: Floats, *, reduce: str = "max", low: bool = False
+) -> Heatmap:
+    """A map of *values* at (*x*, *y*); of several at one place the best (``max``) or their ``mean``.
+
+    With *low* the lowest is the best. NaN counts as none.
+    """
+    across, at_x = _places(x)
+    along, at_y = _places(y)
+    shape = (len(along), len(across))
+    known = ~np.isnan(values)
+    cells = at_y[known] * shape[1] + at_x[known]
+    found = np.full(shape[0] * shape[1], np.nan)
+    if reduce == "mean":
+        count = np.bincount(cells, minlength=len(found))
+        total = np.bincount(cells, values[known], minlength=len(found))
+        found[count > 0] = total[count > 0] / count[count > 0]
+    else:
+        pick = np.fmin if low else np.fmax
+        pick.at(found, cells, values[known])
+    return Heatmap(x=across, y=along, values=found.reshape(shape))
+
+
+def _places(values: Iterable[Any]) -> tuple[tuple[Any, ...], NDArray[np.int64]]:
+    """The different values in order, and the place of each among them."""
+    given = list(values)
+    known = sorted(set(given), key=lambda value: (isinstance(value, str), value))
+    place = {value: at for at, value in enumerate(known)}
+    return tuple(known), np.array([place[value] for value in given], np.int64)

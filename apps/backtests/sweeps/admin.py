@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from apps.backtests.sweeps import selectors
+from apps.backtests.sweeps.ending import Ended, sweep_cancel
+from apps.backtests.sweeps.models import Sweep
+from apps.candles.admin.described import DescribedAdmin, Subject, answered, chosen, run_link
+from apps.candles.wording import when
+
+
+@admin.register(Sweep)
+class SweepAdmin(DescribedAdmin):
+    """Sweeps: how they stand, and what they found."""
+
+    list_display = ("__str__", "owner", "start", "end", "created_at", "state", "done", "chunks_shown")
+    list_filter = ("method", "timeframe")
+    list_select_related = ("owner",)
+    sortable_by = ()
+    search_fields = ("id", "instruments", "strategy", "owner__username")
+    fields = (
+        "id", "owner", "instruments", "timeframe", "start", "end", "strategy", "state", "done",
+        "chunks_shown", "end_run", "method", "samples", "seed", "space", "metric", "walk_forward",
+        "combinations", "refused", "repeated", "created_at", "finished_at", "cancelled_at", "best", "overfit",
+        "spec",
+    )  # fmt: skip
+    readonly_fields = fields
+    actions = ("cancel",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        found: QuerySet[Any] = super().get_queryset(request)
+        matched = request.resolver_match
+        listed = matched is not None and str(matched.url_name).endswith("changelist")
+        return found.defer("summary") if listed else found
+
+    @admin.display(description="state")
+    def state(self, sweep: Sweep) -> str:
+        """How it stands."""
+        return _status(sweep).state
+
+    @admin.display(description="done")
+    def done(self, sweep: Sweep) -> str:
+        """Combinations."""
+        return f"{_status(sweep).done:,} of {sweep.combinations:,}"
+
+    @admin.display(description="chunks")
+    def chunks_shown(self, sweep: Sweep) -> str:
+        """Done, failed, all."""
+        found = _status(sweep)
+        failed = f", {found.chunks_failed} failed" if found.chunks_failed else ""
+        return f"{found.chunks_done} of {found.chunks}{failed}"
+
+    @admin.display(description="run of the end")
+    def end_run(self, sweep: Sweep) -> SafeString:
+        """What judges it."""
+        return run_link(sweep.finish_run, "judging")
+
+    @admin.display(description="best")
+    def best(self, sweep: Sweep) -> SafeString | str:
+        """Parameters and the metric."""
+        rows = (sweep.summary or {}).get("best") or []
+        lines = ((row["number"], str(row["params"]), row["metrics"][sweep.metric]) for row in rows)
+        return format_html(
+            "<table><tr><th>number</th><th>params</th><th>{}</th></tr>{}</table>",
+            sweep.metric,
+            format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td></tr>", lines),
+        )
+
+    @admin.display(description="overfit measures")
+    def overfit(self, sweep: Sweep) -> SafeString | str:
+        """As they are stored."""
+        found = (sweep.summary or {}).get("overfit") or {}
+        return format_html_join("", "<p>{}: {}</p>", found.items())
+
+    @admin.action(description="Cancel", permissions=["operate"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Sweep]) -> HttpResponse | None:
+        """End what has not been computed, after a question."""
+        sweeps = chosen(queryset)
+        if not answered(request):
+            subjects = [
+                Subject(pk=one.pk, label=str(one), detail=f"{when(one.start)} to {when(one.end)}")
+                for one in sweeps
+            ]
+            return self.ask(
+                request,
+                subjects,
+                action="cancel",
+                title="Cancel them?",
+                consequence="What was found stays.",
+                button="Cancel them",
+            )
+        done = 0
+        for one in sweeps:
+            try:
+                sweep_cancel(sweep=one, actor=f"user:{request.user.pk}")
+                done += 1
+            except Ended:
+                self.message_user(request, f"{one} has ended already.", messages.WARNING)
+        self.message_user(request, f"{done} cancelled.", messages.SUCCESS)
+        return None
+
+
+def _status(sweep: Sweep) -> selectors.Status:
+    """How it stands, looked up once."""
+    if "status" not in vars(sweep):
+        vars(sweep)["status"] = selectors.statuses([sweep])[sweep.pk]
+    found: selectors.Status = vars(sweep)["status"]
+    return found

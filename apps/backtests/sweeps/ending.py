@@ -1,0 +1,33 @@
+"""Cancelling and deleting sweeps."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.backtests.sweeps.models import Sweep
+from apps.tasks.batches import batch_cancel
+
+
+class Ended(Exception):
+    """There is nothing left to be cancelled."""
+
+
+@transaction.atomic
+def sweep_cancel(*, sweep: Sweep, actor: str) -> None:
+    """Cancel all that has not been computed; what was stays, and is judged. Raises `Ended`."""
+    held = Sweep.objects.select_for_update().get(pk=sweep.pk)
+    if held.finished_at is not None or held.cancelled_at is not None:
+        raise Ended("This sweep has ended.")
+    held.cancelled_at = timezone.now()
+    held.save(update_fields=["cancelled_at"])
+    batch_cancel(batch_id=held.batch, actor=actor)
+    sweep.cancelled_at = held.cancelled_at
+
+
+@transaction.atomic
+def sweep_delete(*, sweep: Sweep, actor: str) -> None:
+    """Delete a sweep with what it found; one that runs is cancelled. Its backtests stay."""
+    if sweep.finished_at is None and sweep.cancelled_at is None:
+        batch_cancel(batch_id=sweep.batch, actor=actor)
+    sweep.delete()

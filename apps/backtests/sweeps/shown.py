@@ -1,0 +1,155 @@
+"""What the API of sweeps gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps.backtests.sweeps.models import Sweep
+from apps.backtests.sweeps.selectors import Status
+from apps.tasks.states import State
+
+
+class CombinationSerializer(serializers.Serializer[Any]):
+    """One combination that was computed."""
+
+    number = serializers.IntegerField()
+    params = serializers.JSONField()
+    metrics = serializers.DictField(
+        child=serializers.FloatField(allow_null=True), help_text="By name; null where undefined."
+    )
+
+
+class BestSerializer(CombinationSerializer):
+    """One of the best."""
+
+    rank = serializers.IntegerField()
+    backtest = serializers.UUIDField(allow_null=True, help_text="Its run in full; null before the end.")
+    backtest_url = serializers.URLField(allow_null=True)
+
+
+class SweepProgressSerializer(serializers.Serializer[Any]):
+    """How far it is."""
+
+    done = serializers.IntegerField(help_text="Combinations.")
+    total = serializers.IntegerField()
+    chunks = serializers.IntegerField()
+    chunks_done = serializers.IntegerField()
+    chunks_failed = serializers.IntegerField()
+
+
+class SweepSummarySerializer(serializers.ModelSerializer[Sweep]):
+    """One sweep without what it found. Takes ``status`` and ``urls`` from the context."""
+
+    instruments = serializers.ListField(child=serializers.CharField())
+    spec = serializers.JSONField(help_text="The complete specification, with the first combination's params.")
+    space = serializers.JSONField()
+    walk_forward = serializers.JSONField(allow_null=True)
+    best = serializers.IntegerField(source="best_count", help_text="How many of the best are run in full.")
+    state = serializers.SerializerMethodField()
+    progress = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField(help_text="Why it came to nothing; else null.")
+    url = serializers.SerializerMethodField(help_text="Ask here again to see how it goes on.")
+    combinations_url = serializers.SerializerMethodField()
+    heatmap_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Sweep
+        fields = [
+            "id", "owner", "instruments", "timeframe", "start", "end", "strategy", "spec", "space", "method",
+            "samples", "seed", "metric", "best", "walk_forward", "combinations", "refused", "repeated",
+            "batch", "created_at", "finished_at", "cancelled_at", "state", "progress", "error", "url",
+            "combinations_url", "heatmap_url",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    @property
+    def _status(self) -> Status:
+        status: Status = self.context["status"]
+        return status
+
+    @extend_schema_field(serializers.ChoiceField(choices=State.choices))
+    def get_state(self, sweep: Sweep) -> str:
+        return self._status.state
+
+    @extend_schema_field(SweepProgressSerializer())
+    def get_progress(self, sweep: Sweep) -> Any:
+        return SweepProgressSerializer(self._status).data
+
+    @extend_schema_field(serializers.JSONField(allow_null=True))
+    def get_error(self, sweep: Sweep) -> Any:
+        return self._status.error
+
+    @extend_schema_field(serializers.URLField())
+    def get_url(self, sweep: Sweep) -> str:
+        return str(self.context["urls"]["detail"])
+
+    @extend_schema_field(serializers.URLField())
+    def get_combinations_url(self, sweep: Sweep) -> str:
+        return str(self.context["urls"]["combinations"])
+
+    @extend_schema_field(serializers.URLField())
+    def get_heatmap_url(self, sweep: Sweep) -> str:
+        return str(self.context["urls"]["heatmap"])
+
+
+class SweepSerializer(SweepSummarySerializer):
+    """One sweep with the best of what it found so far. Takes ``best_so_far`` from the context."""
+
+    best_so_far = serializers.SerializerMethodField()
+    overfit = serializers.SerializerMethodField(
+        help_text="Deflated Sharpe ratios and the probability of backtest overfitting; null before the end."
+    )
+    walked = serializers.SerializerMethodField(
+        help_text="The walk-forward: choices by fold, decay, the curve out of sample; null before the end."
+    )
+    mixed_data = serializers.SerializerMethodField(
+        help_text="Whether candles were changed while it was computed; null before the end."
+    )
+
+    class Meta(SweepSummarySerializer.Meta):
+        fields = [*SweepSummarySerializer.Meta.fields, "best_so_far", "overfit", "walked", "mixed_data"]
+        read_only_fields = fields
+
+    @extend_schema_field(BestSerializer(many=True))
+    def get_best_so_far(self, sweep: Sweep) -> Any:
+        return self.context["best_so_far"]
+
+    @extend_schema_field(serializers.JSONField(allow_null=True))
+    def get_overfit(self, sweep: Sweep) -> Any:
+        return (sweep.summary or {}).get("overfit")
+
+    @extend_schema_field(serializers.JSONField(allow_null=True))
+    def get_walked(self, sweep: Sweep) -> Any:
+        return (sweep.summary or {}).get("walk_forward")
+
+    @extend_schema_field(serializers.BooleanField(allow_null=True))
+    def get_mixed_data(self, sweep: Sweep) -> Any:
+        return (sweep.summary or {}).get("mixed_data")
+
+
+class CombinationPageSerializer(serializers.Serializer[Any]):
+    """Some combinations that were computed."""
+
+    count = serializers.IntegerField(help_text="Of all that fulfil the conditions.")
+    computed = serializers.IntegerField(help_text="Of all, so far.")
+    offset = serializers.IntegerField()
+    next = serializers.IntegerField(allow_null=True, help_text="The `offset` of the next page; null: none.")
+    combinations = CombinationSerializer(many=True)
+
+
+class HeatmapSerializer(serializers.Serializer[Any]):
+    """A metric by two parameters."""
+
+    x = serializers.ListField(child=serializers.JSONField())
+    y = serializers.ListField(child=serializers.JSONField())
+    values = serializers.ListField(
+        child=serializers.ListField(child=serializers.FloatField(allow_null=True)),
+        help_text="A row for each y; null where nothing was computed.",
+    )
+    metric = serializers.CharField()
+    reduce = serializers.CharField()
+    low_is_good = serializers.BooleanField()
+    computed = serializers.IntegerField()

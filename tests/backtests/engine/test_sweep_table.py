@@ -1,0 +1,41 @@
+"""Tables of sweeps: the best rows, and maps of a metric."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from apps.backtests.engine.sweep import Table, best, heatmap, joined
+
+NAN = float("nan")
+
+
+def test_the_best_come_first_equals_in_order_and_the_undefined_never() -> None:
+    values = np.array([1.0, NAN, 3.0, 3.0, -2.0])
+    assert best(values, "sharpe", 9) == [2, 3, 0, 4]
+    assert best(values, "sharpe", 2) == [2, 3]
+    assert best(values, "commissions", 2) == [4, 0]
+    assert best(np.array([NAN]), "sharpe", 1) == []
+
+
+def test_a_map_reduces_what_it_does_not_show() -> None:
+    x, y = [5, 10, 5, 5], ["b", "a", "a", "a"]
+    values = np.array([1.0, 2.0, 3.0, 6.0])
+    most = heatmap(x, y, values)
+    assert (most.x, most.y) == ((5, 10), ("a", "b"))
+    assert most.values.tolist()[0] == [6.0, 2.0]
+    assert np.isnan(most.values[1, 1])
+    assert heatmap(x, y, values, reduce="mean").values[0, 0] == 4.5
+    assert heatmap(x, y, values, low=True).values[0, 0] == 3.0
+    holes = np.array([NAN, NAN, NAN, 6.0])
+    assert heatmap(x, y, holes, reduce="mean").values[0, 0] == 6.0
+    assert np.isnan(heatmap(x, y, holes, reduce="mean").values[1, 0])
+
+
+def test_tables_are_joined_in_order() -> None:
+    one = Table(params=({"n": 1},), metrics={"sharpe": np.array([1.0])}, returns=np.ones((1, 3)))
+    two = Table(params=({"n": 2},), metrics={"sharpe": np.array([NAN])}, returns=np.zeros((1, 3)))
+    both = joined([one, two])
+    assert [row["n"] for row in both.params] == [1, 2]
+    assert (both.row(0), both.row(1)) == ({"sharpe": 1.0}, {"sharpe": None})
+    assert both.returns == pytest.approx(np.array([[1.0] * 3, [0.0] * 3]))

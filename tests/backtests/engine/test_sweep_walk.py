@@ -1,0 +1,119 @@
+"""Walk-forward: what was chosen by the past of each fold, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from apps.backtests.engine import Bars, SpecError
+from apps.backtests.engine.run import run_signals
+from apps.backtests.engine.strategies import Signals
+from apps.backtests.engine.sweep import Fold, folds_of, walk_forward
+from tests.backtests.engine.conftest import MINUTE
+from tests.backtests.engine.specs import spec_of
+from tests.backtests.engine.sweeping import crossing
+
+Walk = Callable[[int, int], Bars]
+DAY = 1440 * MINUTE
+COMBINATIONS: list[dict[str, Any]] = [
+    {"fast": fast, "slow": slow, "both": True} for fast in (3, 10, 30) for slow in (40, 120)
+]
+
+
+def test_folds_roll_or_grow_and_follow_each_other() -> None:
+    rolling = folds_of(0, 100, train=40, test=20, most=9)
+    assert [(fold.train, fold.test) for fold in rolling] == [
+        ((0, 40), (40, 60)),
+        ((20, 60), (60, 80)),
+        ((40, 80), (80, 100)),
+    ]
+    anchored = folds_of(0, 99, train=40, test=20, step=25, anchored=True, most=9)
+    assert [(fold.train, fold.test) for fold in anchored] == [((0, 40), (40, 60)), ((0, 65), (65, 85))]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"train": 0}, "walk_forward.train"),
+        ({"test": -1}, "walk_forward.test"),
+        ({"step": 0}, "walk_forward.step"),
+        ({"step": 5}, "walk_forward.step"),
+        ({"train": 95}, "walk_forward"),
+        ({"most": 2}, "walk_forward"),
+    ],
+)
+def test_folds_that_make_no_sense_are_refused(changes: dict[str, int], field: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        folds_of(0, 100, **{"train": 40, "test": 10, "most": 9, **changes})
+    assert caught.value.field == field
+
+
+def part_of(bars: Bars, params: dict[str, Any], low: int, high: int) -> tuple[Bars, Signals]:
+    """The bars that open in [low, high), with signals that were made on all bars."""
+    kept = (bars.ts >= low) & (bars.ts < high)
+    names = ("ts", "open", "high", "low", "close", "volume")
+    inside = Bars(**{name: getattr(bars, name)[kept] for name in names}, step=bars.step)
+    return inside, Signals(bits=crossing(bars, params).bits[kept], warmup=0)
+
+
+@pytest.mark.parametrize("anchored", [False, True])
+@pytest.mark.parametrize("metric", ["sharpe", "volatility_ann_pct", "return_pct"])
+def test_a_walk_is_what_naive_runs_say(walk: Walk, anchored: bool, metric: str) -> None:
+    bars = walk(14 * 1440, 9)
+    spec = spec_of(commission=0.0003)
+    start = int(bars.ts[0])
+    folds = folds_of(start, int(bars.ts[-1]) + MINUTE, train=5 * DAY, test=2 * DAY, anchored=anchored, most=9)
+    assert len(folds) == 4
+    found = walk_forward(bars, spec, COMBINATIONS, folds, metric=metric, signals=crossing)
+
+    cash, curve, times = spec.cash, [], []
+    for choice, fold in zip(found.choices, folds, strict=True):
+        past = [run_signals(*part_of(bars, params, *fold.train), spec).metrics for params in COMBINATIONS]
+        values = [row[metric] for row in past]
+        sign = 1 if metric == "volatility_ann_pct" else -1
+        best = min(range(len(values)), key=lambda at, values=values, sign=sign: (sign * values[at], at))
+        future = run_signals(*part_of(bars, COMBINATIONS[best], *fold.test), spec)
+        assert (choice.number, choice.fold) == (best, fold)
+        assert choice.inside == pytest.approx(values[best], rel=1e-9)
+        assert choice.outside == pytest.approx(future.metrics[metric], rel=1e-9)
+        assert choice.return_pct == future.metrics["return_pct"]
+        curve.append(future.equity * (cash / spec.cash))
+        times.append(future.ts)
+        cash *= future.equity[-1] / spec.cash
+    assert found.equity == pytest.approx(np.concatenate(curve), rel=1e-12)
+    assert found.ts.tolist() == np.concatenate(times).tolist()
+    assert found.return_pct == pytest.approx((cash / spec.cash - 1) * 100, rel=1e-9)
+    assert len({choice.number for choice in found.choices}) > 1 or metric == "volatility_ann_pct"
+
+
+def test_the_future_of_a_fold_moves_nothing_that_was_chosen_before(walk: Walk) -> None:
+    bars, spec = walk(10 * 1440, 4), spec_of()
+    start = int(bars.ts[0])
+    folds = folds_of(start, start + 10 * DAY, train=4 * DAY, test=2 * DAY, most=9)
+    changed = np.arange(len(bars)) >= np.searchsorted(bars.ts, folds[1].test[0])
+    other = Bars(
+        ts=bars.ts,
+        **{
+            name: getattr(bars, name) * np.where(changed, 3.0, 1.0)
+            for name in ("open", "high", "low", "close")
+        },
+        volume=bars.volume,
+    )
+    one, two = (walk_forward(data, spec, COMBINATIONS, folds, signals=crossing) for data in (bars, other))
+    assert one.choices[0] == two.choices[0]
+    assert (one.choices[1].number, one.choices[1].inside) == (two.choices[1].number, two.choices[1].inside)
+    assert one.choices[1].outside != two.choices[1].outside
+
+
+def test_a_fold_in_which_nothing_has_the_metric_stays_flat(walk: Walk) -> None:
+    bars, spec = walk(3 * 1440, 4), spec_of()
+    start = int(bars.ts[0])
+    folds = (Fold(train=(start, start + DAY), test=(start + DAY, start + 2 * DAY)),)
+    found = walk_forward(bars, spec, [{"fast": 2000, "slow": 4000}], folds, metric="sqn", signals=crossing)
+    assert (found.choices[0].number, found.choices[0].return_pct) == (None, 0.0)
+    assert set(found.equity) == {spec.cash}
+    with pytest.raises(SpecError, match="has no bars"):
+        walk_forward(bars, spec, COMBINATIONS, [Fold(train=(0, 5), test=(5, 9))], signals=crossing)
