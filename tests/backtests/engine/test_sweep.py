@@ -11,7 +11,9 @@ import pytest
 
 from apps.backtests.engine import Bars, BarsError, Sizing, Spec, SpecError
 from apps.backtests.engine.feed import Feed, feed_of
+from apps.backtests.engine.kernel import ENTER_LONG
 from apps.backtests.engine.run import Data, Result, run, run_signals
+from apps.backtests.engine.strategies import Signals
 from apps.backtests.engine.sweep import SWEPT, Table, sweep, sweep_windows
 from apps.backtests.engine.sweep import lanes as lanes_module
 from apps.backtests.engine.sweep.running import ground_of
@@ -107,6 +109,34 @@ def test_every_row_is_the_metrics_of_a_run(
     combinations = [{**params, **changes} for params in GRID]
     table = sweep(bars, spec, combinations, signals=crossing, jit=jit)
     assert_rows_are_runs(table, runs(bars, spec, combinations), least=1)
+
+
+@pytest.mark.parametrize("jit", [None, False])
+@pytest.mark.parametrize(
+    ("order", "changes"),
+    [("market", {"fill": "close"}), ("limit", {}), ("market", {"pyramiding": 1, "fill": "close"})],
+)
+def test_what_began_after_the_last_open_is_closed_at_the_last_close(
+    walk: Walk, jit: bool | None, order: str, changes: dict[str, Any]
+) -> None:
+    """An entry on each of the last bars, of one instrument and of two of which one ends earlier."""
+    bars = walk(300, 5)
+    spec = spec_of(finalise="last_open", fraction=0.4, **COSTS, **changes)
+
+    def entering(of: Bars, params: dict[str, Any]) -> Signals:
+        bits = np.zeros(len(of), np.uint8)
+        bits[[-params["back"], -1]] = ENTER_LONG
+        return Signals(bits=bits, warmup=0, order=order, long_price=of.close * 1.2)
+
+    combinations = [{"back": back} for back in (1, 2, 3)]
+    for data in (bars, {"a": bars, "b": walk(300, 6).head(298)}):
+        named = data if isinstance(data, dict) else {"": data}
+        table = sweep(data, spec, combinations, signals=entering, jit=jit)
+        results = [
+            run_signals(data, {name: entering(one, params) for name, one in named.items()}, spec)
+            for params in combinations
+        ]
+        assert_rows_are_runs(table, results, least=0)
 
 
 @needs_numba

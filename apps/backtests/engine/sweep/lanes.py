@@ -94,15 +94,28 @@ class Ground:
             columns=block(bare, self.places, 0, len(self.ts))[_BITS:_RATES],
         )
 
-    def lasts(self, stop: int) -> list[float]:
-        """Of each instrument, the price at which a position is closed when the run ends before *stop*."""
-        name = "open" if self.spec.execution.finalise == "last_open" else "close"
-        found = []
+    def lasts(self, window: Window, *, late: bool) -> list[float]:
+        """Where positions are closed when a run over *window* ends: three numbers of each instrument.
+
+        First the prices, then the prices for what began or grew on the instrument's last bar, then these
+        bars, counted from the start of the window. *late*: positions begin after the opens of bars.
+        """
+        at_open = self.spec.execution.finalise == "last_open"
+        prices, others, bars = [], [], []
         for at, (key, one) in enumerate(self.bars.items()):
             fine = one if self.detail is None else self.detail[key]
-            end = stop if self.width == 1 else int(np.searchsorted(self.places[at], stop))
-            found.append(float(getattr(fine, name)[end - 1]) if end else float("nan"))
-        return found
+            end = window[1] if self.width == 1 else int(np.searchsorted(self.places[at], window[1]))
+            if not end:
+                prices.append(np.nan)
+                others.append(np.nan)
+                bars.append(np.inf)
+                continue
+            last_open, last_close = float(fine.open[end - 1]), float(fine.close[end - 1])
+            prices.append(last_open if at_open else last_close)
+            others.append(last_open if at_open and not late else last_close)
+            last = end - 1 if self.width == 1 else int(self.places[at][end - 1])
+            bars.append(float(last - window[0]))
+        return prices + others + bars
 
     def marks(self, window: Window) -> NDArray[np.int64]:
         """Where the periods of the metrics end within *window*, counted from its start."""
@@ -154,7 +167,9 @@ class Lanes:
         state: list[Any] = [self._params(window), accounts, books]
         kept: list[Any] = [tallies, ends]
         trades: Any = np.zeros((0, kernel.TRADE))
-        lasts: Any = np.array(ground.lasts(stop))
+        first = self._lanes[0].params
+        late = first[kernel.ORDER] != kernel.MARKET or first[kernel.FILL_AT_CLOSE] != 0.0
+        lasts: Any = np.array(ground.lasts(window, late=late))
         if loop is None:
             state, kept = [one.tolist() for one in state], [one.tolist() for one in kept]
             trades, lasts = [], lasts.tolist()

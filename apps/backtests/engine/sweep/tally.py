@@ -15,7 +15,7 @@ import numpy as np
 
 from apps.backtests.engine import jit, kernel
 from apps.backtests.engine.kernel.fills import leave
-from apps.backtests.engine.kernel.layout import AT_END, BOOK, CASH, SIZE, Vector
+from apps.backtests.engine.kernel.layout import AT_END, BOOK, CASH, LAST_BAR, SIZE, Vector
 from apps.backtests.engine.kernel.loop import simulate
 
 # What is noted of a combination: its highest equity, the lowest since, the deepest fall of any, the first
@@ -102,7 +102,7 @@ def stretch(
 
     Prices and *rates* are the kernel's columns, the same for all; *bits* to *trails* have a row of such a
     column for each combination, as have *params*, *accounts*, *books*, *tallies* and *ends*. *equity* is
-    scratch. On the *final* stretch positions that are open are closed at the prices *lasts*.
+    scratch. On the *final* stretch positions that are open are closed as *lasts* says, see ``Ground.lasts``.
     """
     count = len(equity)
     for k in range(len(params)):
@@ -113,7 +113,10 @@ def stretch(
         if final:
             for m in range(width):
                 if books[k][m * BOOK + SIZE] != 0.0:
-                    leave(first + count - 1, m, lasts[m], AT_END, params[k], accounts[k], books[k], trades)
+                    price = lasts[m]
+                    if books[k][m * BOOK + LAST_BAR] >= lasts[2 * width + m]:
+                        price = lasts[width + m]
+                    leave(first + count - 1, m, price, AT_END, params[k], accounts[k], books[k], trades)
             equity[count - 1] = accounts[k][CASH]
         if first == 0:
             tallies[k][FIRST] = equity[0]
