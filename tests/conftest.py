@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,31 @@ __all__ = ["long_visibility", "platform", "private_redis", "private_sqs", "proxy
 def pytest_configure(config: pytest.Config) -> None:
     if not os.environ.get("DATABASE_URL"):
         raise pytest.UsageError("the tests need their servers: run `python3 manage.py test [arguments]`")
+
+
+#: Where tests are that take long, most of it waiting for processes.
+LONG = ("acceptance/", "benchmarks/test_", "faults/", "stack/test_bootstrap", "tasks/test_worker_")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each of several test processes begin with its share of the long tests.
+
+    They get equal parts of the list in its order: long tests that come last in it would leave the others idle.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    here = Path(__file__).parent
+    long = [item for item in items if item.path.relative_to(here).as_posix().startswith(LONG)]
+    if processes < 2 or not long:
+        return
+    late = set(long)
+    short = [item for item in items if item not in late]
+    size = len(items) / processes
+    items.clear()
+    for number in range(processes):
+        items += long[number::processes]
+        end = max(0, round(size * (number + 1)) - len(items)) if number < processes - 1 else len(short)
+        items += short[:end]
+        del short[:end]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -31,8 +31,9 @@ def show(document: Mapping[str, Any], times: Mapping[str, float], output: Output
         _pairs("Time", [(name, f"{1000 * seconds:,.0f} ms") for name, seconds in times.items()]),
     ]
     file = io.StringIO()
-    width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
-    console = Console(file=file, width=width, force_terminal=output.stdout.isatty(), highlight=False)
+    terminal = output.stdout.isatty()
+    width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns) if terminal else _WIDEST
+    console = Console(file=file, width=width, force_terminal=terminal, highlight=False)
     where = f"{', '.join(document['instruments'])} {document['timeframe']}"
     console.print(Text(f"{document['title']} on {where}, {document['bars']:,} bars"), soft_wrap=True)
     for part in parts:
@@ -130,5 +131,5 @@ def _pairs(title: str, pairs: Sequence[tuple[str, str]]) -> RenderableType:
     table = _table(title, "", "")
     table.show_header = False
     for name, value in pairs:
-        table.add_row(Text(name), Text(value))
+        table.add_row(Text(name), Text(value, overflow="fold"))
     return table

@@ -94,7 +94,7 @@ WITH_GAPS = make_bars(60, 3, gaps=0.2, flat=0.1)
 
 
 @given(CONDITIONS)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_conditions_hold_where_their_definition_says(node: Node) -> None:
     bars = WITH_GAPS
     try:
