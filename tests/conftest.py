@@ -32,7 +32,7 @@ LONG = ("acceptance/", "benchmarks/test_", "faults/", "stack/test_bootstrap", "t
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let each of several test processes begin with its share of the long tests.
 
-    They get equal parts of the list in its order: long tests that come last in it would leave the others idle.
+    They get equal parts of the list in its order: long tests that came last would leave the others idle.
     """
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     here = Path(__file__).parent
