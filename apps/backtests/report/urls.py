@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
 from apps.backtests.report import views
 
 urlpatterns = [
+    path("sweeps/", include("apps.backtests.report.sweeps.urls")),
     path("compare", views.compare, name="backtest-compare"),
     path("compare.json", views.compare_json, name="backtest-compare-json"),
     path("shared/<str:token>", views.shared, name="backtest-shared"),
