@@ -50,10 +50,14 @@ class Standing:
 
 def standing_of(sweep: Sweep) -> Standing:
     """How it stands, in a few light queries."""
+    status = selectors.statuses([sweep])[sweep.pk]
+    if status.settled and sweep.finished_at is None:
+        # It was judged between the two questions.
+        sweep.refresh_from_db()
+        status = selectors.statuses([sweep])[sweep.pk]
     picked = list(Backtest.objects.filter(picked__sweep=sweep))
     return Standing(
-        status=selectors.statuses([sweep])[sweep.pk],
-        full={pk: str(one.state) for pk, one in backtests.statuses(picked).items()},
+        status=status, full={pk: str(one.state) for pk, one in backtests.statuses(picked).items()}
     )
 
 
