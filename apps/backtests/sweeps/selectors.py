@@ -80,9 +80,7 @@ def best_so_far(sweep: Sweep) -> list[dict[str, Any]]:
         found = found_of(sweep)
         rows = found.rows(found.best(sweep.metric, max(sweep.best_count, 1)))
     picks = {pick.number: pick.backtest_id for pick in sweep.picks.all()}
-    return [
-        {"rank": rank, **row, "backtest": picks.get(row["number"])} for rank, row in enumerate(rows, 1)
-    ]
+    return [{"rank": rank, **row, "backtest": picks.get(row["number"])} for rank, row in enumerate(rows, 1)]
 
 
 def _status(
@@ -113,5 +111,6 @@ def _status(
         chunks_done=ready,
         chunks_failed=failed,
         error=error,
-        settled=end is None or end.state in ENDED,
+        # The run of the end is there once the chunks have ended, and until it is forgotten.
+        settled=sweep.finished_at is not None if end is None else end.state in ENDED,
     )

@@ -11,12 +11,13 @@ from django.urls import reverse
 
 from apps.backtests import selectors as backtests
 from apps.backtests.engine import METRICS, SpecError, strategy_of
-from apps.backtests.engine.sweep import LOW_IS_GOOD, SWEPT
+from apps.backtests.engine.sweep import LOW_IS_GOOD, SWEPT, space_of
+from apps.backtests.engine.sweep.space import Span
 from apps.backtests.models import Backtest
 from apps.backtests.report import wording
-from apps.backtests.sweeps import selectors
+from apps.backtests.sweeps import conf, selectors
+from apps.backtests.sweeps.mapping import MOST
 from apps.backtests.sweeps.models import Sweep
-from apps.candles.timeframes import to_ms
 from apps.tasks.states import ENDED
 
 #: Raised with every change that a reader of documents has to know of.
@@ -27,7 +28,8 @@ COLUMNS = (
     "return_pct", "sharpe", "sortino", "max_drawdown_pct", "n_trades", "win_rate_pct", "profit_factor",
 )  # fmt: skip
 
-_MIXED = "Candles were changed while this sweep ran: its combinations were not all computed from the same bars."
+_PROGRESS = ("done", "total", "chunks", "chunks_done", "chunks_failed")
+_MIXED = "Candles were changed while this sweep ran: not all combinations were computed from the same bars."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,8 @@ class Standing:
 
     def tag(self) -> str:
         """Another one with every change of how it stands."""
-        return hashlib.sha256(repr((VERSION, self.status, sorted(self.full.items()))).encode()).hexdigest()[:32]
+        parts = repr((VERSION, self.status, sorted(self.full.items())))
+        return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 
 def standing_of(sweep: Sweep) -> Standing:
@@ -79,7 +82,8 @@ def sweep_document(sweep: Sweep, standing: Standing) -> dict[str, Any]:
     - ``kind`` is ``sweep``, ``version`` is `VERSION`; ``title``, ``about``, ``notes``; ``state``, ``ended``,
       ``error`` and ``progress``, as the parts of `selectors.Status`.
     - ``swept``: what was tried of each parameter: ``name``, ``values`` (text), ``count`` (of values; None:
-      without end); ``fixed``: the other parameters; ``facts``: names and values; ``settings``: see
+      without end), ``places`` (the values in order; None where there are too many to be drawn one by one,
+      or not all are tried); ``fixed``: the other parameters; ``facts``: names and values; ``settings``: see
       `wording.settings`.
     - ``metric``; ``metrics``: those to choose from, with ``name``, ``label``, ``unit``, ``definition`` and
       ``low_is_good``; ``columns``: names of those that tables show.
@@ -90,7 +94,7 @@ def sweep_document(sweep: Sweep, standing: Standing) -> dict[str, Any]:
     summary, status = sweep.summary or {}, standing.status
     overfit = summary.get("overfit")
     judged = {row["number"]: row["deflated"] for row in overfit["best"]} if overfit else {}
-    order = _order(sweep)
+    order, places = _order(sweep), _places(sweep)
     return {
         "kind": "sweep",
         "version": VERSION,
@@ -100,10 +104,12 @@ def sweep_document(sweep: Sweep, standing: Standing) -> dict[str, Any]:
         "state": str(status.state),
         "ended": standing.ended,
         "error": status.error,
-        "progress": {
-            name: getattr(status, name) for name in ("done", "total", "chunks", "chunks_done", "chunks_failed")
-        },
-        "swept": [{"name": name, **_tried(sweep.space[name])} for name in order if name in sweep.space],
+        "progress": {name: getattr(status, name) for name in _PROGRESS},
+        "swept": [
+            {"name": name, "places": places.get(name), **_tried(sweep.space[name])}
+            for name in order
+            if name in sweep.space
+        ],
         "fixed": {name: sweep.spec["params"][name] for name in order if name not in sweep.space},
         "facts": _facts(sweep),
         "settings": [part for part in wording.settings(sweep.spec) if part["group"] != "Parameters"],
@@ -149,6 +155,23 @@ def _tried(given: Any) -> dict[str, Any]:
         count = int((high - low) / step * (1 + 1e-12) + 1e-9) + 1
         return {"values": f"{low} to {high}{'' if step == 1 else f' in steps of {step}'}", "count": count}
     return {"values": ", ".join(map(str, given)), "count": len(given)}
+
+
+def _places(sweep: Sweep) -> dict[str, list[Any]]:
+    """The values of the parameters of a grid, ascending, of those that have not too many."""
+    if sweep.method != Sweep.Method.GRID:
+        return {}
+    try:
+        schema = strategy_of(sweep.spec["strategy"]).schema
+        space = space_of(sweep.space, schema, most=conf.max_combinations())
+    except SpecError:
+        return {}
+    found = {
+        name: sorted(values)
+        for name, values in zip(space.names, space.values, strict=True)
+        if not isinstance(values, Span)
+    }
+    return {name: values for name, values in found.items() if len(values) <= MOST}
 
 
 def _facts(sweep: Sweep) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ export function combinations(root, sweep, rows, { ranked = false } = {}) {
   const params = sweep.swept.map(({ name }) => name);
   const known = new Map(sweep.metrics.map((one) => [one.name, one]));
   const deflated = ranked && rows.some((row) => row.deflated != null);
-  const links = ranked && rows.some((row) => row.state);
+  const links = rows.some((row) => row.state);
   const head = (words, { number = false, title = null } = {}) =>
     element("th", { scope: "col", class: number ? "number" : null, title }, words);
   const heads = [
@@ -58,7 +58,7 @@ export function value(given) {
   return typeof given === "number" ? String(Number(given.toPrecision(6))) : String(given ?? NONE);
 }
 
-function link({ url, state, rank }) {
-  if (url) return element("a", { href: url, "aria-label": `Report of rank ${rank}` }, "report");
+function link({ url, state, number }) {
+  if (url) return element("a", { href: url, "aria-label": `Report of combination ${number}` }, "report");
   return state ? (FULL[state] ?? "running…") : NONE;
 }

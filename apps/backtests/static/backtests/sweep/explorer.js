@@ -42,7 +42,7 @@ export class Explorer {
       const query = new URLSearchParams({ x, metric, reduce, ...(y === null ? {} : { y }) });
       const answer = await get(`${this.addresses.heatmap}?${query}`);
       if (asked !== this.asked) return;
-      this.#draw(answer);
+      this.#draw(this.#whole(answer));
       if (this.place) await this.#list();
     } catch (error) {
       if (asked === this.asked) this.part("hint").textContent = `This could not be loaded: ${error.message}`;
@@ -93,6 +93,21 @@ export class Explorer {
   #forget() {
     this.place = null;
     this.part("chosen").hidden = true;
+  }
+
+  /** The same with a place for every value that will be tried, where these are known: nothing moves later. */
+  #whole(answer) {
+    if (!answer.x.length || answer.x_ends || answer.y_ends) return answer;
+    const { x, y } = this.choice;
+    const places = (name, known) => this.sweep.swept.find((one) => one.name === name)?.places ?? known;
+    const across = places(x, answer.x);
+    const up = y === null ? [] : places(y, answer.y);
+    const [columns, rows] = [answer.x, answer.y].map((known) => new Map(known.map((value, at) => [value, at])));
+    const values = (y === null ? [null] : up).map((one) => {
+      const row = answer.values[y === null ? 0 : rows.get(one)];
+      return across.map((other) => row?.[columns.get(other)] ?? null);
+    });
+    return { ...answer, x: across, y: up, values };
   }
 
   #draw(answer) {
@@ -151,7 +166,9 @@ export class Explorer {
       const count = found.count > shown ? `the best ${whole(shown)} of ${whole(found.count)}` : whole(found.count);
       const table = element("div", { class: "wide" });
       const columns = [...new Set([choice.metric, ...sweep.columns])];
-      combinations(table, { ...sweep, columns }, found.combinations);
+      const full = new Map(sweep.best.map(({ number, url, state }) => [number, { url, state }]));
+      const listed = found.combinations.map((row) => ({ ...row, ...full.get(row.number) }));
+      combinations(table, { ...sweep, columns }, listed);
       fill(root, element("h3", {}, `${where}: ${count} ${found.count === 1 ? "combination" : "combinations"}`), table);
     } catch (error) {
       fill(root, element("p", { role: "alert" }, `The combinations could not be loaded: ${error.message}`));

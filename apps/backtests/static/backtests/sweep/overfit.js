@@ -16,7 +16,7 @@ export function overfit(root, { overfit: found, best }) {
     ["Loss out of sample", part(pbo?.loss)],
     ["Degradation slope", ratio(pbo?.slope)],
     ["Trials", whole(trials)],
-    ["Independent trials", ratio(effective)],
+    ["Independent trials", about(effective)],
     ["Periods", whole(periods)],
   ];
   fill(
@@ -32,6 +32,10 @@ export function overfit(root, { overfit: found, best }) {
   );
 }
 
+function about(value) {
+  return value == null ? NONE : String(Number(value.toPrecision(3)));
+}
+
 function sharpe(first, trials, effective) {
   const meaning =
     "The deflated Sharpe ratio is the probability that a Sharpe ratio is better than the highest that so many " +
@@ -41,7 +45,7 @@ function sharpe(first, trials, effective) {
   return (
     `${meaning}For the best of ${whole(trials)} trials it is ${share(100 * first.deflated)}: ${strong} ` +
     `(95 % is what is usually asked for). As their returns resemble each other, they are worth about ` +
-    `${ratio(effective)} independent trials, for which it is ${share(100 * first.deflated_effective)}.`
+    `${about(effective)} independent trials, for which it is ${share(100 * first.deflated_effective)}.`
   );
 }
 
@@ -50,12 +54,12 @@ function split(pbo) {
     return "The probability of backtest overfitting (PBO) needs two combinations and at least eight periods.";
   }
   const { probability, loss, splits } = pbo;
-  let meaning = "what was chosen tends to be good later, too";
+  let meaning = "what was the best tends to stay in the better half";
   if (probability >= 0.5) meaning = "choosing the best was no better than choosing blindly";
-  else if (probability >= 0.2) meaning = "choosing the best helps, but not reliably";
+  else if (probability >= 0.2) meaning = "what was the best stays in the better half, but not reliably";
   return (
     `The probability of backtest overfitting (PBO) is ${share(100 * probability)}: in so many of ` +
     `${whole(splits)} ways to halve the time, the best of one half came out at or below the median in the other, ` +
-    `so ${meaning}. In ${share(100 * loss)} of them it lost in the other half.`
+    `so ${meaning}. In ${share(100 * loss)} of them it lost money in the other half.`
   );
 }

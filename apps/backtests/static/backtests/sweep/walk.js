@@ -7,7 +7,9 @@ import { element, fill, onScheme, styled } from "../report/dom.js";
 import { NONE, direction, metric as written, moment, percent, ratio, whole } from "../report/format.js";
 import { value } from "./combinations.js";
 
+/** Places of the curve, and the minutes that may lie between two: moments that people name. */
 const PLACES = 1500;
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 720];
 
 export class Walk {
   constructor(part, sweep) {
@@ -22,7 +24,8 @@ export class Walk {
   #curve(plot, { ts, value: values }) {
     const chart = drawing(plot);
     const [first, last] = [ts[0], ts.at(-1)];
-    const step = Math.max(1000, Math.ceil((last - first) / PLACES / 1000) * 1000);
+    const minutes = (last - first) / PLACES / 60_000;
+    const step = 60_000 * (STEPS.find((one) => one >= minutes) ?? 1440 * Math.ceil(minutes / 1440));
     const times = [];
     for (let ms = first; ms <= last + step; ms += step) times.push(Math.floor(ms / 1000));
     const series = chart.addSeries(LineSeries, { lineWidth: 2, priceLineVisible: false });
@@ -31,7 +34,7 @@ export class Walk {
       chart.applyOptions(ground(plot));
       series.applyOptions({ color: styled(plot, "--accent") });
     });
-    chart.timeScale().fitContent();
+    new ResizeObserver(() => chart.timeScale().fitContent()).observe(plot);
   }
 }
 
@@ -41,7 +44,7 @@ function tiles(root, { decay, return_pct: gain, folds: all }, metric) {
     ["Return out of sample", percent(gain), direction(gain, "%")],
     [`${metric.label} in sample`, mean(decay.inside)],
     [`${metric.label} out of sample`, mean(decay.outside)],
-    ["What is left", decay.ratio == null ? NONE : `${whole(100 * decay.ratio)} %`],
+    ["Out ÷ in sample (decay)", decay.ratio == null ? NONE : `${whole(100 * decay.ratio)} %`],
     ["Rank correlation", ratio(decay.correlation)],
     ["Folds", whole(all.length)],
   ];
@@ -58,16 +61,17 @@ function tiles(root, { decay, return_pct: gain, folds: all }, metric) {
       "p",
       { class: "words" },
       "Each fold chooses the best by its train window alone and is tested in the window after it. The means " +
-        "are over folds in which both are known; what is left is the mean out of sample over that in sample, " +
-        "and the rank correlation says whether the folds that looked better also did better. The curve " +
-        "is the equity of the test windows in a row, each begun with what the one before left.",
+        "are over folds in which both are known, and the decay is the one over the other: 100 % is none, 0 % is " +
+        "nothing left. The rank correlation says whether the folds that looked better also did better. A dash " +
+        "stands where a window is too short for the metric, or has no trades for it. The curve is the equity " +
+        "of the test windows in a row, each begun with what the one before left.",
     ),
   );
 }
 
 function folds(root, { walk, swept }, metric) {
   const params = swept.map(({ name }) => name);
-  const names = ["Chosen from", "to", "Tested to", ...params, `${metric.label} in sample`, "out of sample", "Left", "Return"];
+  const names = ["Chosen from", "to", "Tested to", ...params, `${metric.label} in sample`, "out of sample", "Out ÷ in", "Return"];
   const heads = names.map((name, at) => element("th", { scope: "col", class: at > 2 ? "number" : null }, name));
   const cell = (words, colour = null) => element("td", { class: `number ${colour ?? ""}` }, words);
   const figure = (found) => cell(written(found, metric.unit, metric.name));
