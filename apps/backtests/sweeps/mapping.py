@@ -68,7 +68,7 @@ def map_of(found: Found, x: str, y: str | None, metric: str, *, reduce: str = "m
 
 def _axis(column: list[Any], kinds: int, most: int) -> Axis:
     if kinds <= most or any(isinstance(value, str) for value in column):
-        return Axis(values=sorted(set(column), key=_ordered), ends=None, at=column)
+        return Axis(values=sorted(set(column), key=ordered), ends=None, at=column)
     given = np.asarray(column, np.float64)
     low, high = float(given.min()), float(given.max())
     if all(isinstance(value, int) for value in column):
@@ -81,5 +81,6 @@ def _axis(column: list[Any], kinds: int, most: int) -> Axis:
     return Axis(values=edges[some].tolist(), ends=edges[some + 1].tolist(), at=places.tolist())
 
 
-def _ordered(value: Any) -> tuple[bool, Any]:
+def ordered(value: Any) -> tuple[bool, Any]:
+    """What values of parameters are sorted by: numbers first, then text."""
     return isinstance(value, str), value

@@ -94,8 +94,8 @@ def test_a_sweep_is_accepted_computed_in_chunks_judged_and_its_best_are_run_in_f
         assert full["state"] == "succeeded"
         assert full["spec"]["params"] == row["params"]
         assert full["result"]["metrics"]["final_equity"] == row["metrics"]["final_equity"]
-    # Nobody is told of each of them.
-    assert mail.outbox == []
+    # The owner is told of the sweep, and not of each of them.
+    assert [message.subject.split(":")[0] for message in mail.outbox] == ["Sweep finished"]
 
 
 @pytest.mark.usefixtures("small_chunks")

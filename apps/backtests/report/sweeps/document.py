@@ -16,7 +16,7 @@ from apps.backtests.engine.sweep.space import Span
 from apps.backtests.models import Backtest
 from apps.backtests.report import wording
 from apps.backtests.sweeps import conf, selectors
-from apps.backtests.sweeps.mapping import MOST
+from apps.backtests.sweeps.mapping import MOST, ordered
 from apps.backtests.sweeps.models import Sweep
 from apps.tasks.states import ENDED
 
@@ -167,7 +167,7 @@ def _places(sweep: Sweep) -> dict[str, list[Any]]:
     except SpecError:
         return {}
     found = {
-        name: sorted(values)
+        name: sorted(values, key=ordered)
         for name, values in zip(space.names, space.values, strict=True)
         if not isinstance(values, Span)
     }

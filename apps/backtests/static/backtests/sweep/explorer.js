@@ -99,7 +99,10 @@ export class Explorer {
   #whole(answer) {
     if (!answer.x.length || answer.x_ends || answer.y_ends) return answer;
     const { x, y } = this.choice;
-    const places = (name, known) => this.sweep.swept.find((one) => one.name === name)?.places ?? known;
+    const places = (name, known) => {
+      const all = this.sweep.swept.find((one) => one.name === name)?.places;
+      return all && known.every((value) => all.includes(value)) ? all : known;
+    };
     const across = places(x, answer.x);
     const up = y === null ? [] : places(y, answer.y);
     const [columns, rows] = [answer.x, answer.y].map((known) => new Map(known.map((value, at) => [value, at])));
