@@ -28,8 +28,8 @@ class SweepAdmin(DescribedAdmin):
     fields = (
         "id", "owner", "instruments", "timeframe", "start", "end", "strategy", "state", "done",
         "chunks_shown", "end_run", "method", "samples", "seed", "space", "metric", "walk_forward",
-        "combinations", "refused", "repeated", "pages", "created_at", "finished_at", "cancelled_at", "best", "overfit",
-        "spec",
+        "combinations", "refused", "repeated", "pages", "created_at", "finished_at", "cancelled_at",
+        "best", "overfit", "spec",
     )  # fmt: skip
     readonly_fields = fields
     actions = ("cancel",)

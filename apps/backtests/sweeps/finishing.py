@@ -25,9 +25,9 @@ from apps.tasks.states import State
 def sweep_finish(*, sweep: Sweep | None, source: DataSource | None = None) -> None:
     """Judge *sweep* by what its chunks have found, and ask for backtests of the best combinations.
 
-    The judgement, the requests, an e-mail to the owner and the success of the run are committed together. Of a sweep that was
-    cancelled, what there is is judged, and nothing is run. Raises `PermanentError` when nothing was
-    computed, and `Cancelled` when the sweep is gone.
+    The judgement, the requests, an e-mail to the owner and the success of the run are committed together.
+    Of a sweep that was cancelled, what there is is judged, and nothing is run or told. Raises
+    `PermanentError` when nothing was computed, and `Cancelled` when the sweep is gone.
     """
     if sweep is None:
         raise Cancelled("the sweep was deleted")

@@ -178,7 +178,7 @@ def test_a_heatmap_reduces_the_other_parameters(api: Any, stored: str) -> None:
     assert (cheap["x"], cheap["low_is_good"]) == (["long", "long_short"], True)
     assert min(line[0] for line in cheap["values"]) == least
     for query, field in (
-        ("x=fast", "y"), ("x=no&y=fast", "x"), ("x=fast&y=fast", "y"), ("x=fast&y=slow&metric=no", "metric"),
+        ("y=fast", "x"), ("x=no&y=fast", "x"), ("x=fast&y=fast", "y"), ("x=fast&y=slow&metric=no", "metric"),
         ("x=fast&y=slow&reduce=sum", "reduce"),
     ):  # fmt: skip
         refused = api.get(f"{url}?{query}")

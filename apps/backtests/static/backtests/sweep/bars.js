@@ -3,7 +3,7 @@
 import { drawn, element, fill } from "../report/dom.js";
 import { metric as written } from "../report/format.js";
 
-const [WIDTH, HEIGHT] = [1000, 260];
+const HEIGHT = 260;
 const ROOM = { left: 70, right: 10, top: 10, bottom: 34 };
 
 export function bars(root, data, options = {}) {
@@ -14,11 +14,14 @@ class Bars {
   constructor(root, data, { onChoose = () => {} }) {
     this.onChoose = onChoose;
     this.at = data.best?.x ?? 0;
-    this.svg = drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "bars", tabindex: "0", role: "img" });
+    this.svg = drawn("svg", { class: "bars", tabindex: "0", role: "img" });
+    this.width = 0;
     this.words = element("p", { role: "status" });
-    fill(root, element("div", { class: "wide" }, this.svg), this.words);
+    const place = element("div", {}, this.svg);
+    fill(root, place, this.words);
     this.svg.addEventListener("keydown", (event) => this.#key(event));
     this.update(data);
+    new ResizeObserver(() => this.#resize(place.clientWidth)).observe(place);
   }
 
   /** Show other values at the same places, as they come in. */
@@ -30,7 +33,15 @@ class Bars {
     this.#tell(this.at);
   }
 
+  #resize(width) {
+    if (!width || width === this.width) return;
+    this.width = width;
+    this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+    this.#draw();
+  }
+
   #draw() {
+    if (!this.width) return;
     const { x, metric, values, best } = this.data;
     const row = values[0];
     const known = row.filter((value) => value != null);
@@ -38,7 +49,7 @@ class Bars {
     const span = high - low || 1;
     const floor = HEIGHT - ROOM.bottom;
     const top = (value) => ROOM.top + ((high - value) / span) * (floor - ROOM.top);
-    const wide = (WIDTH - ROOM.left - ROOM.right) / row.length;
+    const wide = (this.width - ROOM.left - ROOM.right) / row.length;
     const gap = wide > 6 ? Math.min(6, wide / 5) : 0;
     const step = Math.max(1, Math.ceil(60 / wide));
     const columns = row.map((value, at) => {
@@ -72,12 +83,12 @@ class Bars {
       drawn("text", { x: ROOM.left - 8, y: top(value) + 4, "text-anchor": "end" }, written(value, metric.unit));
     this.svg.replaceChildren(
       ...columns,
-      drawn("line", { x1: ROOM.left, x2: WIDTH - ROOM.right, y1: top(0), y2: top(0) }),
+      drawn("line", { x1: ROOM.left, x2: this.width - ROOM.right, y1: top(0), y2: top(0) }),
       level(high),
       ...(low < 0 ? [level(low)] : []),
       // Where they are too close, zero is the end of the bars.
       ...(high > 0 && low < 0 && top(0) - top(high) > 20 && top(low) - top(0) > 20 ? [level(0)] : []),
-      drawn("text", { x: ROOM.left + (WIDTH - ROOM.left) / 2, y: HEIGHT - 3, "text-anchor": "middle" }, x.name),
+      drawn("text", { x: ROOM.left + (this.width - ROOM.left) / 2, y: HEIGHT - 3, "text-anchor": "middle" }, x.name),
     );
   }
 

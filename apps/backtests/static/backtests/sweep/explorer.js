@@ -67,7 +67,7 @@ export class Explorer {
       flat ? null : [choose("Across", "x", named), choose("Up", "y", named)],
       choose("Metric", "metric", metrics),
       // One parameter that alone is swept has one combination at each place.
-      flat && this.sweep.swept.length === 1
+      flat
         ? null
         : choose("Of several", "reduce", [
             ["max", "the best"],

@@ -40,10 +40,11 @@ export class Walk {
 
 function tiles(root, { decay, return_pct: gain, folds: all }, metric) {
   const mean = (found) => written(found, metric.unit, metric.name);
+  const label = /^[A-Z]{2}/.test(metric.label) ? metric.label : metric.label.toLowerCase();
   const shown = [
-    ["Return out of sample", percent(gain), direction(gain, "%")],
-    [`${metric.label} in sample`, mean(decay.inside)],
-    [`${metric.label} out of sample`, mean(decay.outside)],
+    ["Return of all folds", percent(gain), direction(gain, "%")],
+    [`Mean ${label} in sample`, mean(decay.inside)],
+    [`Mean ${label} out of sample`, mean(decay.outside)],
     ["Out ÷ in sample (decay)", decay.ratio == null ? NONE : `${whole(100 * decay.ratio)} %`],
     ["Rank correlation", ratio(decay.correlation)],
     ["Folds", whole(all.length)],
