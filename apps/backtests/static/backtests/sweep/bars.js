@@ -80,7 +80,11 @@ class Bars {
       );
     });
     const level = (value) =>
-      drawn("text", { x: ROOM.left - 8, y: top(value) + 4, "text-anchor": "end" }, written(value, metric.unit));
+      drawn(
+        "text",
+        { x: ROOM.left - 8, y: top(value) + 4, "text-anchor": "end" },
+        written(value, metric.unit),
+      );
     this.svg.replaceChildren(
       ...columns,
       drawn("line", { x1: ROOM.left, x2: this.width - ROOM.right, y1: top(0), y2: top(0) }),
@@ -88,7 +92,11 @@ class Bars {
       ...(low < 0 ? [level(low)] : []),
       // Where they are too close, zero is the end of the bars.
       ...(high > 0 && low < 0 && top(0) - top(high) > 20 && top(low) - top(0) > 20 ? [level(0)] : []),
-      drawn("text", { x: ROOM.left + (this.width - ROOM.left) / 2, y: HEIGHT - 3, "text-anchor": "middle" }, x.name),
+      drawn(
+        "text",
+        { x: ROOM.left + (this.width - ROOM.left) / 2, y: HEIGHT - 3, "text-anchor": "middle" },
+        x.name,
+      ),
     );
   }
 

@@ -49,7 +49,12 @@ export function combinations(root, sweep, rows, { ranked = false } = {}) {
     );
   return fill(
     root,
-    element("table", {}, element("thead", {}, element("tr", {}, heads)), element("tbody", {}, rows.map(line))),
+    element(
+      "table",
+      {},
+      element("thead", {}, element("tr", {}, heads)),
+      element("tbody", {}, rows.map(line)),
+    ),
   );
 }
 

@@ -54,7 +54,9 @@ export class Explorer {
       const select = element(
         "select",
         { name },
-        entries.map(([key, words]) => element("option", { value: key, selected: key === this.choice[name] }, words)),
+        entries.map(([key, words]) =>
+          element("option", { value: key, selected: key === this.choice[name] }, words),
+        ),
       );
       select.addEventListener("change", () => this.#choose(name, select.value));
       return element("label", {}, `${title} `, select);
@@ -105,7 +107,9 @@ export class Explorer {
     };
     const across = places(x, answer.x);
     const up = y === null ? [] : places(y, answer.y);
-    const [columns, rows] = [answer.x, answer.y].map((known) => new Map(known.map((value, at) => [value, at])));
+    const [columns, rows] = [answer.x, answer.y].map(
+      (known) => new Map(known.map((value, at) => [value, at])),
+    );
     const values = (y === null ? [null] : up).map((one) => {
       const row = answer.values[y === null ? 0 : rows.get(one)];
       return across.map((other) => row?.[columns.get(other)] ?? null);
@@ -166,13 +170,18 @@ export class Explorer {
       const found = await get(`${this.addresses.combinations}?${query}`);
       if (place !== this.place) return;
       const shown = found.combinations.length;
-      const count = found.count > shown ? `the best ${whole(shown)} of ${whole(found.count)}` : whole(found.count);
+      const count =
+        found.count > shown ? `the best ${whole(shown)} of ${whole(found.count)}` : whole(found.count);
       const table = element("div", { class: "wide" });
       const columns = [...new Set([choice.metric, ...sweep.columns])];
       const full = new Map(sweep.best.map(({ number, url, state }) => [number, { url, state }]));
       const listed = found.combinations.map((row) => ({ ...row, ...full.get(row.number) }));
       combinations(table, { ...sweep, columns }, listed);
-      fill(root, element("h3", {}, `${where}: ${count} ${found.count === 1 ? "combination" : "combinations"}`), table);
+      fill(
+        root,
+        element("h3", {}, `${where}: ${count} ${found.count === 1 ? "combination" : "combinations"}`),
+        table,
+      );
     } catch (error) {
       fill(root, element("p", { role: "alert" }, `The combinations could not be loaded: ${error.message}`));
     }

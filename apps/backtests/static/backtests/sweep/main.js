@@ -31,7 +31,10 @@ function show(sweep) {
   root.dataset.state = "ready";
   root.dataset.sweep = sweep.state;
   root.dataset.ended = sweep.ended;
-  explorer ??= new Explorer(part, sweep, { heatmap: root.dataset.heatmap, combinations: root.dataset.combinations });
+  explorer ??= new Explorer(part, sweep, {
+    heatmap: root.dataset.heatmap,
+    combinations: root.dataset.combinations,
+  });
   explorer.refresh(sweep);
   if (sweep.walk && !walk) walk = new Walk(part, sweep);
 }

@@ -72,8 +72,19 @@ function tiles(root, { decay, return_pct: gain, folds: all }, metric) {
 
 function folds(root, { walk, swept }, metric) {
   const params = swept.map(({ name }) => name);
-  const names = ["Chosen from", "to", "Tested to", ...params, `${metric.label} in sample`, "out of sample", "Out ÷ in", "Return"];
-  const heads = names.map((name, at) => element("th", { scope: "col", class: at > 2 ? "number" : null }, name));
+  const names = [
+    "Chosen from",
+    "to",
+    "Tested to",
+    ...params,
+    `${metric.label} in sample`,
+    "out of sample",
+    "Out ÷ in",
+    "Return",
+  ];
+  const heads = names.map((name, at) =>
+    element("th", { scope: "col", class: at > 2 ? "number" : null }, name),
+  );
   const cell = (words, colour = null) => element("td", { class: `number ${colour ?? ""}` }, words);
   const figure = (found) => cell(written(found, metric.unit, metric.name));
   const rows = walk.folds.map(({ train, test, params: chosen, inside, outside, return_pct: gain }) =>
@@ -88,5 +99,8 @@ function folds(root, { walk, swept }, metric) {
       cell(percent(gain), direction(gain, "%")),
     ),
   );
-  fill(root, element("table", {}, element("thead", {}, element("tr", {}, heads)), element("tbody", {}, rows)));
+  fill(
+    root,
+    element("table", {}, element("thead", {}, element("tr", {}, heads)), element("tbody", {}, rows)),
+  );
 }
