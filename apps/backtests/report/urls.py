@@ -5,7 +5,6 @@ from django.urls import include, path
 from apps.backtests.report import views
 
 urlpatterns = [
-    path("sweeps/", include("apps.backtests.report.sweeps.urls")),
     path("compare", views.compare, name="backtest-compare"),
     path("compare.json", views.compare_json, name="backtest-compare-json"),
     path("shared/<str:token>", views.shared, name="backtest-shared"),
@@ -16,4 +15,5 @@ urlpatterns = [
     path("<uuid:backtest_id>/report.json", views.report_json, name="backtest-report-json"),
     path("<uuid:backtest_id>/trades.json", views.report_trades, name="backtest-report-trades"),
     path("<uuid:backtest_id>/report.html", views.report_file, name="backtest-report-file"),
+    path("sweeps/", include("apps.backtests.report.sweeps.urls")),
 ]
