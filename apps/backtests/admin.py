@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from apps.backtests import selectors
 from apps.backtests.announcing import page_of
 from apps.backtests.models import Backtest
+from apps.backtests.report.sweeps.document import sweep_page_of
 from apps.backtests.services import Ended, backtest_cancel, backtest_delete
 from apps.candles.admin.described import DescribedAdmin, Subject, answered, chosen, looking, run_link
 from apps.candles.timeframes import TIMEFRAMES
@@ -133,7 +134,9 @@ class BacktestAdmin(DescribedAdmin):
     @admin.display(description="report")
     def pages(self, backtest: Backtest) -> SafeString:
         """The page for its owner."""
-        return format_html('<a href="{}">{}</a>', page_of(backtest), page_of(backtest))
+        addresses = [page_of(backtest), sweep_page_of(backtest)]
+        links = ((address, address) for address in addresses if address)
+        return format_html_join(" of ", '<a href="{}">{}</a>', links)
 
     @admin.display(description="runs")
     def runs(self, backtest: Backtest) -> SafeString:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
 from apps.backtests.report import views
 
@@ -15,4 +15,5 @@ urlpatterns = [
     path("<uuid:backtest_id>/report.json", views.report_json, name="backtest-report-json"),
     path("<uuid:backtest_id>/trades.json", views.report_trades, name="backtest-report-trades"),
     path("<uuid:backtest_id>/report.html", views.report_file, name="backtest-report-file"),
+    path("sweeps/", include("apps.backtests.report.sweeps.urls")),
 ]

@@ -16,6 +16,7 @@ from apps.backtests.models import Backtest
 from apps.backtests.report import access, answers
 from apps.backtests.report.document import VERSION
 from apps.backtests.report.file import module_names, render_file
+from apps.backtests.report.sweeps.document import sweep_page_of
 from apps.candles import conf as candles_conf
 from apps.core.problems import CONTENT_TYPE, problem
 
@@ -23,7 +24,9 @@ from apps.core.problems import CONTENT_TYPE, problem
 @require_safe
 def report(request: HttpRequest, backtest_id: uuid.UUID) -> HttpResponse:
     """The report's page; while the run goes on, how far it is."""
-    return _page(request, _own(request, backtest_id), "backtest-report", [backtest_id])
+    backtest = _own(request, backtest_id)
+    sweep = sweep_page_of(backtest)
+    return _page(request, backtest, "backtest-report", [backtest_id], sweep=sweep)
 
 
 @require_safe
@@ -128,8 +131,11 @@ def _refused(message: str, field: str = "ids") -> HttpResponse:
     return JsonResponse(body, status=400, content_type=CONTENT_TYPE)
 
 
-def _page(request: HttpRequest, backtest: Backtest, name: str, key: list[Any]) -> HttpResponse:
+def _page(
+    request: HttpRequest, backtest: Backtest, name: str, key: list[Any], sweep: str | None = None
+) -> HttpResponse:
     context = {
+        "sweep": sweep,
         "title": access.title(backtest),
         "about": access.about(backtest),
         "source": reverse(f"{name}-json", args=key),

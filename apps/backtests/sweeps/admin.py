@@ -9,6 +9,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.backtests.sweeps import selectors
+from apps.backtests.sweeps.announcing import page_of
 from apps.backtests.sweeps.ending import Ended, sweep_cancel
 from apps.backtests.sweeps.models import Sweep
 from apps.candles.admin.described import DescribedAdmin, Subject, answered, chosen, run_link
@@ -27,8 +28,8 @@ class SweepAdmin(DescribedAdmin):
     fields = (
         "id", "owner", "instruments", "timeframe", "start", "end", "strategy", "state", "done",
         "chunks_shown", "end_run", "method", "samples", "seed", "space", "metric", "walk_forward",
-        "combinations", "refused", "repeated", "created_at", "finished_at", "cancelled_at", "best", "overfit",
-        "spec",
+        "combinations", "refused", "repeated", "pages", "created_at", "finished_at", "cancelled_at",
+        "best", "overfit", "spec",
     )  # fmt: skip
     readonly_fields = fields
     actions = ("cancel",)
@@ -55,6 +56,11 @@ class SweepAdmin(DescribedAdmin):
         found = _status(sweep)
         failed = f", {found.chunks_failed} failed" if found.chunks_failed else ""
         return f"{found.chunks_done} of {found.chunks}{failed}"
+
+    @admin.display(description="report")
+    def pages(self, sweep: Sweep) -> SafeString:
+        """The page for its owner."""
+        return format_html('<a href="{}">{}</a>', page_of(sweep), page_of(sweep))
 
     @admin.display(description="run of the end")
     def end_run(self, sweep: Sweep) -> SafeString:

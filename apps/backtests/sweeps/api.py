@@ -24,7 +24,7 @@ from apps.backtests.api.results import ResultView
 from apps.backtests.api.shown import MissingCandlesSerializer
 from apps.backtests.api.views import IdempotencyKeyReused, key_of, missing_candles
 from apps.backtests.asking import InvalidBacktest
-from apps.backtests.engine.sweep import LOW_IS_GOOD, SWEPT, heatmap
+from apps.backtests.engine.sweep import LOW_IS_GOOD, SWEPT
 from apps.backtests.lacking import MissingCandles
 from apps.backtests.requesting import KeyReused
 from apps.backtests.sweeps import selectors
@@ -36,6 +36,7 @@ from apps.backtests.sweeps.forms import (
     SweepListQuerySerializer,
     SweepRequestSerializer,
 )
+from apps.backtests.sweeps.mapping import map_of
 from apps.backtests.sweeps.models import Sweep
 from apps.backtests.sweeps.reading import Found, found_of
 from apps.backtests.sweeps.requesting import sweep_request
@@ -209,34 +210,45 @@ class SweepCombinations(ResultView):
 
 
 class SweepHeatmap(ApiView):
-    """A metric by two parameters."""
+    """A metric by one or two parameters."""
 
     @extend_schema(
         operation_id="sweeps_heatmap",
         parameters=[HeatmapQuerySerializer],
         responses={200: HeatmapSerializer, 400: PROBLEM, 404: PROBLEM},
-        description="A metric by two swept parameters, of what is computed so far; the others are reduced.",
+        description=(
+            "A metric by one or two swept parameters, of what is computed so far; the others are reduced."
+            " Where there are too many values, or too few at each place, they are put together in ranges."
+        ),
     )
     def get(self, request: Request, sweep_id: uuid.UUID) -> HttpResponse:
         query = HeatmapQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         sweep, asked = _own(request, sweep_id), query.validated_data
         metric = asked.get("metric", sweep.metric)
+        x, y = asked["x"], asked.get("y")
         for name in ("x", "y"):
-            if asked[name] not in sweep.space:
+            if asked.get(name) is not None and asked[name] not in sweep.space:
                 raise ValidationError({name: [f"Not swept; these are: {', '.join(sweep.space)}."]})
-        if asked["x"] == asked["y"]:
+        if x == y:
             raise ValidationError({"y": ["Must be another parameter than x."]})
         if metric not in SWEPT:
             raise ValidationError({"metric": [f"{metric!r} is not one of {', '.join(SWEPT)}."]})
-        found, low = found_of(sweep), metric in LOW_IS_GOOD
-        body: dict[str, Any] = {"x": [], "y": [], "values": []}
-        if len(found):
-            x, y = (found.table[f"params.{asked[name]}"].to_pylist() for name in ("x", "y"))
-            drawn = heatmap(x, y, found.metric(metric), reduce=asked["reduce"], low=low)
-            body = {"x": list(drawn.x), "y": list(drawn.y), "values": np.ascontiguousarray(drawn.values)}
-        body |= {"metric": metric, "reduce": asked["reduce"], "low_is_good": low, "computed": len(found)}
-        return as_json(body)
+        found = found_of(sweep)
+        drawn = map_of(found, x, y, metric, reduce=asked["reduce"])
+        return as_json(
+            {
+                "x": drawn.x.values,
+                "x_ends": drawn.x.ends,
+                "y": drawn.y.values if drawn.y else [],
+                "y_ends": drawn.y.ends if drawn.y else None,
+                "values": np.ascontiguousarray(drawn.values),
+                "metric": metric,
+                "reduce": asked["reduce"],
+                "low_is_good": metric in LOW_IS_GOOD,
+                "computed": len(found),
+            }
+        )
 
 
 def _own(request: Request, sweep_id: uuid.UUID) -> Sweep:
@@ -256,7 +268,7 @@ def _shown(
         where = {"sweep_id": sweep.pk}
         urls = {
             name: reverse(f"sweep-{name}", kwargs=where, request=request)
-            for name in ("detail", "combinations", "heatmap")
+            for name in ("detail", "combinations", "heatmap", "report")
         }
         made = serializer(sweep, context={"status": stands[sweep.pk], "urls": urls, **context})
         answers.append(dict(made.data))
@@ -264,19 +276,12 @@ def _shown(
 
 
 def _one(request: Request, sweep: Sweep) -> dict[str, Any]:
-    """One sweep with the best so far; at the end, those that the judgement is about."""
-    if sweep.summary is not None:
-        rows = sweep.summary["best"]
-    else:
-        found = found_of(sweep)
-        rows = found.rows(found.best(sweep.metric, max(sweep.best_count, 1)))
-    picks = {pick.number: pick.backtest_id for pick in sweep.picks.all()}
+    """One sweep with the best so far."""
     best = []
-    for rank, row in enumerate(rows, 1):
-        backtest = picks.get(row["number"])
-        where = {"backtest_id": backtest}
-        url = reverse("backtest-detail", kwargs=where, request=request) if backtest else None
-        best.append({"rank": rank, **row, "backtest": backtest, "backtest_url": url})
+    for row in selectors.best_so_far(sweep):
+        where = {"backtest_id": row["backtest"]}
+        url = reverse("backtest-detail", kwargs=where, request=request) if row["backtest"] else None
+        best.append({**row, "backtest_url": url})
     return _shown(request, [sweep], SweepSerializer, best_so_far=best)[0]
 
 

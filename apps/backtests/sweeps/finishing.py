@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.backtests.asking import InvalidBacktest
 from apps.backtests.engine import BarsError, SpecError
+from apps.backtests.sweeps.announcing import announce
 from apps.backtests.sweeps.asking import folds_in
 from apps.backtests.sweeps.full import full_request
 from apps.backtests.sweeps.judging import overfit_of, walked
@@ -24,9 +25,9 @@ from apps.tasks.states import State
 def sweep_finish(*, sweep: Sweep | None, source: DataSource | None = None) -> None:
     """Judge *sweep* by what its chunks have found, and ask for backtests of the best combinations.
 
-    The judgement, the requests and the success of the run are committed together. Of a sweep that was
-    cancelled, what there is is judged, and nothing is run. Raises `PermanentError` when nothing was
-    computed, and `Cancelled` when the sweep is gone.
+    The judgement, the requests, an e-mail to the owner and the success of the run are committed together.
+    Of a sweep that was cancelled, what there is is judged, and nothing is run or told. Raises
+    `PermanentError` when nothing was computed, and `Cancelled` when the sweep is gone.
     """
     if sweep is None:
         raise Cancelled("the sweep was deleted")
@@ -56,6 +57,7 @@ def sweep_finish(*, sweep: Sweep | None, source: DataSource | None = None) -> No
         held.save(update_fields=["summary", "finished_at"])
         if held.cancelled_at is None:
             _run_in_full(held, best[: held.best_count])
+            announce(held, summary)
 
 
 def _run_in_full(sweep: Sweep, best: list[dict[str, Any]]) -> None:

@@ -109,7 +109,7 @@ class HeatmapQuerySerializer(StrictSerializer):
     """The query parameters of ``GET /sweeps/<id>/heatmap``."""
 
     x = serializers.CharField(help_text="A swept parameter.")
-    y = serializers.CharField(help_text="Another one.")
+    y = serializers.CharField(required=False, help_text="Another one; without it there is one row of values.")
     metric = serializers.CharField(required=False, help_text="The sweep's unless given.")
     reduce = serializers.ChoiceField(
         choices=["max", "mean"],

@@ -5,13 +5,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Count, Q, QuerySet, Sum
 
 from apps.backtests.sweeps.models import Sweep, SweepChunk
+from apps.backtests.sweeps.reading import found_of
 from apps.tasks.models import TaskRun
-from apps.tasks.states import State
+from apps.tasks.states import ENDED, State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,8 @@ class Status:
     chunks_failed: int
     #: Why it came to nothing: type and message.
     error: dict[str, str] | None = None
+    #: Whether its end has been: nothing more will be computed or judged by itself.
+    settled: bool = False
 
 
 def sweeps(*, user: AbstractBaseUser | AnonymousUser) -> QuerySet[Sweep]:
@@ -64,6 +68,21 @@ def statuses(found: Sequence[Sweep]) -> dict[uuid.UUID, Status]:
     return made
 
 
+def best_so_far(sweep: Sweep) -> list[dict[str, Any]]:
+    """The best so far, best first; at the end, those that the judgement is about.
+
+    Each has ``rank``, ``number``, ``params``, ``metrics`` and ``backtest``: the id of its run in full, which
+    is asked for at the end; else None.
+    """
+    if sweep.summary is not None:
+        rows = sweep.summary["best"]
+    else:
+        found = found_of(sweep)
+        rows = found.rows(found.best(sweep.metric, max(sweep.best_count, 1)))
+    picks = {pick.number: pick.backtest_id for pick in sweep.picks.all()}
+    return [{"rank": rank, **row, "backtest": picks.get(row["number"])} for rank, row in enumerate(rows, 1)]
+
+
 def _status(
     sweep: Sweep,
     counted: dict[str, int | None] | None,
@@ -92,4 +111,6 @@ def _status(
         chunks_done=ready,
         chunks_failed=failed,
         error=error,
+        # The run of the end is there once the chunks have ended, and until it is forgotten.
+        settled=sweep.finished_at is not None if end is None else end.state in ENDED,
     )

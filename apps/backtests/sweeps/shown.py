@@ -54,6 +54,7 @@ class SweepSummarySerializer(serializers.ModelSerializer[Sweep]):
     url = serializers.SerializerMethodField(help_text="Ask here again to see how it goes on.")
     combinations_url = serializers.SerializerMethodField()
     heatmap_url = serializers.SerializerMethodField()
+    report_url = serializers.SerializerMethodField(help_text="The page that shows it, for a browser.")
 
     class Meta:
         model = Sweep
@@ -61,7 +62,7 @@ class SweepSummarySerializer(serializers.ModelSerializer[Sweep]):
             "id", "owner", "instruments", "timeframe", "start", "end", "strategy", "spec", "space", "method",
             "samples", "seed", "metric", "best", "walk_forward", "combinations", "refused", "repeated",
             "batch", "created_at", "finished_at", "cancelled_at", "state", "progress", "error", "url",
-            "combinations_url", "heatmap_url",
+            "combinations_url", "heatmap_url", "report_url",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -93,6 +94,10 @@ class SweepSummarySerializer(serializers.ModelSerializer[Sweep]):
     @extend_schema_field(serializers.URLField())
     def get_heatmap_url(self, sweep: Sweep) -> str:
         return str(self.context["urls"]["heatmap"])
+
+    @extend_schema_field(serializers.URLField())
+    def get_report_url(self, sweep: Sweep) -> str:
+        return str(self.context["urls"]["report"])
 
 
 class SweepSerializer(SweepSummarySerializer):
@@ -141,13 +146,19 @@ class CombinationPageSerializer(serializers.Serializer[Any]):
 
 
 class HeatmapSerializer(serializers.Serializer[Any]):
-    """A metric by two parameters."""
+    """A metric by one or two parameters."""
 
-    x = serializers.ListField(child=serializers.JSONField())
-    y = serializers.ListField(child=serializers.JSONField())
+    x = serializers.ListField(child=serializers.JSONField(), help_text="Values, or where ranges begin.")
+    x_ends = serializers.ListField(
+        child=serializers.FloatField(),
+        allow_null=True,
+        help_text="Where ranges end, itself left out except at the last; null where `x` has values.",
+    )
+    y = serializers.ListField(child=serializers.JSONField(), help_text="Likewise; empty without `y`.")
+    y_ends = serializers.ListField(child=serializers.FloatField(), allow_null=True)
     values = serializers.ListField(
         child=serializers.ListField(child=serializers.FloatField(allow_null=True)),
-        help_text="A row for each y; null where nothing was computed.",
+        help_text="A row for each y, or one; null where nothing was computed.",
     )
     metric = serializers.CharField()
     reduce = serializers.CharField()
