@@ -49,7 +49,6 @@ class Scope:
 
     params: Mapping[str, Parameter] = field(default_factory=dict)
     lets: dict[str, Let] = field(default_factory=dict)
-    timeframes: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -155,7 +154,6 @@ class Checker:
             raise Refused("on cannot be nested", node.at)
         if node.timeframe not in TIMEFRAMES:
             raise _unknown("timeframe", node.timeframe, node.at, TIMEFRAMES)
-        self.scope.timeframes.add(node.timeframe)
         self._inside = True
         try:
             kind = self.kind(node.operand)

@@ -165,7 +165,7 @@ def evaluate(
 
 def check_timeframes(document: Document, step: int) -> None:
     """Raises SpecError where bars of *step* milliseconds cannot be joined to a timeframe of the document."""
-    for timeframe in sorted(document.scope.timeframes):
+    for timeframe in document.timeframes:
         try:
             check_timeframe(timeframe, step)
         except Refused as refused:

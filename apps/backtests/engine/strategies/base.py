@@ -143,7 +143,7 @@ class Strategy:
     @property
     def timeframes(self) -> tuple[str, ...]:
         """Higher timeframes that it names; see ``check_timeframes``."""
-        return tuple(sorted(self.source.scope.timeframes))
+        return self.source.timeframes
 
     def validated(self, params: Params) -> dict[str, Any]:
         """*params* complete and canonical, or SpecError naming ``params.<parameter>`` or ``params``.

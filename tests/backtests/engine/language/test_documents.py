@@ -350,3 +350,24 @@ def test_blocks_can_be_replaced_and_may_use_the_strategys_names() -> None:
     with pytest.raises(SpecError) as caught:
         strategy.replaced(risk={"stop_loss": {"pct": "widht"}})
     assert (caught.value.field, caught.value.suggestion) == ("risk.stop_loss.pct", "width")
+
+
+def test_timeframes_are_those_of_what_is_computed_and_replaced_blocks_keep_theirs() -> None:
+    strategy = STRATEGIES["sma_cross"]
+    assert strategy.timeframes == ()
+    other = strategy.replaced(risk={"stop_loss": {"distance": 'on("4h", atr(14))'}})
+    assert other.timeframes == ("4h",)
+    with pytest.raises(SpecError):
+        strategy.replaced(risk={"stop_loss": {"distance": 'on("1w", close) and 1'}})
+    assert strategy.timeframes == ()
+    strategy.check_timeframes(86_400_000)
+    assert other.replaced(risk={}).timeframes == ()
+    used = strategy_of(
+        {
+            "params": {"side": {"type": "choice", "choices": ["far", "near"], "default": "near"}},
+            "let": {"far": 'on("1d", close)', "near": 'on("4h", close)', "nearer": "near[1]"},
+            "entry_long": "side == far and close > nearer",
+            "orders": {"entry": "limit", "long_price": 'on("1h", close)'},
+        }
+    )
+    assert used.timeframes == ("1h", "4h")
