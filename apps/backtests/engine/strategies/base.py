@@ -168,11 +168,14 @@ class Strategy:
         except (TypeError, ValueError, RecursionError):
             # The check of the blocks says what is wrong with them.
             return Strategy(program.replaced(self.source, orders=orders, risk=risk))
-        if key not in self._replaced:
+        found = self._replaced.get(key)
+        if found is None:
+            found = Strategy(program.replaced(self.source, orders=orders, risk=risk))
+            # Another thread may clear the dictionary at any time: it is not asked again.
             if len(self._replaced) >= 16:
                 self._replaced.clear()
-            self._replaced[key] = Strategy(program.replaced(self.source, orders=orders, risk=risk))
-        return self._replaced[key]
+            self._replaced[key] = found
+        return found
 
     def check_timeframes(self, step: int) -> None:
         """SpecError where bars of *step* milliseconds cannot be joined to a timeframe it names."""

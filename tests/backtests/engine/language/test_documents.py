@@ -352,6 +352,23 @@ def test_blocks_can_be_replaced_and_may_use_the_strategys_names() -> None:
     assert (caught.value.field, caught.value.suggestion) == ("risk.stop_loss.pct", "width")
 
 
+def test_another_thread_may_forget_replaced_blocks_at_any_time() -> None:
+    class Forgetful(dict[str, Strategy]):
+        def __setitem__(self, key: str, value: Strategy) -> None:
+            super().__setitem__(key, value)
+            self.clear()
+
+        def __contains__(self, key: object) -> bool:
+            found = super().__contains__(key)
+            self.clear()
+            return found
+
+    strategy = strategy_of(GOOD)
+    object.__setattr__(strategy, "_replaced", Forgetful(strategy._replaced))
+    for at in range(40):
+        assert strategy.replaced(risk={"time_stop": at % 3}).document["risk"]["time_stop"] == at % 3
+
+
 def test_timeframes_are_those_of_what_is_computed_and_replaced_blocks_keep_theirs() -> None:
     strategy = STRATEGIES["sma_cross"]
     assert strategy.timeframes == ()
