@@ -10,7 +10,7 @@ from typing import Any
 
 from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.language import limits
-from apps.backtests.engine.language.checking import Checker, Let, Scope, chosen, suggestion
+from apps.backtests.engine.language.checking import Checker, Let, Scope, bounds, chosen, suggestion
 from apps.backtests.engine.language.functions import CONDITION, FLAG, NUMBER
 from apps.backtests.engine.language.nodes import Compare, Frame, Name, Node, Number, Refused, children
 from apps.backtests.engine.language.parameters import Parameter, identifier, parameter, text
@@ -287,7 +287,7 @@ def _lets(value: Any, field: str, scope: Scope) -> dict[str, Node]:
             kind = checker.kind(nodes[name])
         except Refused as refused:
             raise refused.error(where) from None
-        scope.lets[name] = Let(nodes[name], kind, checker.framed)
+        scope.lets[name] = Let(nodes[name], kind, checker.framed, bounds(nodes[name], scope))
         ordered[name] = nodes[name]
 
     for name in nodes:

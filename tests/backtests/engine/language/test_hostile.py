@@ -172,6 +172,10 @@ EXPRESSIONS: dict[str, Any] = {
     "tree with many operands": {"and": ["close > 1"] * 10_000},
     "tree with much text": {"and": ["close > 1" + " " * 1000] * 150},
     "tree with one operand": {"and": ["close > 1"]},
+    "tree with many brackets": {">": ["close", {"max": [{"mom": ["close", n]} for n in range(1, 66)]}]},
+    "tree with many operators": {"chain": [-1, "<=", -2, "<=", -3] + ["<=", "close"] * 97},
+    "tree with long numbers": {">": ["close", {"max": [0.12345678901234568 + n for n in range(150)]}]},
+    "text that is too long with its blanks": " and ".join(["hlc3<0.12345678901234568"] * 66),
 }
 
 DOCUMENTS: dict[str, Any] = {
@@ -274,6 +278,16 @@ def test_lets_that_double_do_not_grow() -> None:
     lets = {"a0": "close"} | {f"a{n}": f"a{n - 1} + a{n - 1}" for n in range(1, 30)}
     strategy = strategy_of({"entry_long": "a29 > 1", "let": lets})
     assert strategy.cost({}) < 100
+
+
+def test_a_shift_by_lets_that_double_is_checked_once() -> None:
+    """Walked through, thirty of them would be a thousand million nodes."""
+    lets = {"a0": "n + n"} | {f"a{n}": f"a{n - 1} / 2 + a{n - 1} / 2" for n in range(1, 30)}
+    params = {"n": {"min": 1, "max": 2, "default": 1}}
+    strategy = strategy_of({"params": params, "entry_long": "close > close[a29]", "let": lets})
+    assert strategy.validated({}) == {"n": 1}
+    with pytest.raises(SpecError, match="a negative shift would look ahead"):
+        strategy_of({"params": params, "entry_long": "close > close[a29 - 3]", "let": lets})
 
 
 @pytest.mark.parametrize(
