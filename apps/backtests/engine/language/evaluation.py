@@ -14,8 +14,8 @@ from apps.backtests.engine.bars import Bars, Floats
 from apps.backtests.engine.indicators import INDICATORS, MovingAverage, crosses
 from apps.backtests.engine.indicators.crossings import Flags
 from apps.backtests.engine.indicators.technical import over_runs, over_windows
-from apps.backtests.engine.language.binding import Plan, Ref, Step
 from apps.backtests.engine.language.frames import DAY, MINUTE, Columns, Higher, higher
+from apps.backtests.engine.language.plan import Plan, Ref, Step
 
 Check = Callable[[], object]
 

@@ -185,6 +185,10 @@ class Strategy:
         """Work per bar with valid *params*, in passes over a column."""
         return program.bind(self.source, params).plan.cost + 1.0
 
+    def width(self, params: Params) -> float:
+        """Memory per bar for results with valid *params*, in columns of 8 bytes."""
+        return program.bind(self.source, params).plan.width
+
     def signals(
         self,
         bars: Bars,

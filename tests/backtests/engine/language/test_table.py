@@ -21,6 +21,7 @@ from apps.backtests.engine.language import functions
 from apps.backtests.engine.language.binding import Binder
 from apps.backtests.engine.language.checking import Checker, Scope
 from apps.backtests.engine.language.evaluation import Evaluation, Result
+from apps.backtests.engine.language.plan import Ref
 from apps.backtests.engine.language.reading import parsed
 from apps.backtests.engine.language.reference import reference
 from tests.backtests.engine.language.conftest import MakeBars, make_bars
@@ -95,6 +96,28 @@ def test_an_indicator_begins_where_its_warm_up_ends(name: str, data: st.DataObje
     result = evaluated(f"{name}({', '.join(arguments)})", make_bars(300, 5))
     assert np.isnan(result.value[: result.start]).all()
     assert np.isfinite(result.value[result.start :]).all()
+
+
+@pytest.mark.parametrize("name", INDICATORS)
+@given(data=st.data(), seed=st.integers(0, 30), scale=st.sampled_from([1.0, 1e-9, 1e9]))
+@settings(max_examples=15, deadline=None)
+def test_values_lie_within_the_range_that_the_plan_knows(
+    name: str, data: st.DataObject, seed: int, scale: float
+) -> None:
+    bars = make_bars(120, seed, gaps=0.05, flat=0.3)
+    prices = {key: getattr(bars, key) * scale for key in ("open", "high", "low", "close")}
+    bars = Bars(ts=bars.ts, volume=bars.volume, **prices)
+    binder = Binder(Scope(), {})
+    binder.value(parsed(calls(data.draw, INDICATORS[name])))
+    for index, step in enumerate(binder.plan.steps):
+        binder.plan.outputs = {"x": Ref(index)}
+        found = Evaluation(bars, 3_600_000).run(binder.plan)["x"]
+        several = isinstance(found.value, tuple)
+        for known in found.value if several else [found.value]:
+            if not step.broken:
+                assert np.isfinite(known[found.start :]).all()
+                assert (np.abs(known[found.start :]) >= step.range[0]).all()
+                assert (np.abs(known[found.start :]) <= step.range[1]).all()
 
 
 def naive(function: Callable[[list[float]], float], values: Floats, window: int) -> list[float]:
