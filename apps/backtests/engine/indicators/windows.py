@@ -97,10 +97,11 @@ def rolling_extreme(values: Floats, window: int, *, highest: bool) -> Floats:
 
 def volume_weighted(price: Floats, volume: Floats, window: int) -> Floats:
     """Mean of the window's *price*, weighted by *volume*; NaN where nothing was traded."""
-    traded = rolling_sum(volume, window)
-    value = rolling_sum(price * volume, window)
-    traded[traded <= 0.0] = np.nan
-    value /= traded
+    with np.errstate(over="ignore", invalid="ignore"):
+        traded = rolling_sum(volume, window)
+        value = rolling_sum(price * volume, window)
+        traded[traded <= 0.0] = np.nan
+        value /= traded
     return value
 
 

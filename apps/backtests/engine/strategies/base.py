@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from apps.backtests.engine.bars import Bars, Floats
 from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.kernel import ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
-from apps.backtests.engine.language import program
+from apps.backtests.engine.language import limits, program
 from apps.backtests.engine.language.document import LEVELS, Document
 from apps.backtests.engine.language.evaluation import Cache, Result
 from apps.backtests.engine.language.parameters import parameters_schema, values_of
@@ -241,6 +241,8 @@ def of_document(value: Any, field: str = "strategy") -> Strategy:
 
     source = document(value, field)
     strategy = Strategy(source)
+    if len(strategy.text) > limits.LONGEST_DOCUMENT:
+        raise SpecError(field, f"is longer than {limits.LONGEST_DOCUMENT} characters in its text form")
     if all(item.default is not None for item in source.params.values()):
         defaults = {name: item.default for name, item in source.params.items()}
         program.bind(source, defaults, field)

@@ -339,6 +339,35 @@ def test_the_width_of_a_strategy_is_the_memory_that_it_takes(text: str, spare: f
     assert peak - 5 < strategy.width({}) < peak + spare
 
 
+@pytest.mark.parametrize("jit", ["1", "0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "close / 1e-310 > 5",
+        "crossover(close / 1e-310, open / 1e-310)",
+        "not crossover(close / 1e-310, open / 1e-310)",
+        "close / 1e-310 - open / 1e-310 > 1",
+        "vwap(5) > 5",
+        "sum(volume, 70) > 5",
+        "sma(volume, 5) > 5",
+        "stdev(volume, 5) > 5",
+        "zscore(volume * volume, 5) > 5",
+        "bb_upper(close / 1e-310, 5, 2) > 5",
+        "obv() > 5",
+        "mfi(5) > 5",
+        'on("4h", volume) > 5',
+    ],
+)
+def test_numbers_that_overflow_do_not_warn(
+    make: MakeBars, monkeypatch: pytest.MonkeyPatch, text: str, jit: str
+) -> None:
+    """A warning would be an error here, as a client's text or data could make it."""
+    monkeypatch.setenv("CHANDLERY_JIT", jit)
+    bars = make(150, 2)
+    columns = {name: getattr(bars, name) for name in ("ts", "open", "high", "low", "close")}
+    entered(text, Bars(**columns, volume=np.full(150, 1e308)))
+
+
 def test_too_few_bars_give_no_signals(make: MakeBars) -> None:
     for strategy in STRATEGIES.values():
         params = {"fast": 10, "slow": 30} if strategy.name == "sma_cross" else {}
