@@ -1,14 +1,15 @@
 """Loops over bars as machine code, where numba is; every caller has a numpy form with the same bits.
 
-The compiled code is cached by the modification time of this file alone: what the loops use must stay in
-it. Floating point operations are never reordered or fused, so both forms round alike.
+The compiled code is cached by the bytes of this file: what the loops use must stay in it. Floating point operations are never reordered or fused, so both forms round alike.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -153,15 +154,35 @@ _LOOPS = (prefix_sums, window_means, crossings, supertrend, window_sums, window_
 def _compiled() -> dict[str, Callable[..., None]] | None:
     try:
         from numba import njit
+        from numba.extending import register_jitable
     except ImportError:
         return None
+    # The loops allocate nothing: no reference needs to be counted.
+    options: dict[str, Any] = {"nogil": True, "_nrt": False}
+    source = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     loops: dict[str, Callable[..., None]] = {}
     for loop in _LOOPS:
+        entry = _entry(register_jitable(_nrt=False)(loop), source)
         try:
-            loops[loop.__name__] = njit(cache=True, nogil=True)(loop)
+            loops[loop.__name__] = njit(cache=True, **options)(entry)
         except RuntimeError:  # no place to write the cache to: a read-only installation
-            loops[loop.__name__] = njit(nogil=True)(loop)
+            loops[loop.__name__] = njit(**options)(entry)
     return loops
+
+
+def _entry(loop: Callable[..., None], source: str) -> Callable[..., None]:
+    """What is compiled. Closing over *source* makes it part of the key under which code is cached.
+
+    By itself numba looks at the time and the size of the file, which another version may share.
+    """
+
+    def entry(*arguments: Any) -> None:
+        if source:
+            loop(*arguments)
+
+    # Each loop has a file of its own in the cache.
+    entry.__qualname__ = f"entry_{loop.__name__}"
+    return entry
 
 
 def compiled(name: str) -> Callable[..., None] | None:
