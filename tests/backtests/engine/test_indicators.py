@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apps.backtests.engine.indicators import MovingAverage, compiled, crosses, warm_up
@@ -21,6 +21,7 @@ CENTS = st.lists(st.integers(1, 40), min_size=2, max_size=60)
 
 
 @given(PRICES, st.integers(1, 20))
+@settings(deadline=None)  # the first example loads the machine code
 def test_an_average_is_the_correctly_rounded_sum_over_the_window(prices: list[float], window: int) -> None:
     averages = MovingAverage(np.array(prices)).over(window)
     for i, average in enumerate(averages.tolist()):
@@ -109,7 +110,7 @@ print(crosses(np.array([1.0, 1.1]), np.array([1.05, 1.05]))[0].tolist())
 
 
 def test_machine_code_of_other_source_is_not_used(tmp_path: Path) -> None:
-    """Whatever the file's time and size: an installer may set the time, and a constant may keep its length."""
+    """Some versions of numba look at the file's time and size only, which an installer may set to the same."""
     if not warm_up():
         pytest.skip("numba is not installed")
     engine = Path(compiled.__file__).parent.parent

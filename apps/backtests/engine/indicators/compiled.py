@@ -1,6 +1,7 @@
 """Loops over bars as machine code, where numba is; every caller has a numpy form with the same bits.
 
-The compiled code is cached by the bytes of this file: what the loops use must stay in it. Floating point operations are never reordered or fused, so both forms round alike.
+The compiled code is cached by the bytes of this file: what the loops use must stay in it. Floating point
+operations are never reordered or fused, so both forms round alike.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ def _compiled() -> dict[str, Callable[..., None]] | None:
 def _entry(loop: Callable[..., None], source: str) -> Callable[..., None]:
     """What is compiled. Closing over *source* makes it part of the key under which code is cached.
 
-    By itself numba looks at the time and the size of the file, which another version may share.
+    Some versions of numba look at the time and the size of the file only, which another one may share.
     """
 
     def entry(*arguments: Any) -> None:
