@@ -228,8 +228,15 @@ _MOMENTUM = (
              cost=lambda *_: 5.0),
 )  # fmt: skip
 _TREND = (
-    _library("adx", "ADX", "Strength of trend, 0 to 100.", lambda n: 2 * n - 1, columns=HLC,
-             cost=lambda *_: 14.0),
+    Indicator(
+        name="adx",
+        doc="Strength of trend, 0 to 100.",
+        arguments=(window(least=2),),
+        columns=("high", "low"),
+        lookback=lambda n: 2 * n - 1,
+        compute=technical.adx,
+        cost=lambda *_: 8.0,
+    ),
     _library("plus_di", "PLUS_DI", "Upward movement, 0 to 100.", as_many, columns=HLC, cost=lambda *_: 8.0),
     _library("minus_di", "MINUS_DI", "Downward movement, 0 to 100.", as_many, columns=HLC,
              cost=lambda *_: 8.0),

@@ -84,6 +84,10 @@ def rolling_extreme(values: Floats, window: int, *, highest: bool) -> Floats:
     result = _unknown(values, window)
     if len(values) < window:
         return result
+    loop = compiled("window_extremes")
+    if loop is not None:
+        loop(frozen(values), window, 1.0 if highest else -1.0, np.empty(window), result)
+        return result
     # Extremes of 2, 4, 8 … values, each from two of the stage before; the last two may overlap.
     pick = np.maximum if highest else np.minimum
     stage, width = values, 1
@@ -92,6 +96,7 @@ def rolling_extreme(values: Floats, window: int, *, highest: bool) -> Floats:
         width *= 2
     count = len(values) - window + 1
     pick(stage[:count], stage[window - width : window - width + count], out=result[window - 1 :])
+    result += 0.0  # takes the sign of zero away, as the loop does
     return result
 
 

@@ -17,6 +17,7 @@ from apps.backtests.engine.bars import Floats
 from apps.backtests.engine.indicators import INDICATORS, Indicator, windows
 from apps.backtests.engine.indicators.averages import MovingAverage
 from apps.backtests.engine.indicators.compiled import warm_up
+from apps.backtests.engine.indicators.library import talib
 from apps.backtests.engine.language import functions
 from apps.backtests.engine.language.binding import Binder
 from apps.backtests.engine.language.checking import Checker, Scope
@@ -167,6 +168,9 @@ def test_compiled_or_not_the_bits_are_the_same(monkeypatch: pytest.MonkeyPatch, 
         f"vwap({window})",
         f"supertrend({window}, 2)",
         f"bb_upper(close, {window}, 2)",
+        f"highest(close - open, {window})",
+        f"lowest(-abs(close - open), {window})",
+        f"adx({max(window, 2)})",
         f"barssince(crossover(sma(close, {window}), sma(close, 30)))",
         f"barssince(crossunder_strict(close - sma(close, {window}), 0))",
         f"barssince(crossover(close - sma(close, {window}), -0.3))",
@@ -235,6 +239,16 @@ def test_library_indicators_follow_their_textbook() -> None:
     np.testing.assert_allclose(evaluated("macd_hist(close, 12, 26, 9)", bars).value, hist, rtol=1e-9)
     assert np.isnan(hist[:33]).all()
     assert np.isfinite(hist[33:]).all()
+
+
+@pytest.mark.parametrize("window", [2, 3, 14, 50])
+@pytest.mark.parametrize("scale", [1.0, 2.0**-40])
+def test_the_strength_of_a_trend_is_that_of_the_library_and_of_any_unit(window: int, scale: float) -> None:
+    bars = make_bars(600, 6, flat=0.1)
+    expected = talib().ADX(bars.high, bars.low, bars.close, window)
+    prices = {name: getattr(bars, name) * scale for name in ("open", "high", "low", "close")}
+    found = evaluated(f"adx({window})", Bars(ts=bars.ts, volume=bars.volume, **prices)).value
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_a_supertrend_is_on_one_side_until_the_price_crosses_it() -> None:
