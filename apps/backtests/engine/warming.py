@@ -29,7 +29,7 @@ def warm_up() -> bool:
 
 
 def _rehearse() -> None:
-    price = 100.0 + np.arange(_BARS) // 30 % 2
+    price = (100 + np.arange(_BARS) // 30 % 2).astype(np.float64)
     bars = Bars(
         ts=np.arange(_BARS) * 60_000, open=price, high=price, low=price, close=price, volume=np.ones(_BARS)
     )
