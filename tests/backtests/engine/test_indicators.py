@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from apps.backtests.engine.indicators import MovingAverage, crosses
+from apps.backtests.engine.indicators import MovingAverage, compiled, crosses, warm_up
 
 PRICES = st.lists(st.floats(0.001, 100_000), min_size=1, max_size=60)
 CENTS = st.lists(st.integers(1, 40), min_size=2, max_size=60)
 
 
 @given(PRICES, st.integers(1, 20))
+@settings(deadline=None)  # the first example loads the machine code
 def test_an_average_is_the_correctly_rounded_sum_over_the_window(prices: list[float], window: int) -> None:
     averages = MovingAverage(np.array(prices)).over(window)
     for i, average in enumerate(averages.tolist()):
@@ -93,3 +99,43 @@ def test_a_tie_before_the_crossing_counts_unless_strict() -> None:
     up, down = crosses(a, b, strict=True)
     assert not up.any()
     assert not down.any()
+
+
+CROSS = """
+import numpy as np
+from apps.backtests.engine.indicators import crosses, warm_up
+assert warm_up()
+print(crosses(np.array([1.0, 1.1]), np.array([1.05, 1.05]))[0].tolist())
+"""
+
+
+def test_machine_code_of_other_source_is_not_used(tmp_path: Path) -> None:
+    """Some versions of numba look at time and size of the file only, which another one may share."""
+    if not warm_up():
+        pytest.skip("numba is not installed")
+    engine = Path(compiled.__file__).parent.parent
+    copy = tmp_path / "apps" / "backtests" / "engine"
+    shutil.copytree(engine, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    file = copy / "indicators" / "compiled.py"
+
+    def crossed() -> str:
+        environment = {
+            **os.environ,
+            "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(tmp_path),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", CROSS], env=environment, cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert crossed() == "[False, True]"
+    before = file.stat()
+    text = file.read_text()
+    file.write_text(text.replace("TIE = 8.881784197001252e-16", "TIE = 8.881784197001252e-01"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = file.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert crossed() == "[False, False]"

@@ -1,14 +1,16 @@
 """Loops over bars as machine code, where numba is; every caller has a numpy form with the same bits.
 
-The compiled code is cached by the modification time of this file alone: what the loops use must stay in
-it. Floating point operations are never reordered or fused, so both forms round alike.
+The compiled code is cached by the bytes of this file: what the loops use must stay in it. Floating point
+operations are never reordered or fused, so both forms round alike.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,22 +148,102 @@ def window_deviations(values: Vector, window: int, scratch: Vector, result: Vect
             result[start + window - 1 + i] = math.sqrt(max(spread, 0.0)) / window
 
 
-_LOOPS = (prefix_sums, window_means, crossings, supertrend, window_sums, window_deviations)
+def window_extremes(values: Vector, window: int, sign: float, scratch: Vector, result: Vector) -> None:
+    """Write the highest of *window* values for a *sign* of 1, the lowest for one of -1.
+
+    *scratch* has a window's length.
+    """
+    count = len(values)
+    for start in range(0, count - window + 1, window):
+        best = values[start + window - 1] * sign
+        for i in range(window - 1, -1, -1):
+            best = max(best, values[start + i] * sign)
+            scratch[i] = best
+        # Adding zero takes its sign away, which depends on the order of equal values.
+        result[start + window - 1] = best * sign + 0.0
+        for i in range(min(window - 1, count - start - window)):
+            value = values[start + window + i] * sign
+            best = value if i == 0 else max(best, value)
+            result[start + window + i] = max(best, scratch[i + 1]) * sign + 0.0
+
+
+def trend_strength(high: Vector, low: Vector, window: int, result: Vector) -> None:
+    """Write Wilder's average directional index, 0 to 100, from bar ``2 * window - 1`` on.
+
+    The true range cancels out of it. Where price has not moved yet, it stays as it was.
+    """
+    rise = fall = 0.0
+    strength = 0.0
+    kept = 1.0 - 1.0 / window
+    for i in range(1, len(high)):
+        up = high[i] - high[i - 1]
+        down = low[i - 1] - low[i]
+        more_up = up if up > down and up > 0.0 else 0.0
+        more_down = down if down > up and down > 0.0 else 0.0
+        if i < window:
+            rise += more_up
+            fall += more_down
+            continue
+        rise = rise * kept + more_up
+        fall = fall * kept + more_down
+        moved = rise + fall
+        if i < 2 * window:
+            if moved > 0.0:
+                strength += 100.0 * abs(rise - fall) / moved
+            if i == 2 * window - 1:
+                strength /= window
+                result[i] = strength
+            continue
+        if moved > 0.0:
+            strength = strength * kept + 100.0 * abs(rise - fall) / moved / window
+        result[i] = strength
+
+
+_LOOPS = (
+    prefix_sums,
+    window_means,
+    crossings,
+    supertrend,
+    window_sums,
+    window_deviations,
+    window_extremes,
+    trend_strength,
+)
 
 
 @cache
 def _compiled() -> dict[str, Callable[..., None]] | None:
     try:
         from numba import njit
+        from numba.extending import register_jitable
     except ImportError:
         return None
+    # The loops allocate nothing: no reference needs to be counted.
+    options: dict[str, Any] = {"nogil": True, "_nrt": False}
+    source = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     loops: dict[str, Callable[..., None]] = {}
     for loop in _LOOPS:
+        entry = _entry(register_jitable(_nrt=False)(loop), source)
         try:
-            loops[loop.__name__] = njit(cache=True, nogil=True)(loop)
+            loops[loop.__name__] = njit(cache=True, **options)(entry)
         except RuntimeError:  # no place to write the cache to: a read-only installation
-            loops[loop.__name__] = njit(nogil=True)(loop)
+            loops[loop.__name__] = njit(**options)(entry)
     return loops
+
+
+def _entry(loop: Callable[..., None], source: str) -> Callable[..., None]:
+    """What is compiled. Closing over *source* makes it part of the key under which code is cached.
+
+    Some versions of numba look at the time and the size of the file only, which another one may share.
+    """
+
+    def entry(*arguments: Any) -> None:
+        if source:
+            loop(*arguments)
+
+    # Each loop has a file of its own in the cache.
+    entry.__qualname__ = f"entry_{loop.__name__}"
+    return entry
 
 
 def compiled(name: str) -> Callable[..., None] | None:
@@ -192,6 +274,8 @@ def warm_up() -> bool:
     _run("supertrend", given, given, given, two.copy())
     _run("window_sums", given, 1, np.ones(1), two.copy())
     _run("window_deviations", given, 1, np.ones((4, 1)), two.copy())
+    _run("window_extremes", given, 1, 1.0, np.ones(1), two.copy())
+    _run("trend_strength", given, given, 2, two.copy())
     return True
 
 

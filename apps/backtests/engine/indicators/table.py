@@ -40,6 +40,9 @@ class Indicator:
             series, and may get too few values.
         cost: from the numbers to passes over a column.
         windowed: its values depend on their window alone, which is one more than ``lookback``.
+        outputs: arrays that ``compute`` returns.
+        gaps: some of its values may be missing or infinite behind the warm-up, whatever it gets. Values of
+            the others are at most 1e18 times what they get.
         definition: instead of ``compute``: the same in the language, with the arguments' names.
     """
 
@@ -53,6 +56,8 @@ class Indicator:
     output: int | None = None
     family: str = ""
     windowed: bool = False
+    outputs: int = 1
+    gaps: bool = False
     definition: str = ""
 
     @property
@@ -91,6 +96,8 @@ def _library(
     most: int = LONGEST_WINDOW,
     columns: tuple[str, ...] = (),
     cost: Callable[..., float] = lambda *_: 3.0,
+    windowed: bool = False,
+    gaps: bool = False,
 ) -> Indicator:
     """A function of TA-Lib with one window, of a series or of columns."""
     arguments = (window(least=least, most=most),) if columns else (X, window(least=least, most=most))
@@ -102,6 +109,8 @@ def _library(
         lookback=lookback,
         compute=plain(function),
         cost=cost,
+        windowed=windowed,
+        gaps=gaps,
     )
 
 
@@ -140,9 +149,9 @@ _AVERAGES = (
     _library("trima", "TRIMA", "Triangular average: the mean of means.", one_less),
     _library("kama", "KAMA", "Kaufman's adaptive average.", as_many, cost=lambda *_: 8.0),
     _library("linreg", "LINEARREG", "End of the least-squares line through the window.", one_less,
-             most=LONGEST_SCAN, cost=lambda *_: 6.0),
+             most=LONGEST_SCAN, cost=lambda *_: 6.0, windowed=True),
     _library("linreg_slope", "LINEARREG_SLOPE", "Slope of that line, price per bar.", one_less,
-             most=LONGEST_SCAN, cost=lambda *_: 6.0),
+             most=LONGEST_SCAN, cost=lambda *_: 6.0, windowed=True),
     Indicator(
         name="vwap",
         doc="Mean of hlc3 over n bars, weighted by volume.",
@@ -150,14 +159,15 @@ _AVERAGES = (
         columns=("hlc3", "volume"),
         lookback=one_less,
         compute=windows.volume_weighted,
+        gaps=True,
         cost=lambda *_: 12.0,
     ),
 )  # fmt: skip
 _MOMENTUM = (
     _library("rsi", "RSI", "Wilder's relative strength index, 0 to 100.", as_many),
     _library("cmo", "CMO", "Chande's momentum oscillator, -100 to 100.", as_many),
-    _library("roc", "ROC", "Change over n bars in percent.", as_many, least=1),
-    _library("mom", "MOM", "Change over n bars.", as_many, least=1),
+    _library("roc", "ROC", "Change over n bars in percent.", as_many, least=1, windowed=True, gaps=True),
+    _library("mom", "MOM", "Change over n bars.", as_many, least=1, windowed=True),
     Indicator(
         name="macd",
         doc="Fast less slow exponential average, known with its signal line.",
@@ -166,6 +176,7 @@ _MOMENTUM = (
         compute=plain("MACD"),
         cost=lambda *_: 8.0,
         family="macd",
+        outputs=3,
         output=0,
     ),
     Indicator(
@@ -176,6 +187,7 @@ _MOMENTUM = (
         compute=plain("MACD"),
         cost=lambda *_: 8.0,
         family="macd",
+        outputs=3,
         output=1,
     ),
     Indicator(
@@ -186,6 +198,7 @@ _MOMENTUM = (
         compute=plain("MACD"),
         cost=lambda *_: 8.0,
         family="macd",
+        outputs=3,
         output=2,
     ),
     _defined(
@@ -215,8 +228,15 @@ _MOMENTUM = (
              cost=lambda *_: 5.0),
 )  # fmt: skip
 _TREND = (
-    _library("adx", "ADX", "Strength of trend, 0 to 100.", lambda n: 2 * n - 1, columns=HLC,
-             cost=lambda *_: 14.0),
+    Indicator(
+        name="adx",
+        doc="Strength of trend, 0 to 100.",
+        arguments=(window(least=2),),
+        columns=("high", "low"),
+        lookback=lambda n: 2 * n - 1,
+        compute=technical.adx,
+        cost=lambda *_: 8.0,
+    ),
     _library("plus_di", "PLUS_DI", "Upward movement, 0 to 100.", as_many, columns=HLC, cost=lambda *_: 8.0),
     _library("minus_di", "MINUS_DI", "Downward movement, 0 to 100.", as_many, columns=HLC,
              cost=lambda *_: 8.0),
@@ -229,6 +249,7 @@ _TREND = (
         compute=technical.aroon,
         cost=lambda n: 5 + 0.5 * n,
         family="aroon_up",
+        outputs=2,
         output=0,
     ),
     Indicator(
@@ -240,6 +261,7 @@ _TREND = (
         compute=technical.aroon,
         cost=lambda n: 5 + 0.5 * n,
         family="aroon_up",
+        outputs=2,
         output=1,
     ),
     Indicator(

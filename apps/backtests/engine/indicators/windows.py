@@ -84,6 +84,10 @@ def rolling_extreme(values: Floats, window: int, *, highest: bool) -> Floats:
     result = _unknown(values, window)
     if len(values) < window:
         return result
+    loop = compiled("window_extremes")
+    if loop is not None:
+        loop(frozen(values), window, 1.0 if highest else -1.0, np.empty(window), result)
+        return result
     # Extremes of 2, 4, 8 … values, each from two of the stage before; the last two may overlap.
     pick = np.maximum if highest else np.minimum
     stage, width = values, 1
@@ -92,15 +96,17 @@ def rolling_extreme(values: Floats, window: int, *, highest: bool) -> Floats:
         width *= 2
     count = len(values) - window + 1
     pick(stage[:count], stage[window - width : window - width + count], out=result[window - 1 :])
+    result += 0.0  # takes the sign of zero away, as the loop does
     return result
 
 
 def volume_weighted(price: Floats, volume: Floats, window: int) -> Floats:
     """Mean of the window's *price*, weighted by *volume*; NaN where nothing was traded."""
-    traded = rolling_sum(volume, window)
-    value = rolling_sum(price * volume, window)
-    traded[traded <= 0.0] = np.nan
-    value /= traded
+    with np.errstate(over="ignore", invalid="ignore"):
+        traded = rolling_sum(volume, window)
+        value = rolling_sum(price * volume, window)
+        traded[traded <= 0.0] = np.nan
+        value /= traded
     return value
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 from apps.backtests.engine.indicators import INDICATORS, LONGEST_WINDOW, Indicator
 from apps.backtests.engine.language import limits
 from apps.backtests.engine.language.checking import Scope, chosen
-from apps.backtests.engine.language.functions import FUNCTIONS, SERIES
+from apps.backtests.engine.language.functions import FUNCTIONS
 from apps.backtests.engine.language.nodes import (
     Binary,
     Call,
@@ -31,52 +30,11 @@ from apps.backtests.engine.language.nodes import (
     Refused,
     Shift,
 )
+from apps.backtests.engine.language.plan import PRICES, Plan, Ref, Step, Truth, Value, range_of
 from apps.backtests.engine.language.reading import parsed
 
+COST_OF_RUN = 2_000.0  # of a call of the library for one run of values, in passes over a column
 OPPOSITE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
-PRICES = frozenset(SERIES) - {"volume"}
-
-
-@dataclass(frozen=True)
-class Ref:
-    """The result of a step of the plan."""
-
-    index: int
-
-
-Value = Ref | float
-Truth = Ref | bool
-
-
-@dataclass(frozen=True)
-class Step:
-    """One computation.
-
-    ``operation`` is an operator, a function or ``indicator``; ``inputs`` are results of earlier steps and
-    numbers; ``detail`` is whatever else it needs. ``frame`` is the timeframe whose bars it runs over, ""
-    for the bars themselves. ``digest`` identifies the computation in any plan over the same bars.
-    """
-
-    operation: str
-    inputs: tuple[Value, ...]
-    detail: Any
-    frame: str
-    digest: bytes
-    lookback: int
-    cost: float
-
-
-@dataclass
-class Plan:
-    """Steps in order; ``outputs`` are the ones that are wanted, by name."""
-
-    steps: list[Step] = field(default_factory=list)
-    outputs: dict[str, Value | Truth] = field(default_factory=dict)
-
-    @property
-    def cost(self) -> float:
-        """Work per bar in passes over a column; higher timeframes are counted as if they had all bars."""
-        return sum(step.cost for step in self.steps)
 
 
 class Binder:
@@ -183,7 +141,8 @@ class Binder:
         if known is None:
             if deepest + lookback > limits.LONGEST_LOOKBACK:
                 raise Refused(f"depends on more than {limits.LONGEST_LOOKBACK} bars before")
-            step = Step(operation, inputs, detail, self._frame, digest, deepest + lookback, cost)
+            values = range_of(operation, inputs, detail, self.plan.steps)
+            step = Step(operation, inputs, detail, self._frame, digest, deepest + lookback, cost, values)
             known = self._known[digest] = Ref(len(self.plan.steps))
             self.plan.steps.append(step)
         return known
@@ -301,19 +260,26 @@ class Binder:
                 return self._shift(self._average(step.inputs[0], int(numbers[0])), step.detail)
             if self._is_price(series[0]):
                 return self._average(series[0], int(numbers[0]))
+        lookback, cost = indicator.lookback(*numbers), indicator.cost(*numbers)
+        if not (indicator.columns or indicator.windowed) and any(map(self._is_broken, series)):
+            # Every run of values is a series of its own, and one may be just long enough for a value.
+            cost += COST_OF_RUN / (lookback + 2)
         result = self._step(
             "indicator",
             *(self._step("column", detail=name, cost=0) for name in indicator.columns),
             *series,
             detail=(indicator.family or indicator.name, *numbers),
-            lookback=indicator.lookback(*numbers),
-            cost=indicator.cost(*numbers),
+            lookback=lookback,
+            cost=cost,
         )
         return (
             result
             if indicator.output is None
             else self._step("pick", result, detail=indicator.output, cost=0)
         )
+
+    def _is_broken(self, value: Value) -> bool:
+        return isinstance(value, Ref) and self.plan.steps[value.index].broken
 
     def _is_price(self, value: Value) -> bool:
         if not isinstance(value, Ref):

@@ -36,11 +36,15 @@ from apps.backtests.engine.language.parameters import Parameter
 
 @dataclass(frozen=True)
 class Let:
-    """A named sub-expression; ``framed`` when ``on`` is in it or in what it names."""
+    """A named sub-expression; ``framed`` when ``on`` is in it or in what it names.
+
+    ``bounds`` are kept here, so that lets that name others often are not walked through each time.
+    """
 
     node: Node
     kind: str
     framed: bool
+    bounds: tuple[float, float]
 
 
 @dataclass
@@ -49,7 +53,6 @@ class Scope:
 
     params: Mapping[str, Parameter] = field(default_factory=dict)
     lets: dict[str, Let] = field(default_factory=dict)
-    timeframes: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -155,7 +158,6 @@ class Checker:
             raise Refused("on cannot be nested", node.at)
         if node.timeframe not in TIMEFRAMES:
             raise _unknown("timeframe", node.timeframe, node.at, TIMEFRAMES)
-        self.scope.timeframes.add(node.timeframe)
         self._inside = True
         try:
             kind = self.kind(node.operand)
@@ -226,7 +228,7 @@ def bounds(node: Node, scope: Scope) -> tuple[float, float]:
         case Name(name=name) if name in scope.params:
             return scope.params[name].min, scope.params[name].max
         case Name(name=name) if name in scope.lets:
-            return bounds(scope.lets[name].node, scope)
+            return scope.lets[name].bounds
         case Negative(operand=operand):
             least, most = bounds(operand, scope)
             return -most, -least

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.language import limits
-from apps.backtests.engine.language.checking import Checker, Let, Scope, suggestion
+from apps.backtests.engine.language.checking import Checker, Let, Scope, bounds, chosen, suggestion
 from apps.backtests.engine.language.functions import CONDITION, FLAG, NUMBER
-from apps.backtests.engine.language.nodes import Name, Node, Number, Refused, children
+from apps.backtests.engine.language.nodes import Compare, Frame, Name, Node, Number, Refused, children
 from apps.backtests.engine.language.parameters import Parameter, identifier, parameter, text
 from apps.backtests.engine.language.printing import printed
 from apps.backtests.engine.language.trees import expression, tree
@@ -65,6 +66,26 @@ class Document:
     orders: Orders
     risk: Risk
     scope: Scope
+
+    @cached_property
+    def timeframes(self) -> tuple[str, ...]:
+        """Higher timeframes of what is computed: signals, prices and distances, and the lets they use."""
+        nodes: list[Node | None] = [*self.signals.values(), self.orders.long_price, self.orders.short_price]
+        levels: list[Distance | None] = [getattr(self.risk, name) for name in LEVELS]
+        nodes += [level.node for level in levels if level is not None]
+        found: set[str] = set()
+        seen: set[str] = set()
+        while nodes:
+            node = nodes.pop()
+            if node is None or (isinstance(node, Compare) and chosen(node, self.params) is not None):
+                continue
+            if isinstance(node, Frame):
+                found.add(node.timeframe)
+            if isinstance(node, Name) and node.name in self.lets and node.name not in seen:
+                seen.add(node.name)
+                nodes.append(self.lets[node.name])
+            nodes += children(node)
+        return tuple(sorted(found))
 
     def as_dict(self, *, trees: bool = False) -> dict[str, Any]:
         """The complete canonical JSON form; expressions as text, or as *trees*."""
@@ -266,7 +287,7 @@ def _lets(value: Any, field: str, scope: Scope) -> dict[str, Node]:
             kind = checker.kind(nodes[name])
         except Refused as refused:
             raise refused.error(where) from None
-        scope.lets[name] = Let(nodes[name], kind, checker.framed)
+        scope.lets[name] = Let(nodes[name], kind, checker.framed, bounds(nodes[name], scope))
         ordered[name] = nodes[name]
 
     for name in nodes:

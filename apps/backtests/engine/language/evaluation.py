@@ -14,8 +14,8 @@ from apps.backtests.engine.bars import Bars, Floats
 from apps.backtests.engine.indicators import INDICATORS, MovingAverage, crosses
 from apps.backtests.engine.indicators.crossings import Flags
 from apps.backtests.engine.indicators.technical import over_runs, over_windows
-from apps.backtests.engine.language.binding import Plan, Ref, Step
 from apps.backtests.engine.language.frames import DAY, MINUTE, Columns, Higher, higher
+from apps.backtests.engine.language.plan import Plan, Ref, Step
 
 Check = Callable[[], object]
 
@@ -81,7 +81,14 @@ class Evaluation:
         self._own = Columns.of(self.bars)
 
     def run(self, plan: Plan) -> dict[str, Any]:
-        """The outputs by name: a Result, or the number or answer that the plan has already."""
+        """The outputs by name: a Result, or the number or answer that the plan has already.
+
+        What overflows is infinite and what has no value NaN; numpy does not warn of either.
+        """
+        with np.errstate(all="ignore"):
+            return self._run(plan)
+
+    def _run(self, plan: Plan) -> dict[str, Any]:
         wanted = {item.index for item in plan.outputs.values() if isinstance(item, Ref)}
         found: dict[int, Result] = {}
         uses = self._needed(plan, wanted, found)
@@ -215,8 +222,7 @@ def _divided(values: list[Any], _: Any) -> Floats:
     a, b = values
     if isinstance(b, float):
         return a / b if b else np.full(len(a), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        result: Floats = a / b
+    result: Floats = a / b
     if not b.all():
         result[b == 0.0] = np.nan
     return result
@@ -268,14 +274,9 @@ def _value_when(values: list[Any], _: Any) -> Floats:
     return result
 
 
-def _quietly(function: Callable[..., Any]) -> Callable[[list[Any], Any], Any]:
-    """*function* of the values alone; what overflows is infinite, what has no value NaN."""
-
-    def compute(values: list[Any], _: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return function(*values)
-
-    return compute
+def _plainly(function: Callable[..., Any]) -> Callable[[list[Any], Any], Any]:
+    """*function* of the values alone."""
+    return lambda values, _: function(*values)
 
 
 def _root(x: Floats) -> Floats:
@@ -300,24 +301,24 @@ def _each(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _ELEMENTWISE: dict[str, Callable[[list[Any], Any], Any]] = {
-    "negative": _quietly(np.negative),
-    "+": _quietly(np.add),
-    "-": _quietly(np.subtract),
-    "*": _quietly(np.multiply),
+    "negative": _plainly(np.negative),
+    "+": _plainly(np.add),
+    "-": _plainly(np.subtract),
+    "*": _plainly(np.multiply),
     "/": _divided,
-    "abs": _quietly(np.abs),
-    "sqrt": _quietly(_root),
-    "log": _quietly(_logarithm),
-    "min": _quietly(_each(np.minimum)),
-    "max": _quietly(_each(np.maximum)),
-    "<": _quietly(np.less),
-    "<=": _quietly(np.less_equal),
-    ">": _quietly(np.greater),
-    ">=": _quietly(np.greater_equal),
-    "==": _quietly(np.equal),
+    "abs": _plainly(np.abs),
+    "sqrt": _plainly(_root),
+    "log": _plainly(_logarithm),
+    "min": _plainly(_each(np.minimum)),
+    "max": _plainly(_each(np.maximum)),
+    "<": _plainly(np.less),
+    "<=": _plainly(np.less_equal),
+    ">": _plainly(np.greater),
+    ">=": _plainly(np.greater_equal),
+    "==": _plainly(np.equal),
     "!=": _not_equal,
-    "all": _quietly(_each(np.logical_and)),
-    "any": _quietly(_each(np.logical_or)),
+    "all": _plainly(_each(np.logical_and)),
+    "any": _plainly(_each(np.logical_or)),
     "cross": _cross,
     "not_cross": _not_cross,
     "barssince": _bars_since,

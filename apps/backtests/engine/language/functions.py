@@ -69,7 +69,7 @@ FUNCTIONS = {
     ),
 }
 
-RESERVED = {*SERIES, *FUNCTIONS, *INDICATORS, "on", "and", "or", "not", "chain", "shift"}
+RESERVED = {*SERIES, *FUNCTIONS, *INDICATORS, "on", "and", "or", "not", "chain", "shift", "fraction"}
 
 
 def documentation() -> str:

@@ -17,6 +17,7 @@ HIGHEST_NUMBER = 1e15
 MOST_DIGITS = 30  # of one number in the text
 LONGEST_LOOKBACK = 20_000  # bars of one timeframe that a value may depend on before it exists
 HIGHEST_COST = 1_500.0  # passes over a column
+WIDEST = 64.0  # columns of 8 bytes that are held at once
 
 
 def measured(root: Node) -> Node:

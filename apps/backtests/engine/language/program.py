@@ -10,7 +10,7 @@ from typing import Any
 from apps.backtests.engine.bars import Bars
 from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.language import limits
-from apps.backtests.engine.language.binding import Binder, Plan
+from apps.backtests.engine.language.binding import Binder
 from apps.backtests.engine.language.document import (
     LEVELS,
     Distance,
@@ -23,6 +23,7 @@ from apps.backtests.engine.language.document import (
 from apps.backtests.engine.language.evaluation import Cache, Check, Evaluation
 from apps.backtests.engine.language.frames import check_timeframe
 from apps.backtests.engine.language.nodes import Compare, Name, Node, Number, Refused
+from apps.backtests.engine.language.plan import Plan
 from apps.backtests.engine.language.printing import number, printed
 
 LONGEST_TIME_STOP = 1_000_000
@@ -79,8 +80,8 @@ def bind(document: Document, params: Mapping[str, Any], field: str = "") -> Boun
     """The plan for complete, valid *params*.
 
     Raises:
-        SpecError: a window, shift or block has a value it cannot have, or the work is too much. It names
-            ``params`` and the expression, or, with *field*, the expression below it.
+        SpecError: a window, shift or block has a value it cannot have, or all takes too much work or
+            memory. It names ``params`` and the expression, or, with *field*, the expression below it.
     """
     binder = Binder(document.scope, params)
 
@@ -102,13 +103,15 @@ def bind(document: Document, params: Mapping[str, Any], field: str = "") -> Boun
         outputs[name] = bound(name, partial(binder.truth, node))
     scalars = bound_orders(document.orders, binder, bound)
     scalars |= bound_risk(document.risk, binder, bound)
-    if binder.plan.cost > limits.HIGHEST_COST:
-        where = f"{field}.{next(iter(document.signals))}" if field else "params"
-        raise SpecError(
-            where,
-            f"means more work per bar than is allowed ({binder.plan.cost:.0f} of {limits.HIGHEST_COST:.0f})",
-        )
-    return Bound(binder.plan, scalars)
+    plan = binder.plan
+    for what, needed, most in (
+        ("work", plan.cost, limits.HIGHEST_COST),
+        ("memory", plan.width, limits.WIDEST),
+    ):
+        if needed > most:
+            where = f"{field}.{next(iter(document.signals))}" if field else "params"
+            raise SpecError(where, f"means more {what} per bar than is allowed ({needed:.0f} of {most:.0f})")
+    return Bound(plan, scalars)
 
 
 def bound_orders(orders: Orders, binder: Binder, bound: Callable[..., Any]) -> dict[str, float]:
@@ -165,7 +168,7 @@ def evaluate(
 
 def check_timeframes(document: Document, step: int) -> None:
     """Raises SpecError where bars of *step* milliseconds cannot be joined to a timeframe of the document."""
-    for timeframe in sorted(document.scope.timeframes):
+    for timeframe in document.timeframes:
         try:
             check_timeframe(timeframe, step)
         except Refused as refused:

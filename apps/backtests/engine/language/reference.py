@@ -22,6 +22,7 @@ def reference() -> str:
             f"levels and {limits.MOST_BRACKETS} brackets in an expression; {limits.MOST_PARAMS} parameters "
             f"and {limits.MOST_LETS} lets; windows of {indicators.LONGEST_WINDOW:,} bars, and "
             f"{limits.LONGEST_LOOKBACK:,} bars before the first value; work per bar of "
-            f"{limits.HIGHEST_COST:,.0f} passes over a column.\n",
+            f"{limits.HIGHEST_COST:,.0f} passes over a column, and {limits.WIDEST:.0f} columns of results "
+            "held at once.\n",
         ]
     )

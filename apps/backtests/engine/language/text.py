@@ -173,7 +173,9 @@ class _Reader:
         return {"pct": value} if distance else value
 
     def bars(self, text: str) -> str:
-        return re.sub(r"\s+bars?$", "", text.strip())
+        # Not by a pattern: it would try each of many blanks as the first of the rest.
+        words = text.strip().rsplit(maxsplit=1)
+        return words[0] if len(words) == 2 and words[1] in ("bar", "bars") else text.strip()
 
     def quoted(self, text: str) -> str:
         try:
@@ -275,13 +277,16 @@ def _param(item: Parameter) -> str:
 
 def _wrapped(head: str, text: str) -> str:
     line = f"{head} {json.dumps(text, ensure_ascii=False)}"
-    return "\n".join(
-        textwrap.wrap(line, 100, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-    )
+    lines = textwrap.wrap(line, 100, break_long_words=False, break_on_hyphens=False)
+    # A line that begins with the sign would be a remark.
+    lines[1:] = [f"\\u0023{line[1:]}" if line.startswith("#") else line for line in lines[1:]]
+    return "\n    ".join(lines)
 
 
 def _fraction(node: Node) -> str:
     if isinstance(node, Number):
         shown = f"{Decimal(repr(node.value)) * 100:f}"
-        return f"{shown.rstrip('0').rstrip('.') if '.' in shown else shown}%"
+        shown = f"{shown.rstrip('0').rstrip('.') if '.' in shown else shown}%"
+        if _PERCENT.fullmatch(shown):
+            return shown
     return f"fraction {printed(node)}"

@@ -33,14 +33,21 @@ from apps.backtests.engine.language.nodes import (
     Refused,
     Shift,
 )
+from apps.backtests.engine.language.printing import printed
 from apps.backtests.engine.language.reading import parsed
 
 
 def expression(value: Any) -> Node:
-    """The tree of *value*, text or JSON. Raises Refused."""
-    if isinstance(value, str):
-        return parsed(value)
-    return limits.measured(_Reader().node(value, 1))
+    """The tree of *value*, text or JSON. Raises Refused, also where its canonical text exceeds a limit."""
+    node = parsed(value) if isinstance(value, str) else limits.measured(_Reader().node(value, 1))
+    canonical = printed(node)
+    if canonical != value:
+        try:
+            parsed(canonical)
+        except Refused as refused:
+            # Its columns are those of a text that nobody wrote.
+            raise Refused(f"{refused.message.rstrip(',')} in its canonical form") from None
+    return node
 
 
 class _Reader:

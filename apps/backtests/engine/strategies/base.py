@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from apps.backtests.engine.bars import Bars, Floats
 from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.kernel import ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
-from apps.backtests.engine.language import program
+from apps.backtests.engine.language import limits, program
 from apps.backtests.engine.language.document import LEVELS, Document
 from apps.backtests.engine.language.evaluation import Cache, Result
 from apps.backtests.engine.language.parameters import parameters_schema, values_of
@@ -143,7 +143,7 @@ class Strategy:
     @property
     def timeframes(self) -> tuple[str, ...]:
         """Higher timeframes that it names; see ``check_timeframes``."""
-        return tuple(sorted(self.source.scope.timeframes))
+        return self.source.timeframes
 
     def validated(self, params: Params) -> dict[str, Any]:
         """*params* complete and canonical, or SpecError naming ``params.<parameter>`` or ``params``.
@@ -168,11 +168,14 @@ class Strategy:
         except (TypeError, ValueError, RecursionError):
             # The check of the blocks says what is wrong with them.
             return Strategy(program.replaced(self.source, orders=orders, risk=risk))
-        if key not in self._replaced:
+        found = self._replaced.get(key)
+        if found is None:
+            found = Strategy(program.replaced(self.source, orders=orders, risk=risk))
+            # Another thread may clear the dictionary at any time: it is not asked again.
             if len(self._replaced) >= 16:
                 self._replaced.clear()
-            self._replaced[key] = Strategy(program.replaced(self.source, orders=orders, risk=risk))
-        return self._replaced[key]
+            self._replaced[key] = found
+        return found
 
     def check_timeframes(self, step: int) -> None:
         """SpecError where bars of *step* milliseconds cannot be joined to a timeframe it names."""
@@ -181,6 +184,10 @@ class Strategy:
     def cost(self, params: Params) -> float:
         """Work per bar with valid *params*, in passes over a column."""
         return program.bind(self.source, params).plan.cost + 1.0
+
+    def width(self, params: Params) -> float:
+        """Memory per bar for results with valid *params*, in columns of 8 bytes."""
+        return program.bind(self.source, params).plan.width
 
     def signals(
         self,
@@ -234,6 +241,8 @@ def of_document(value: Any, field: str = "strategy") -> Strategy:
 
     source = document(value, field)
     strategy = Strategy(source)
+    if len(strategy.text) > limits.LONGEST_DOCUMENT:
+        raise SpecError(field, f"is longer than {limits.LONGEST_DOCUMENT} characters in its text form")
     if all(item.default is not None for item in source.params.values()):
         defaults = {name: item.default for name, item in source.params.items()}
         program.bind(source, defaults, field)

@@ -350,3 +350,41 @@ def test_blocks_can_be_replaced_and_may_use_the_strategys_names() -> None:
     with pytest.raises(SpecError) as caught:
         strategy.replaced(risk={"stop_loss": {"pct": "widht"}})
     assert (caught.value.field, caught.value.suggestion) == ("risk.stop_loss.pct", "width")
+
+
+def test_another_thread_may_forget_replaced_blocks_at_any_time() -> None:
+    class Forgetful(dict[str, Strategy]):
+        def __setitem__(self, key: str, value: Strategy) -> None:
+            super().__setitem__(key, value)
+            self.clear()
+
+        def __contains__(self, key: object) -> bool:
+            found = super().__contains__(key)
+            self.clear()
+            return found
+
+    strategy = strategy_of(GOOD)
+    object.__setattr__(strategy, "_replaced", Forgetful(strategy._replaced))
+    for at in range(40):
+        assert strategy.replaced(risk={"time_stop": at % 3}).document["risk"]["time_stop"] == at % 3
+
+
+def test_timeframes_are_those_of_what_is_computed_and_replaced_blocks_keep_theirs() -> None:
+    strategy = STRATEGIES["sma_cross"]
+    assert strategy.timeframes == ()
+    other = strategy.replaced(risk={"stop_loss": {"distance": 'on("4h", atr(14))'}})
+    assert other.timeframes == ("4h",)
+    with pytest.raises(SpecError):
+        strategy.replaced(risk={"stop_loss": {"distance": 'on("1w", close) and 1'}})
+    assert strategy.timeframes == ()
+    strategy.check_timeframes(86_400_000)
+    assert other.replaced(risk={}).timeframes == ()
+    used = strategy_of(
+        {
+            "params": {"side": {"type": "choice", "choices": ["far", "near"], "default": "near"}},
+            "let": {"far": 'on("1d", close)', "near": 'on("4h", close)', "nearer": "near[1]"},
+            "entry_long": "side == far and close > nearer",
+            "orders": {"entry": "limit", "long_price": 'on("1h", close)'},
+        }
+    )
+    assert used.timeframes == ("1h", "4h")

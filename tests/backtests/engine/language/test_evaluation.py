@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import count
 from typing import Any
 
@@ -313,6 +314,58 @@ def test_a_cache_shares_what_does_not_depend_on_the_parameters_and_changes_nothi
     assert steps[2] < steps[1] < steps[0]
     with pytest.raises(ValueError, match="belongs to the bars"):
         strategy.signals(make(10), combinations[0], cache=cache)
+
+
+@pytest.mark.parametrize(
+    ("text", "spare"),
+    [
+        ("max(close[1], close[2], close[3], close[4], close[5]) > close", 5),
+        ("macd(close, 3, 6, 2) > macd_signal(close, 3, 6, 2) or macd_hist(close, 3, 6, 2) > 1", 5),
+        ("sma(close, 5) > sma(close, 9) and sma(hl2, 7) < ohlc4", 5),
+        # Higher bars are counted as if there were as many.
+        ('on("1h", close > hlc3 or sma(open, 3) > sma(high, 4)) and on("4h", close) > 1', 20),
+        ("not crossover(close - open, high - low) and not crossunder(close * 2, open + low)", 5),
+        (" and ".join(f"close > open[{n}]" for n in range(1, 40)), 5),
+    ],
+)
+def test_the_width_of_a_strategy_is_the_memory_that_it_takes(text: str, spare: float) -> None:
+    bars, strategy = make_bars(30_000, step=60_000), strategy_of({"entry_long": text})
+    strategy.signals(bars, {})
+    tracemalloc.start()
+    strategy.signals(bars, {})
+    peak = tracemalloc.get_traced_memory()[1] / len(bars) / 8
+    tracemalloc.stop()
+    # A step may need a few columns of its own while it runs.
+    assert peak - 5 < strategy.width({}) < peak + spare
+
+
+@pytest.mark.parametrize("jit", ["1", "0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "close / 1e-310 > 5",
+        "crossover(close / 1e-310, open / 1e-310)",
+        "not crossover(close / 1e-310, open / 1e-310)",
+        "close / 1e-310 - open / 1e-310 > 1",
+        "vwap(5) > 5",
+        "sum(volume, 70) > 5",
+        "sma(volume, 5) > 5",
+        "stdev(volume, 5) > 5",
+        "zscore(volume * volume, 5) > 5",
+        "bb_upper(close / 1e-310, 5, 2) > 5",
+        "obv() > 5",
+        "mfi(5) > 5",
+        'on("4h", volume) > 5',
+    ],
+)
+def test_numbers_that_overflow_do_not_warn(
+    make: MakeBars, monkeypatch: pytest.MonkeyPatch, text: str, jit: str
+) -> None:
+    """A warning would be an error here, as a client's text or data could make it."""
+    monkeypatch.setenv("CHANDLERY_JIT", jit)
+    bars = make(150, 2)
+    columns = {name: getattr(bars, name) for name in ("ts", "open", "high", "low", "close")}
+    entered(text, Bars(**columns, volume=np.full(150, 1e308)))
 
 
 def test_too_few_bars_give_no_signals(make: MakeBars) -> None:

@@ -172,6 +172,10 @@ EXPRESSIONS: dict[str, Any] = {
     "tree with many operands": {"and": ["close > 1"] * 10_000},
     "tree with much text": {"and": ["close > 1" + " " * 1000] * 150},
     "tree with one operand": {"and": ["close > 1"]},
+    "tree with many brackets": {">": ["close", {"max": [{"mom": ["close", n]} for n in range(1, 66)]}]},
+    "tree with many operators": {"chain": [-1, "<=", -2, "<=", -3] + ["<=", "close"] * 97},
+    "tree with long numbers": {">": ["close", {"max": [0.12345678901234568 + n for n in range(150)]}]},
+    "text that is too long with its blanks": " and ".join(["hlc3<0.12345678901234568"] * 66),
 }
 
 DOCUMENTS: dict[str, Any] = {
@@ -274,6 +278,52 @@ def test_lets_that_double_do_not_grow() -> None:
     lets = {"a0": "close"} | {f"a{n}": f"a{n - 1} + a{n - 1}" for n in range(1, 30)}
     strategy = strategy_of({"entry_long": "a29 > 1", "let": lets})
     assert strategy.cost({}) < 100
+
+
+def test_a_shift_by_lets_that_double_is_checked_once() -> None:
+    """Walked through, thirty of them would be a thousand million nodes."""
+    lets = {"a0": "n + n"} | {f"a{n}": f"a{n - 1} / 2 + a{n - 1} / 2" for n in range(1, 30)}
+    params = {"n": {"min": 1, "max": 2, "default": 1}}
+    strategy = strategy_of({"params": params, "entry_long": "close > close[a29]", "let": lets})
+    assert strategy.validated({}) == {"n": 1}
+    with pytest.raises(SpecError, match="a negative shift would look ahead"):
+        strategy_of({"params": params, "entry_long": "close > close[a29 - 3]", "let": lets})
+
+
+def test_results_that_must_be_held_at_once_are_limited() -> None:
+    """Each let is cheap, and none of the 558 columns is free before the last let has used it."""
+    lets = {
+        f"{name}{at}": f"{function}({', '.join(f'close[{62 * at + n}]' for n in range(1, 63))})"
+        for name, function in (("a", "max"), ("b", "min"))
+        for at in range(9)
+    }
+    document = {"let": lets, "entry_long": f"close > max({', '.join(lets)})"}
+    with pytest.raises(
+        SpecError, match=r"means more memory per bar than is allowed \(5\d\d of 64\)"
+    ) as caught:
+        strategy_of(document)
+    assert caught.value.field == "strategy.entry_long"
+    one = {name: lets[name] for name in ("a0", "b0")}
+    assert 62 < strategy_of({"let": one, "entry_long": "b0 < close < a0"}).width({}) <= 64
+
+
+def test_short_runs_of_values_cost_what_they_take() -> None:
+    """Each of them may be a call of the library."""
+    costs = {
+        series: strategy_of({"entry_long": f"ema({series}, 2) > 0"}).cost({})
+        for series in (
+            "close - open",
+            "close / open",
+            "log(close)",
+            "log(close - open)",
+            "close / volume",
+            "vwap(3)",
+        )
+    }
+    assert max(costs[name] for name in ("close - open", "close / open", "log(close)")) < 10
+    assert min(costs[name] for name in ("log(close - open)", "close / volume", "vwap(3)")) > 400
+    with pytest.raises(SpecError, match="more work per bar than is allowed"):
+        strategy_of({"entry_long": " and ".join(f"ema(log(close - {n}), 2) > 0" for n in range(3))})
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,12 @@ from apps.backtests.engine.bars import Floats
 from apps.backtests.engine.indicators import INDICATORS, Indicator, windows
 from apps.backtests.engine.indicators.averages import MovingAverage
 from apps.backtests.engine.indicators.compiled import warm_up
+from apps.backtests.engine.indicators.library import talib
 from apps.backtests.engine.language import functions
 from apps.backtests.engine.language.binding import Binder
 from apps.backtests.engine.language.checking import Checker, Scope
 from apps.backtests.engine.language.evaluation import Evaluation, Result
+from apps.backtests.engine.language.plan import Ref
 from apps.backtests.engine.language.reading import parsed
 from apps.backtests.engine.language.reference import reference
 from tests.backtests.engine.language.conftest import MakeBars, make_bars
@@ -97,6 +99,28 @@ def test_an_indicator_begins_where_its_warm_up_ends(name: str, data: st.DataObje
     assert np.isfinite(result.value[result.start :]).all()
 
 
+@pytest.mark.parametrize("name", INDICATORS)
+@given(data=st.data(), seed=st.integers(0, 30), scale=st.sampled_from([1.0, 1e-9, 1e9]))
+@settings(max_examples=15, deadline=None)
+def test_values_lie_within_the_range_that_the_plan_knows(
+    name: str, data: st.DataObject, seed: int, scale: float
+) -> None:
+    bars = make_bars(120, seed, gaps=0.05, flat=0.3)
+    prices = {key: getattr(bars, key) * scale for key in ("open", "high", "low", "close")}
+    bars = Bars(ts=bars.ts, volume=bars.volume, **prices)
+    binder = Binder(Scope(), {})
+    binder.value(parsed(calls(data.draw, INDICATORS[name])))
+    for index, step in enumerate(binder.plan.steps):
+        binder.plan.outputs = {"x": Ref(index)}
+        found = Evaluation(bars, 3_600_000).run(binder.plan)["x"]
+        several = isinstance(found.value, tuple)
+        for known in found.value if several else [found.value]:
+            if not step.broken:
+                assert np.isfinite(known[found.start :]).all()
+                assert (np.abs(known[found.start :]) >= step.range[0]).all()
+                assert (np.abs(known[found.start :]) <= step.range[1]).all()
+
+
 def naive(function: Callable[[list[float]], float], values: Floats, window: int) -> list[float]:
     """*function* of every full window of finite values."""
     result = []
@@ -144,6 +168,9 @@ def test_compiled_or_not_the_bits_are_the_same(monkeypatch: pytest.MonkeyPatch, 
         f"vwap({window})",
         f"supertrend({window}, 2)",
         f"bb_upper(close, {window}, 2)",
+        f"highest(close - open, {window})",
+        f"lowest(-abs(close - open), {window})",
+        f"adx({max(window, 2)})",
         f"barssince(crossover(sma(close, {window}), sma(close, 30)))",
         f"barssince(crossunder_strict(close - sma(close, {window}), 0))",
         f"barssince(crossover(close - sma(close, {window}), -0.3))",
@@ -212,6 +239,16 @@ def test_library_indicators_follow_their_textbook() -> None:
     np.testing.assert_allclose(evaluated("macd_hist(close, 12, 26, 9)", bars).value, hist, rtol=1e-9)
     assert np.isnan(hist[:33]).all()
     assert np.isfinite(hist[33:]).all()
+
+
+@pytest.mark.parametrize("window", [2, 3, 14, 50])
+@pytest.mark.parametrize("scale", [1.0, 2.0**-40])
+def test_the_strength_of_a_trend_is_that_of_the_library_and_of_any_unit(window: int, scale: float) -> None:
+    bars = make_bars(600, 6, flat=0.1)
+    expected = talib().ADX(bars.high, bars.low, bars.close, window)
+    prices = {name: getattr(bars, name) * scale for name in ("open", "high", "low", "close")}
+    found = evaluated(f"adx({window})", Bars(ts=bars.ts, volume=bars.volume, **prices)).value
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_a_supertrend_is_on_one_side_until_the_price_crosses_it() -> None:
