@@ -176,7 +176,10 @@ def _status(backtest: Backtest, runs: dict[Any, TaskRun]) -> Status:
 
 
 def trades_of(backtest: Backtest) -> pa.Table:
-    """All trades of a backtest that has a result, in the order of their exits; see `decode_trades`."""
+    """All trades of a backtest that has a result, in the order of their exits; see `decode_trades`.
+
+    Raises `BacktestResult.DoesNotExist` where the result has gone since.
+    """
     assert backtest.result_id is not None
     data = read_heavy(backtest.result_id, "trades_data")
     assert data is not None
@@ -184,7 +187,10 @@ def trades_of(backtest: Backtest) -> pa.Table:
 
 
 def curve_of(result: BacktestResult) -> Curve:
-    """The whole equity curve; what there is of it where only a preview was ever kept."""
+    """The whole equity curve; what there is of it where only a preview was ever kept.
+
+    Raises `BacktestResult.DoesNotExist` where the result has gone since.
+    """
     data = read_heavy(result.pk, "equity_data")
     if data is not None:
         return decode_curve(data)

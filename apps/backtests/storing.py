@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models.signals import post_delete
+from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 
 from apps.backtests.columns import Curve, encode_curve, encode_trades
@@ -90,6 +90,16 @@ def result_keep(*, result: Result, pack: Callable[[], Packed]) -> tuple[Backtest
         if found is not None and found.pk == made.row.pk:
             write_heavy(found.pk, trades=made.trades, equity=made.equity)
             return found, True
+
+
+@receiver(pre_delete, sender=Backtest, dispatch_uid="backtests.look_again")
+def look_again(instance: Backtest, **_: Any) -> None:
+    """What is deleted is locked, and has the result of now: it may have been given one since it was read.
+
+    Whoever stores that result is waited for; whoever comes later finds the backtest gone.
+    """
+    held = Backtest.objects.select_for_update().filter(pk=instance.pk)
+    instance.result_id = held.values_list("result_id", flat=True).first()
 
 
 @receiver(post_delete, sender=Backtest, dispatch_uid="backtests.let_go")
