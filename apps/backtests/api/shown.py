@@ -238,7 +238,9 @@ class ShareSerializer(serializers.Serializer[Any]):
 class GrowthSerializer(serializers.Serializer[Any]):
     """Curves on one axis of time."""
 
-    ts = serializers.ListField(child=serializers.IntegerField())
+    ts = serializers.ListField(
+        child=serializers.IntegerField(), help_text="When bars close, in milliseconds."
+    )
     growth = serializers.ListField(
         child=serializers.ListField(child=serializers.FloatField()), help_text="Of each backtest, of 1."
     )
@@ -258,7 +260,7 @@ class ComparisonSerializer(serializers.Serializer[Any]):
     equity = GrowthSerializer()
     correlation = serializers.ListField(
         child=serializers.ListField(child=serializers.FloatField(allow_null=True)),
-        help_text="Of the changes from bar to bar, on the bars of the coarsest.",
+        help_text="Of the changes from close to close of the widest bars.",
     )
 
 

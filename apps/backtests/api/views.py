@@ -182,7 +182,8 @@ class BacktestShare(ApiView):
         responses={201: ShareSerializer, 403: PROBLEM, 404: PROBLEM},
         description=(
             "Make a link by which anybody may read settings, result, trades and equity of this backtest, and"
-            " see its report. It is shown only now; the one before does not work any more. Only the owner may."
+            " see its report. It is shown only now; the one before does not work any more. Only the owner"
+            " may do this."
         ),
     )
     def post(self, request: Request, backtest_id: uuid.UUID) -> Response:
@@ -199,7 +200,7 @@ class BacktestShare(ApiView):
     @extend_schema(
         operation_id="backtests_unshare",
         responses={204: None, 403: PROBLEM, 404: PROBLEM},
-        description="End the link, if there is one. Only the owner may.",
+        description="End the link, if there is one. Only the owner may do this.",
     )
     def delete(self, request: Request, backtest_id: uuid.UUID) -> Response:
         with still_there():
