@@ -15,11 +15,10 @@ from apps.core.database import execute
 from apps.core.resources import sql
 
 
-def write_heavy(result_id: uuid.UUID, *, trades: bytes, equity: bytes) -> None:
+def write_heavy(result_id: uuid.UUID, *, trades: bytes, equity: bytes, drawing: bytes) -> None:
     """Give a result its heavy columns, in the caller's transaction."""
-    execute(
-        sql(__package__, "write_heavy.sql"), {"id": result_id, "trades": trades, "equity": equity}
-    ).close()
+    given = {"id": result_id, "trades": trades, "equity": equity, "drawing": drawing}
+    execute(sql(__package__, "write_heavy.sql"), given).close()
 
 
 def read_heavy(result_id: uuid.UUID, column: str) -> bytes | None:

@@ -18,6 +18,7 @@ from apps.backtests.columns import Curve, decode_curve, decode_trades
 from apps.backtests.fetching import fetches, minutes_fetched
 from apps.backtests.heavy import read_heavy
 from apps.backtests.models import HEAVY, Backtest, BacktestResult
+from apps.backtests.report.drawing import Drawing, decode_drawing
 from apps.tasks.models import TaskRun
 from apps.tasks.states import ENDED, State
 
@@ -184,6 +185,26 @@ def trades_of(backtest: Backtest) -> pa.Table:
     data = read_heavy(backtest.result_id, "trades_data")
     assert data is not None
     return decode_trades(data, backtest.instruments)
+
+
+def made_by_owner(backtest: Backtest) -> bool:
+    """Whether the run that made the result was of a backtest, still there, of the same owner.
+
+    Else how long it took, and when that was, tells of somebody else.
+    """
+    maker = None if backtest.result is None else backtest.result.maker
+    if maker is None or maker == backtest.pk:
+        return maker is not None
+    return Backtest.objects.filter(pk=maker, owner_id=backtest.owner_id).exists()
+
+
+def drawing_of(result: BacktestResult) -> Drawing | None:
+    """What a report draws of the candles; None where that was never kept.
+
+    Raises `BacktestResult.DoesNotExist` where the result has gone since.
+    """
+    data = read_heavy(result.pk, "drawing_data")
+    return None if data is None else decode_drawing(data)
 
 
 def curve_of(result: BacktestResult) -> Curve:

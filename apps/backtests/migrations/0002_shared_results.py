@@ -189,6 +189,19 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "definition",
+                    models.TextField(
+                        default="",
+                        help_text="The strategy's document as it ran, with the orders and risk of the specification: JSON, in the order that JSON columns do not keep. Empty: unknown.",
+                    ),
+                ),
+                (
+                    "maker",
+                    models.UUIDField(
+                        help_text="The backtest whose run made it, which may be gone.", null=True
+                    ),
+                ),
+                (
                     "trades_data",
                     models.BinaryField(help_text="All trades, as an Arrow stream; see `columns`."),
                 ),
@@ -196,6 +209,13 @@ class Migration(migrations.Migration):
                     "equity_data",
                     models.BinaryField(
                         help_text="The whole curve, likewise; null where only `equity` was ever kept.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "drawing_data",
+                    models.BinaryField(
+                        help_text="What a report draws of the candles of the run; see `report.drawing`.",
                         null=True,
                     ),
                 ),
@@ -214,7 +234,8 @@ class Migration(migrations.Migration):
         ),
         # They are compressed already.
         migrations.RunSQL(
-            "ALTER TABLE backtests_result ALTER trades_data SET STORAGE EXTERNAL, ALTER equity_data SET STORAGE EXTERNAL",
+            "ALTER TABLE backtests_result ALTER trades_data SET STORAGE EXTERNAL,"
+            " ALTER equity_data SET STORAGE EXTERNAL, ALTER drawing_data SET STORAGE EXTERNAL",
             migrations.RunSQL.noop,
         ),
         migrations.AddField("Backtest", "title", models.TextField(blank=True, default="")),

@@ -155,7 +155,9 @@ def _document(request: HttpRequest, backtest: Backtest, *, told: bool = True) ->
     tag, standing = _tag(backtest)
     if tag is None:
         return answers.json(request, standing if told else {**standing, "error": None}, status=202)
-    return answers.tagged(request, f"{VERSION}-{tag}", lambda: _read(access.document, backtest))
+    # Beside the result it tells whether the stored candles are still those.
+    tag = f"{VERSION}-{tag}-{access.data_version(backtest)[:16]}"
+    return answers.tagged(request, tag, lambda: _read(access.document, backtest))
 
 
 def _tag(backtest: Backtest) -> tuple[str | None, dict[str, Any]]:
