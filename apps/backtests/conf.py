@@ -41,7 +41,10 @@ def fetch_within() -> timedelta:
 
 
 def max_fetch() -> int:
-    """``BACKTESTS_MAX_FETCH_MINUTES``: the most minutes that are fetched for one backtest (five years)."""
+    """``BACKTESTS_MAX_FETCH_MINUTES``: the most minutes that are fetched for one backtest (five years).
+
+    In no more minutes, of all its instruments, missing ones are looked for.
+    """
     return int(getattr(settings, "BACKTESTS_MAX_FETCH_MINUTES", 5 * 366 * 1440))
 
 

@@ -58,6 +58,13 @@ def latest(ids: Iterable[int], *, since: datetime) -> dict[int, datetime]:
         return dict(cursor.fetchall())
 
 
+def holding(ids: Iterable[int], *, start: datetime, end: datetime) -> set[int]:
+    """Those of these instruments of which any minute that opens in [start, end) is stored."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql(_STORAGE, "held.sql"), {"ids": list(ids), "start": start, "end": end})
+        return {pk for (pk,) in cursor.fetchall()}
+
+
 def exchanges_followed() -> list[str]:
     """The exchanges of which there are instruments to be followed."""
     followed = instruments(active=True, followed=True).order_by("exchange")

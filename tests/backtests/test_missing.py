@@ -213,3 +213,48 @@ def test_minutes_of_the_last_bar_count(api, stored):
     late = (END + timedelta(milliseconds=1)).isoformat()
     refused = post(api, body(stored, end=late, timeframe="1h")).json()
     assert refused["missing_minutes"] == 60
+
+
+def test_ignoring_looks_for_nothing_that_is_missing(api, holed, settings):
+    """However many minutes there are: what is there is run on."""
+    settings.BACKTESTS_MAX_FETCH_MINUTES = DAYS * 1440 - 1
+    assert post(api, body(holed, missing="ignore")).status_code == 202
+    for missing in ("refuse", "fetch"):
+        refused = post(api, body(holed, missing=missing))
+        assert refused.status_code == 400
+        assert [error["field"] for error in refused.json()["errors"]] == ["missing"]
+        assert f"{DAYS * 1440} minutes" in refused.json()["detail"]
+    settings.BACKTESTS_MAX_FETCH_MINUTES = DAYS * 1440
+    assert post(api, body(holed)).status_code == 409
+
+
+def test_minutes_of_all_instruments_are_looked_through(api, stored, settings):
+    other = market("ETH/USDT", seed=8)
+    settings.BACKTESTS_MAX_FETCH_MINUTES = 2 * DAYS * 1440 - 1
+    content = body("", instrument=None, instruments=[stored, other])
+    assert post(api, content).status_code == 400
+    settings.BACKTESTS_MAX_FETCH_MINUTES = 2 * DAYS * 1440
+    assert post(api, content).status_code == 202
+
+
+@pytest.mark.parametrize("why", ["listed inside", "no longer kept", "a noted gap"])
+@pytest.mark.parametrize("missing", ["ignore", "refuse", "fetch"])
+def test_nothing_to_run_on_is_noticed_whatever_is_not_missing(api, exchange, settings, why, missing):
+    """The instrument has minutes, and none of them in the range."""
+    middle = END + timedelta(days=1)
+    late = market(start=END + timedelta(days=2), days=1)
+    only = Instrument.objects.get()
+    asked = body(late, start=END.isoformat(), end=(END + timedelta(days=2)).isoformat(), missing=missing)
+    covered = END if missing != "ignore" else middle
+    if why == "listed inside":
+        Instrument.objects.update(listed_at=covered + timedelta(days=2 if covered == END else 0))
+    elif why == "no longer kept":
+        kept = timezone.now() - (middle if missing == "ignore" else END + timedelta(days=2))
+        settings.CANDLES_RETENTION_DAYS = max(1, kept.days)
+    else:
+        end = middle if missing == "ignore" else END + timedelta(days=2)
+        Gap.objects.create(instrument=only, start=END, end=end, cause="expired", asked_at=START)
+    refused = post(api, asked)
+    assert refused.status_code == 400
+    assert "There are no candles of" in refused.json()["detail"]
+    assert not TaskRun.objects.exists()

@@ -11,7 +11,6 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
 from apps.backtests import conf
 from apps.backtests.engine import STRATEGIES, strategy_of
@@ -163,14 +162,13 @@ def test_candles_that_may_have_changed_are_told_and_those_of_the_run_are_shown(
 
 
 def test_a_page_reads_no_candles(browser: Client, backtest: Backtest, market: str) -> None:
-    write_candles(
-        instrument=instrument_get(market), minutes=walk(60, start=int(END.timestamp() * 1000), seed=9)
-    )
-    with CaptureQueriesContext(connection) as captured:
-        for part in PARTS:
-            assert browser.get(f"/backtests/{backtest.pk}{part}").status_code == 200
-    assert captured.captured_queries
-    assert not [one["sql"] for one in captured.captured_queries if "candle_1" in one["sql"]]
+    minutes = walk(60, start=int(END.timestamp() * 1000), seed=9)
+    write_candles(instrument=instrument_get(market), minutes=minutes)
+    # Until the end of the test, which rolls it back, whoever reads candles fails.
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE candle_1m RENAME TO candle_elsewhere")
+    for part in PARTS:
+        assert browser.get(f"/backtests/{backtest.pk}{part}").status_code == 200
 
 
 def test_what_kept_no_candles_has_no_price_chart(browser: Client, backtest: Backtest) -> None:
