@@ -41,11 +41,15 @@ def fetch_within() -> timedelta:
 
 
 def max_fetch() -> int:
-    """``BACKTESTS_MAX_FETCH_MINUTES``: the most minutes that are fetched for one backtest (five years).
-
-    In no more minutes, of all its instruments, missing ones are looked for.
-    """
+    """``BACKTESTS_MAX_FETCH_MINUTES``: the most minutes that are fetched for one backtest (five years)."""
     return int(getattr(settings, "BACKTESTS_MAX_FETCH_MINUTES", 5 * 366 * 1440))
+
+
+def max_search() -> int:
+    """``BACKTESTS_MAX_SEARCH_MINUTES``: in so many minutes, of all instruments, missing ones are looked for
+    while somebody waits for the answer (10 million).
+    """
+    return int(getattr(settings, "BACKTESTS_MAX_SEARCH_MINUTES", 10_000_000))
 
 
 def max_compared() -> int:

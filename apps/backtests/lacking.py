@@ -92,7 +92,7 @@ def check_not_empty(asked: Question) -> None:
 
 def _holding(asked: Question) -> set[int]:
     ids = [one.pk for one in asked.instruments]
-    return holding(ids, start=to_datetime(asked.start), end=to_datetime(asked.end))
+    return holding(ids, frame=asked.frame, start=to_datetime(asked.start), end=to_datetime(asked.end))
 
 
 def _nothing_of(instrument: Instrument) -> InvalidBacktest:
@@ -102,11 +102,11 @@ def _nothing_of(instrument: Instrument) -> InvalidBacktest:
 def _check_size(asked: Question) -> None:
     """Refuse what would have too many minutes looked at while somebody waits for the answer."""
     minutes = (asked.end - asked.start) // MINUTE * len(asked.instruments)
-    if minutes > conf.max_fetch():
+    if minutes > conf.max_search():
         raise InvalidBacktest(
             "missing",
             f"All instruments have {minutes} minutes in this range; missing ones are looked for in at most"
-            f" {conf.max_fetch()}. With \"ignore\" the backtest runs on what is there.",
+            f' {conf.max_search()}. With "ignore" the backtest runs on what is there.',
         )
 
 

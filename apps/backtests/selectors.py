@@ -88,9 +88,11 @@ def in_state(found: QuerySet[Backtest], state: str) -> QuerySet[Backtest]:
     def of_run(column: str) -> Subquery:
         return Subquery(TaskRun.objects.filter(pk=OuterRef(column)).values("state")[:1])
 
-    # What computes it is requested once the candles are there; until then it has not started.
+    # What computes it is requested once the candles are there; until then it has not started. Where the row
+    # of what has to run next was removed, nothing will come any more.
     before = Case(
         When(fetch_state__in=[State.DEAD, State.CANCELLED], then=F("fetch_state")),
+        When(Q(fetch_state__isnull=True) | Q(fetch_state=State.SUCCEEDED), then=Value(State.CANCELLED.value)),
         default=Value(State.SCHEDULED.value),
         output_field=TextField(),
     )
@@ -141,7 +143,7 @@ def statuses(found: Sequence[Backtest]) -> dict[uuid.UUID, Status]:
     """How each of these backtests stands, in one query; two more where candles are being fetched."""
     ids = {run for one in found for run in (one.task_run, one.fetch_run) if run is not None}
     runs = TaskRun.objects.only("state", "progress", "error").in_bulk(ids)
-    waiting = [one for one in found if _waits(one, runs)]
+    waiting = [one for one in found if one.result_id is None and _waits(one, runs)]
     fetched = fetches(waiting) if waiting else {}
     made = {}
     for one in found:
@@ -155,15 +157,15 @@ def statuses(found: Sequence[Backtest]) -> dict[uuid.UUID, Status]:
 
 def _waits(backtest: Backtest, runs: dict[Any, TaskRun]) -> bool:
     fetch = runs.get(backtest.fetch_run)
-    return fetch is not None and fetch.state not in ENDED
+    return fetch is not None and fetch.state not in ENDED and backtest.task_run not in runs
 
 
 def _status(backtest: Backtest, runs: dict[Any, TaskRun]) -> Status:
     if backtest.result_id is not None:
         return Status(state=State.SUCCEEDED)
     run = runs.get(backtest.task_run) or runs.get(backtest.fetch_run)
-    if run is None:
-        # The run's row was removed, and with it what is known.
+    if run is None or (run.state == State.SUCCEEDED and run.pk == backtest.fetch_run):
+        # The row of the run that computes it was removed, and with it what is known.
         return Status(state=State.CANCELLED)
     progress = run.progress if run.state == State.RUNNING else None
     error = None if run.error is None else {key: run.error[key] for key in ("type", "message")}
