@@ -28,7 +28,9 @@ def render_file(document: Mapping[str, Any]) -> str:
     """A report's *document* as a complete HTML page that loads nothing.
 
     No text of the document can become markup or script: it stands as JSON without a ``<`` in an element
-    that browsers do not run, and the page's policy allows its own scripts and styles only, by their hashes.
+    that browsers do not run, and everywhere else it is escaped. Beyond that the page's policy allows inline
+    scripts and styles only by their hashes, nothing from the network, and no evaluation of text. It allows
+    modules of ``data:`` addresses, whichever they are: the page's own are such, which no hash can name.
     """
     modules, style = _modules(), _text(f"{_FOLDER}/report.css")
     policy = "; ".join(
