@@ -12,6 +12,8 @@ from django.db import connection, connections, transaction
 from django.test import Client
 
 from apps.backtests.models import Backtest, BacktestResult
+from apps.backtests.services import candles_await
+from apps.core.ids import uuid7
 from apps.tasks.models import TaskRun
 from apps.tasks.testing import run_pending
 from tests.backtests.helpers import body, market, post
@@ -151,3 +153,20 @@ def test_what_goes_while_it_is_compared_is_not_found(api, waiting):
     with deleted_once_found() as gone:
         assert api.get("/api/v1/backtests/compare", {"ids": ids}).status_code == 404
     assert gone == [2]
+
+
+def test_who_cancels_during_the_last_look_for_candles_waits_and_cancels_what_follows(api, waiting):
+    """The run has seen that nobody wants its end; from then on nobody can until what follows is there."""
+    run = TaskRun.objects.get(pk=waiting["task_run"])
+    Backtest.objects.update(fetch_run=run.pk, task_run=uuid7())
+    TaskRun.objects.filter(pk=run.pk).update(state="running")
+    with transaction.atomic():
+        candles_await(backtest=Backtest.objects.get(), attempt=1, run_id=run.pk)
+        done = Beside(lambda: api.post(f"{waiting['url']}/cancel"))
+        wait_until(lambda: blocked() == 1, what="the other to wait for the run")
+        TaskRun.objects.filter(pk=run.pk).update(state="succeeded")
+        run.pk, run._state.adding = Backtest.objects.get().task_run, True
+        run.seq = run.seq + 1
+        run.save(force_insert=True)
+    answer = done.ended()
+    assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
