@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin, messages
@@ -183,6 +184,8 @@ class BacktestAdmin(DescribedAdmin):
                 done += 1
             except Ended:
                 self.tell_each(request, [f"{one} has ended already."])
+            except Backtest.DoesNotExist:
+                self.tell_each(request, [f"{one} was deleted meanwhile."])
         self.message_user(request, f"{done} cancelled.", messages.SUCCESS)
         return None
 
@@ -195,7 +198,9 @@ class BacktestAdmin(DescribedAdmin):
                 request, backtests, "remove", "Their results go with the last that has them.", "Delete them"
             )
         for one in backtests:
-            backtest_delete(backtest=one, actor=f"user:{request.user.pk}")
+            # What somebody else has deleted meanwhile is gone as well.
+            with suppress(Backtest.DoesNotExist):
+                backtest_delete(backtest=one, actor=f"user:{request.user.pk}")
         self.message_user(request, f"{len(backtests)} deleted.", messages.SUCCESS)
         return None
 

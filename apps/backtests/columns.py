@@ -51,7 +51,7 @@ def encode_trades(trades: Trades, ts: Times) -> bytes:
         "reason": pa.array([REASONS[code] for code in reason.tolist()], pa.string()),
         **given,
     }
-    return _packed(pa.table({name: columns[name] for name in _ordered(columns)}))
+    return pack_table(pa.table({name: columns[name] for name in _ordered(columns)}))
 
 
 def decode_trades(data: bytes, instruments: list[str]) -> pa.Table:
@@ -60,7 +60,7 @@ def decode_trades(data: bytes, instruments: list[str]) -> pa.Table:
     Columns: instrument, side (long, short), size (positive), entry_time and exit_time (ms), entry_bar,
     exit_bar, entry_price, exit_price, commission, pnl, return_pct, reason, and what else the engine tells.
     """
-    table = _unpacked(data)
+    table = unpack_table(data)
     if "instrument" in table.column_names:
         names = pa.array(instruments, pa.string()).take(table["instrument"].combine_chunks().cast(pa.int64()))
         table = table.drop_columns(["instrument"])
@@ -71,12 +71,12 @@ def decode_trades(data: bytes, instruments: list[str]) -> pa.Table:
 
 def encode_curve(curve: Curve) -> bytes:
     """A whole curve, as `decode_curve` gives it. Times are kept as steps, which hardly take room."""
-    return _packed(pa.table({"step": np.diff(curve.ts, prepend=0), "value": curve.value}))
+    return pack_table(pa.table({"step": np.diff(curve.ts, prepend=0), "value": curve.value}))
 
 
 def decode_curve(data: bytes) -> Curve:
     """The curve that was encoded, to the bit."""
-    table = _unpacked(data)
+    table = unpack_table(data)
     return Curve(
         ts=np.cumsum(table["step"].to_numpy(), dtype=np.int64),
         value=np.asarray(table["value"].to_numpy(), np.float64),
@@ -99,7 +99,8 @@ def _ordered(columns: dict[str, Any]) -> list[str]:
     return [name for name in _FIRST if name in columns] + [name for name in columns if name not in _FIRST]
 
 
-def _packed(table: pa.Table) -> bytes:
+def pack_table(table: pa.Table) -> bytes:
+    """A table as a compressed Arrow stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=_ZSTD)) as writer:
         writer.write_table(table)
@@ -107,5 +108,6 @@ def _packed(table: pa.Table) -> bytes:
     return packed
 
 
-def _unpacked(data: bytes) -> pa.Table:
+def unpack_table(data: bytes) -> pa.Table:
+    """The table that was packed."""
     return pa.ipc.open_stream(pa.py_buffer(data)).read_all()

@@ -12,6 +12,7 @@ from apps.backtests.columns import Curve
 from apps.backtests.engine import downsample
 from apps.backtests.models import Backtest
 from apps.backtests.selectors import curve_of
+from apps.candles.timeframes import TIMEFRAMES
 
 
 def compared(backtests: Sequence[Backtest], *, points: int) -> dict[str, Any]:
@@ -19,22 +20,45 @@ def compared(backtests: Sequence[Backtest], *, points: int) -> dict[str, Any]:
 
     - ``metrics``: by name.
     - ``differences``: the settings in which not all are the same, by their path.
-    - ``equity``: at most *points* moments of the time that all of them cover, with the growth of 1 from its
-      first moment to the last close known then; empty where there is no such time.
-    - ``correlation``: of the changes from bar to bar of the coarsest of them; null where one does not change.
+    - ``equity``: at most *points* moments at which bars close, of the time from the first close that all of
+      them have to the last: ``ts``, with the growth of 1 since the first to the last close known then; empty
+      where there is no such time.
+    - ``correlation``: of the changes from close to close of the coarsest of them; null where one does not
+      change.
     """
     results = [backtest.result for backtest in backtests]
     assert all(result is not None for result in results)
     names = list(dict.fromkeys(name for result in results if result for name in result.metrics))
-    curves = [curve_of(result) for result in results if result]
+    curves = [_at_closes(backtest) for backtest in backtests]
     ts, growth = _together(curves)
     kept = _drawn(growth, points)
     return {
         "metrics": {name: [result.metrics.get(name) for result in results if result] for name in names},
         "differences": _differences([_settings(backtest) for backtest in backtests]),
         "equity": {"ts": ts[kept].tolist(), "growth": [values[kept].tolist() for values in growth]},
-        "correlation": _correlation(curves, ts, growth),
+        "correlation": _correlation(_coarsest(backtests, curves, ts), ts, growth),
     }
+
+
+def _step(backtest: Backtest) -> int:
+    """Milliseconds of the bars that its curve has a value for each of."""
+    return TIMEFRAMES[backtest.spec["execution"]["detail"] or backtest.timeframe].width
+
+
+def _at_closes(backtest: Backtest) -> Curve:
+    """Its curve with the moments at which each value was known, which are the ends of the bars."""
+    assert backtest.result is not None
+    curve = curve_of(backtest.result)
+    return Curve(ts=curve.ts + _step(backtest), value=curve.value)
+
+
+def _coarsest(
+    backtests: Sequence[Backtest], curves: Sequence[Curve], ts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The closes, among *ts*, of the widest bars; of equally wide ones where there are the fewest."""
+    inside = [curve.ts[np.isin(curve.ts, ts, assume_unique=True)] for curve in curves]
+    place = min(range(len(curves)), key=lambda at: (-_step(backtests[at]), len(inside[at])))
+    return inside[place]
 
 
 def _settings(backtest: Backtest) -> dict[str, Any]:
@@ -88,14 +112,17 @@ def _drawn(growth: Sequence[NDArray[np.float64]], points: int) -> NDArray[np.int
     if len(growth[0]) <= points:
         return np.arange(len(growth[0]), dtype=np.int64)
     share = max(4, points // len(growth))
-    return np.unique(np.concatenate([downsample(values, share) for values in growth]))
+    kept = np.unique(np.concatenate([downsample(values, share) for values in growth]))
+    if len(kept) > points:
+        # Each has the fewest that there can be, and there are too many of them.
+        kept = kept[np.linspace(0, len(kept) - 1, points).astype(np.int64)]
+    return kept
 
 
 def _correlation(
-    curves: Sequence[Curve], ts: NDArray[np.int64], growth: Sequence[NDArray[np.float64]]
+    closes: NDArray[np.int64], ts: NDArray[np.int64], growth: Sequence[NDArray[np.float64]]
 ) -> list[list[float | None]]:
-    coarsest = min(curves, key=len)
-    at = np.flatnonzero(np.isin(ts, coarsest.ts, assume_unique=True))
+    at = np.flatnonzero(np.isin(ts, closes, assume_unique=True))
     returns = []
     for values in growth:
         held = values[at]

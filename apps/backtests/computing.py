@@ -79,7 +79,15 @@ def backtest_run(*, backtest: Backtest | None, source: DataSource | None = None)
 
     def pack() -> Packed:
         with timings.measured("encode"):
-            return packed(result, curve, certificate=certificate, timings=timings.parts)
+            return packed(
+                result,
+                curve,
+                bars=list(data.values()),
+                spec=spec,
+                maker=backtest.pk,
+                certificate=certificate,
+                timings=timings.parts,
+            )
 
     with this.completing({"fingerprint": result.fingerprint, "trades": len(result.trades)}):
         if not Backtest.objects.select_for_update().filter(pk=backtest.pk).exists():

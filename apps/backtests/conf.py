@@ -45,6 +45,13 @@ def max_fetch() -> int:
     return int(getattr(settings, "BACKTESTS_MAX_FETCH_MINUTES", 5 * 366 * 1440))
 
 
+def max_search() -> int:
+    """``BACKTESTS_MAX_SEARCH_MINUTES``: in so many minutes, of all instruments, missing ones are looked for
+    while somebody waits for the answer (10 million).
+    """
+    return int(getattr(settings, "BACKTESTS_MAX_SEARCH_MINUTES", 10_000_000))
+
+
 def max_compared() -> int:
     """``BACKTESTS_MAX_COMPARED``: how many backtests may be compared at once (10)."""
     return int(getattr(settings, "BACKTESTS_MAX_COMPARED", 10))

@@ -22,17 +22,26 @@ def backtest_cancel(*, backtest: Backtest, actor: str) -> None:
     """Cancel a backtest: for good where it has not started, within moments where it runs.
 
     Candles that are being fetched for it go on being fetched, and are stored. Raises `Ended` when it has
-    ended.
+    ended, and `Backtest.DoesNotExist` when it was deleted meanwhile.
     """
-    if not _cancelled(backtest, actor):
+    if not _cancelled(_locked(backtest), actor):
         raise Ended("This backtest has ended.")
 
 
 @transaction.atomic
 def backtest_delete(*, backtest: Backtest, actor: str) -> None:
-    """Delete a backtest, and its result where no other has it. One that runs is cancelled first."""
-    _cancelled(backtest, actor)
-    backtest.delete()
+    """Delete a backtest, and its result where no other has it. One that runs is cancelled first.
+
+    Raises `Backtest.DoesNotExist` when somebody has deleted it meanwhile.
+    """
+    found = _locked(backtest)
+    _cancelled(found, actor)
+    found.delete()
+
+
+def _locked(backtest: Backtest) -> Backtest:
+    """The backtest as it is now, locked: before its runs, in the order in which a run that stores does."""
+    return Backtest.objects.select_for_update().get(pk=backtest.pk)
 
 
 def _cancelled(backtest: Backtest, actor: str) -> bool:

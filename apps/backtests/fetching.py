@@ -18,6 +18,7 @@ from apps.candles.selectors import BackfillState, BackfillStatus, backfill_statu
 from apps.candles.services import InvalidBackfill
 from apps.candles.timeframes import MINUTE, to_datetime
 from apps.tasks import Cancelled, PermanentError, RetryLater
+from apps.tasks.models import TaskRun
 
 #: Gaps closer together than this (ms) are fetched as one, which costs an exchange no more.
 _NEAR = 1000 * MINUTE
@@ -52,11 +53,12 @@ def backfills_order(*, lacks: Sequence[Lack], actor: str) -> list[UUID]:
     return ordered
 
 
-def candles_await(*, backtest: Backtest | None, attempt: int) -> None:
+def candles_await(*, backtest: Backtest | None, attempt: int, run_id: UUID | None) -> None:
     """Return when all backfills of *backtest* have ended well.
 
     Raises `RetryLater` while they have not, `PermanentError` when one was given up or takes too long, and
-    `Cancelled` when the backtest is gone.
+    `Cancelled` when the backtest is gone or somebody asked to cancel the run *run_id*. That is locked until
+    the end of the transaction: whoever asks later finds what follows it, and cancels that.
     """
     if backtest is None:
         raise Cancelled("the backtest was deleted")
@@ -67,10 +69,19 @@ def candles_await(*, backtest: Backtest | None, attempt: int) -> None:
             raise PermanentError(f"the backfill of {backfill.text} has {status.state.value}: {reasons}")
         waiting |= status.state is not BackfillState.SUCCEEDED
     if not waiting:
+        if run_id is not None:
+            _check_wanted(run_id)
         return
     if timezone.now() - backtest.created_at > conf.fetch_within():
         raise PermanentError(f"the missing candles were not there within {conf.fetch_within()}")
     raise RetryLater(min(_SOON * 1.5 ** min(attempt - 1, 20), _LATER), "missing candles are being fetched")
+
+
+def _check_wanted(run_id: UUID) -> None:
+    """Raises `Cancelled` where somebody asked for that; nobody can until the transaction has ended."""
+    run = TaskRun.objects.select_for_update(no_key=True).filter(pk=run_id)
+    if run.values_list("cancel_requested", flat=True).first():
+        raise Cancelled(f"run {run_id} was cancelled when the candles were there")
 
 
 def fetches(backtests: Iterable[Backtest]) -> dict[UUID, list[tuple[Backfill, BackfillStatus]]]:

@@ -11,7 +11,7 @@ from apps.candles.gaps import find_gaps
 from apps.candles.ingestion import kept_from
 from apps.candles.models import Gap, Instrument
 from apps.candles.ranges import Range, clipped, merged, without
-from apps.candles.selectors import coverage
+from apps.candles.selectors import coverage, holding
 from apps.candles.sources.base import Span
 from apps.candles.timeframes import MINUTE, to_datetime, to_ms
 
@@ -61,9 +61,11 @@ def find_lacks(asked: Question) -> list[Lack]:
 
     What its exchange does not have, by a noted cause, and what lies before it was listed is not missing.
     Nor are minutes that are no longer kept. Raises `InvalidBacktest` for an instrument that has nothing in
-    the range and cannot get it either.
+    the range and cannot get it either, and where there are more minutes than are looked through.
     """
-    spans = coverage([one.pk for one in asked.instruments])
+    _check_size(asked)
+    ids = [one.pk for one in asked.instruments]
+    spans, held = coverage(ids), _holding(asked)
     lacks = []
     for one in asked.instruments:
         every = _missing(one, spans.get(one.pk), asked.start, asked.end)
@@ -74,17 +76,38 @@ def find_lacks(asked: Question) -> list[Lack]:
         if one.listed_at is not None:
             known.append((0, to_ms(one.listed_at)))
         ranges = without(every, merged(known))
-        if not ranges and every == [(asked.start, asked.end)]:
-            raise InvalidBacktest("start", f"There are no candles of {one.text} in this range.")
+        if not ranges and one.pk not in held:
+            raise _nothing_of(one)
         lacks.append(Lack(instrument=one, ranges=ranges))
     return lacks
 
 
-def check_not_empty(asked: Question, lacks: Sequence[Lack]) -> None:
-    """Raises `InvalidBacktest` when an instrument lacks the whole range: there is nothing to run on."""
-    for lack in lacks:
-        if lack.ranges == [(asked.start, asked.end)]:
-            raise InvalidBacktest("start", f"There are no candles of {lack.instrument.text} in this range.")
+def check_not_empty(asked: Question) -> None:
+    """Raises `InvalidBacktest` when nothing of an instrument is stored in the range, to run on."""
+    held = _holding(asked)
+    for one in asked.instruments:
+        if one.pk not in held:
+            raise _nothing_of(one)
+
+
+def _holding(asked: Question) -> set[int]:
+    ids = [one.pk for one in asked.instruments]
+    return holding(ids, frame=asked.frame, start=to_datetime(asked.start), end=to_datetime(asked.end))
+
+
+def _nothing_of(instrument: Instrument) -> InvalidBacktest:
+    return InvalidBacktest("start", f"There are no candles of {instrument.text} in this range.")
+
+
+def _check_size(asked: Question) -> None:
+    """Refuse what would have too many minutes looked at while somebody waits for the answer."""
+    minutes = (asked.end - asked.start) // MINUTE * len(asked.instruments)
+    if minutes > conf.max_search():
+        raise InvalidBacktest(
+            "missing",
+            f"All instruments have {minutes} minutes in this range; missing ones are looked for in at most"
+            f' {conf.max_search()}. With "ignore" the backtest runs on what is there.',
+        )
 
 
 def _missing(instrument: Instrument, span: Span | None, start: int, end: int) -> list[Range]:

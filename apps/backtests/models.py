@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from apps.core.ids import uuid7
 
 #: Columns of results that are megabytes and are read only by who names them.
-HEAVY = ("trades_data", "equity_data")
+HEAVY = ("trades_data", "equity_data", "drawing_data")
 
 
 class LightResults(models.Manager["BacktestResult"]):
@@ -44,9 +44,20 @@ class BacktestResult(models.Model):
     )
     certificate = models.JSONField(null=True, help_text="That no signal looked ahead, and how it was tested.")
     timings = models.JSONField(default=dict, help_text="Milliseconds of the run that made it, by part.")
+    definition = models.TextField(
+        default="",
+        help_text=(
+            "The strategy's document as it ran, with the orders and risk of the specification: JSON, in the"
+            " order that JSON columns do not keep. Empty: unknown."
+        ),
+    )
+    maker = models.UUIDField(null=True, help_text="The backtest whose run made it, which may be gone.")
     trades_data = models.BinaryField(help_text="All trades, as an Arrow stream; see `columns`.")
     equity_data = models.BinaryField(
         null=True, help_text="The whole curve, likewise; null where only `equity` was ever kept."
+    )
+    drawing_data = models.BinaryField(
+        null=True, help_text="What a report draws of the candles of the run; see `report.drawing`."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from apps.backtests import asking, fetching, identity
-from apps.backtests.lacking import MissingCandles, check_not_empty, find_lacks
+from apps.backtests.lacking import Lack, MissingCandles, check_not_empty, find_lacks
 from apps.backtests.models import Backtest, BacktestResult
 from apps.core.ids import uuid7
 
@@ -53,13 +53,14 @@ def backtest_request(
     if key is not None and (earlier := _earlier(owner_id, key)) is not None:
         return earlier
     asked = asking.question(instruments=instruments, timeframe=timeframe, start=start, end=end, spec=spec)
-    lacks = find_lacks(asked)
-    lacking = any(lack.ranges for lack in lacks)
-    if lacking and missing == Backtest.Missing.REFUSE:
+    lacks: list[Lack] = []
+    if missing == Backtest.Missing.IGNORE:
+        check_not_empty(asked)
+    else:
+        lacks = find_lacks(asked)
+    fetch = any(lack.ranges for lack in lacks)
+    if fetch and missing == Backtest.Missing.REFUSE:
         raise MissingCandles(lacks)
-    fetch = lacking and missing == Backtest.Missing.FETCH
-    if not fetch:
-        check_not_empty(asked, lacks)
     first, last = asking.moments(asked)
     backtest = Backtest(
         owner_id=owner_id,

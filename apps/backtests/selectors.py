@@ -18,6 +18,7 @@ from apps.backtests.columns import Curve, decode_curve, decode_trades
 from apps.backtests.fetching import fetches, minutes_fetched
 from apps.backtests.heavy import read_heavy
 from apps.backtests.models import HEAVY, Backtest, BacktestResult
+from apps.backtests.report.drawing import Drawing, decode_drawing
 from apps.tasks.models import TaskRun
 from apps.tasks.states import ENDED, State
 
@@ -87,9 +88,11 @@ def in_state(found: QuerySet[Backtest], state: str) -> QuerySet[Backtest]:
     def of_run(column: str) -> Subquery:
         return Subquery(TaskRun.objects.filter(pk=OuterRef(column)).values("state")[:1])
 
-    # What computes it is requested once the candles are there; until then it has not started.
+    # What computes it is requested once the candles are there; until then it has not started. Where the row
+    # of what has to run next was removed, nothing will come any more.
     before = Case(
         When(fetch_state__in=[State.DEAD, State.CANCELLED], then=F("fetch_state")),
+        When(Q(fetch_state__isnull=True) | Q(fetch_state=State.SUCCEEDED), then=Value(State.CANCELLED.value)),
         default=Value(State.SCHEDULED.value),
         output_field=TextField(),
     )
@@ -140,7 +143,7 @@ def statuses(found: Sequence[Backtest]) -> dict[uuid.UUID, Status]:
     """How each of these backtests stands, in one query; two more where candles are being fetched."""
     ids = {run for one in found for run in (one.task_run, one.fetch_run) if run is not None}
     runs = TaskRun.objects.only("state", "progress", "error").in_bulk(ids)
-    waiting = [one for one in found if _waits(one, runs)]
+    waiting = [one for one in found if one.result_id is None and _waits(one, runs)]
     fetched = fetches(waiting) if waiting else {}
     made = {}
     for one in found:
@@ -154,15 +157,15 @@ def statuses(found: Sequence[Backtest]) -> dict[uuid.UUID, Status]:
 
 def _waits(backtest: Backtest, runs: dict[Any, TaskRun]) -> bool:
     fetch = runs.get(backtest.fetch_run)
-    return fetch is not None and fetch.state not in ENDED
+    return fetch is not None and fetch.state not in ENDED and backtest.task_run not in runs
 
 
 def _status(backtest: Backtest, runs: dict[Any, TaskRun]) -> Status:
     if backtest.result_id is not None:
         return Status(state=State.SUCCEEDED)
     run = runs.get(backtest.task_run) or runs.get(backtest.fetch_run)
-    if run is None:
-        # The run's row was removed, and with it what is known.
+    if run is None or (run.state == State.SUCCEEDED and run.pk == backtest.fetch_run):
+        # The row of the run that computes it was removed, and with it what is known.
         return Status(state=State.CANCELLED)
     progress = run.progress if run.state == State.RUNNING else None
     error = None if run.error is None else {key: run.error[key] for key in ("type", "message")}
@@ -176,15 +179,41 @@ def _status(backtest: Backtest, runs: dict[Any, TaskRun]) -> Status:
 
 
 def trades_of(backtest: Backtest) -> pa.Table:
-    """All trades of a backtest that has a result, in the order of their exits; see `decode_trades`."""
+    """All trades of a backtest that has a result, in the order of their exits; see `decode_trades`.
+
+    Raises `BacktestResult.DoesNotExist` where the result has gone since.
+    """
     assert backtest.result_id is not None
     data = read_heavy(backtest.result_id, "trades_data")
     assert data is not None
     return decode_trades(data, backtest.instruments)
 
 
+def made_by_owner(backtest: Backtest) -> bool:
+    """Whether the run that made the result was of a backtest, still there, of the same owner.
+
+    Else how long it took, and when that was, tells of somebody else.
+    """
+    maker = None if backtest.result is None else backtest.result.maker
+    if maker is None or maker == backtest.pk:
+        return maker is not None
+    return Backtest.objects.filter(pk=maker, owner_id=backtest.owner_id).exists()
+
+
+def drawing_of(result: BacktestResult) -> Drawing | None:
+    """What a report draws of the candles; None where that was never kept.
+
+    Raises `BacktestResult.DoesNotExist` where the result has gone since.
+    """
+    data = read_heavy(result.pk, "drawing_data")
+    return None if data is None else decode_drawing(data)
+
+
 def curve_of(result: BacktestResult) -> Curve:
-    """The whole equity curve; what there is of it where only a preview was ever kept."""
+    """The whole equity curve; what there is of it where only a preview was ever kept.
+
+    Raises `BacktestResult.DoesNotExist` where the result has gone since.
+    """
     data = read_heavy(result.pk, "equity_data")
     if data is not None:
         return decode_curve(data)

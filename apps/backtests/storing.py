@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from django.db.models.signals import post_delete
+from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 
 from apps.backtests.columns import Curve, encode_curve, encode_trades
-from apps.backtests.engine import Result, downsample
+from apps.backtests.engine import Bars, Result, Spec, downsample
 from apps.backtests.heavy import write_heavy
 from apps.backtests.models import Backtest, BacktestResult
+from apps.backtests.report.drawing import drawing_of, encode_drawing
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +51,23 @@ class Packed:
     row: BacktestResult
     trades: bytes
     equity: bytes
+    drawing: bytes
 
 
 def packed(
-    result: Result, curve: Curve, *, certificate: dict[str, Any] | None, timings: dict[str, float]
+    result: Result,
+    curve: Curve,
+    *,
+    bars: Sequence[Bars],
+    spec: Spec,
+    maker: UUID,
+    certificate: dict[str, Any] | None,
+    timings: dict[str, float],
 ) -> Packed:
-    """A result made ready to be stored: this compresses it."""
+    """A result made ready to be stored: this compresses it.
+
+    *bars* are those of each instrument, in the order of the backtest *maker*, which had *spec* run on them.
+    """
     kept = curve.at(downsample(curve.value, PREVIEW))
     row = BacktestResult(
         spec_hash=result.spec_hash,
@@ -67,10 +81,17 @@ def packed(
         ambiguous=result.ambiguous,
         bounds=result.bounds,
         certificate=certificate,
+        definition=json.dumps(spec.definition.document),
+        maker=maker,
         timings=timings,
         trades_data=b"",
     )
-    return Packed(row=row, trades=encode_trades(result.trades, curve.ts), equity=encode_curve(curve))
+    return Packed(
+        row=row,
+        trades=encode_trades(result.trades, curve.ts),
+        equity=encode_curve(curve),
+        drawing=encode_drawing(drawing_of(bars, spec.cash)),
+    )
 
 
 def result_keep(*, result: Result, pack: Callable[[], Packed]) -> tuple[BacktestResult, bool]:
@@ -88,8 +109,18 @@ def result_keep(*, result: Result, pack: Callable[[], Packed]) -> tuple[Backtest
         BacktestResult.objects.bulk_create([made.row], ignore_conflicts=True)
         found = known_result(result)
         if found is not None and found.pk == made.row.pk:
-            write_heavy(found.pk, trades=made.trades, equity=made.equity)
+            write_heavy(found.pk, trades=made.trades, equity=made.equity, drawing=made.drawing)
             return found, True
+
+
+@receiver(pre_delete, sender=Backtest, dispatch_uid="backtests.look_again")
+def look_again(instance: Backtest, **_: Any) -> None:
+    """What is deleted is locked, and has the result of now: it may have been given one since it was read.
+
+    Whoever stores that result is waited for; whoever comes later finds the backtest gone.
+    """
+    held = Backtest.objects.select_for_update().filter(pk=instance.pk)
+    instance.result_id = held.values_list("result_id", flat=True).first()
 
 
 @receiver(post_delete, sender=Backtest, dispatch_uid="backtests.let_go")

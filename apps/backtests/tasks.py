@@ -36,7 +36,8 @@ def run_backtest(*, backtest_id: str) -> None:
 def await_candles(*, backtest_id: str) -> None:
     """Look whether the candles that a backtest asked for are there; what computes it follows then."""
     backtest = Backtest.objects.filter(pk=backtest_id).first()
-    services.candles_await(backtest=backtest, attempt=current_run().attempt)
+    run = current_run()
+    services.candles_await(backtest=backtest, attempt=run.attempt, run_id=run.id)
 
 
 @worker_init.connect

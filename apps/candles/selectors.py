@@ -15,6 +15,7 @@ from django.utils import timezone
 from apps.candles.instruments import instrument_text, parse_instrument
 from apps.candles.models import Backfill, BackfillChunk, Instrument
 from apps.candles.sources.base import Span
+from apps.candles.timeframes import Timeframe
 from apps.core.resources import sql
 from apps.tasks.models import TaskRun
 from apps.tasks.states import ACTIVE, State
@@ -56,6 +57,17 @@ def latest(ids: Iterable[int], *, since: datetime) -> dict[int, datetime]:
     with connection.cursor() as cursor:
         cursor.execute(sql(_STORAGE, "latest.sql"), {"ids": list(ids), "since": since})
         return dict(cursor.fetchall())
+
+
+def holding(ids: Iterable[int], *, frame: Timeframe, start: datetime, end: datetime) -> set[int]:
+    """Those of these instruments of which any minute, or bar of *frame*, in [start, end) is stored.
+
+    Bars whose minutes were deleted count until the roll-ups are refreshed.
+    """
+    with connection.cursor() as cursor:
+        query = sql(_STORAGE, "held.sql").format(table=frame.table)
+        cursor.execute(query, {"ids": list(ids), "start": start, "end": end})
+        return {pk for (pk,) in cursor.fetchall()}
 
 
 def exchanges_followed() -> list[str]:

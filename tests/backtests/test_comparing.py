@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from apps.core.ids import uuid7
-from tests.backtests.helpers import START, body, finished, market, post
+from tests.backtests.helpers import DAYS, MS, START, body, finished, market, post
 
 pytestmark = pytest.mark.django_db
+
+
+HOUR = 3_600_000
+HOLD = 'strategy hold "Hold"\nenter long when close > 0\n'
+
+
+def closes(answer, width: int) -> dict[int, float]:
+    """Equity by the moments at which bars of this width close."""
+    curve = answer["result"]["equity"]
+    return {ts + width: value for ts, value in zip(curve["ts"], curve["value"], strict=True)}
 
 
 def compare(api, *answers, **query):
@@ -33,13 +44,13 @@ def test_metrics_settings_and_curves_stand_side_by_side(api, stored):
         "cash": [500.0, 10_000.0],
     }
     ts, growth = answer["equity"]["ts"], answer["equity"]["growth"]
-    # From the first bar that both have to the last of the one that ends first.
-    assert (ts[0], ts[-1]) == (one["result"]["equity"]["ts"][0], two["result"]["equity"]["ts"][-1])
-    assert [values[0] for values in growth] == [1.0, 1.0]
-    at = dict(zip(one["result"]["equity"]["ts"], one["result"]["equity"]["value"], strict=True))
-    assert growth[1] == pytest.approx([at[moment] / 10_000 for moment in ts])
-    held = dict(zip(two["result"]["equity"]["ts"], two["result"]["equity"]["value"], strict=True))
-    assert growth[0] == pytest.approx([held[moment - moment % 3_600_000] / 500 for moment in ts])
+    # From the first close that both have to the last.
+    assert ts == list(range(MS + HOUR, MS + DAYS * 24 * HOUR + 1, HOUR // 4))
+    quarters, hours = closes(one, HOUR // 4), closes(two, HOUR)
+    assert growth[1] == pytest.approx([quarters[moment] / quarters[ts[0]] for moment in ts])
+    # Between two closes what is known is the last one.
+    known = [hours[moment - moment % HOUR] / hours[ts[0]] for moment in ts]
+    assert growth[0] == pytest.approx(known)
     assert answer["correlation"][0][0] == answer["correlation"][1][1] == 1.0
     assert answer["correlation"][0][1] == answer["correlation"][1][0]
     assert -1 <= answer["correlation"][0][1] <= 1
@@ -51,6 +62,47 @@ def test_curves_are_drawn_with_few_points(api, stored):
     answer = compare(api, one, two, points=100).json()
     assert 50 < len(answer["equity"]["ts"]) <= 100
     assert all(len(values) == len(answer["equity"]["ts"]) for values in answer["equity"]["growth"])
+
+
+def test_no_more_moments_are_drawn_than_were_asked_for(api, stored):
+    runs = [finished(api, body(stored, params={"fast": 3 + at, "slow": 20})) for at in range(5)]
+    ts = compare(api, *runs, points=6).json()["equity"]["ts"]
+    assert len(ts) == 6
+    assert (ts[0], ts[-1]) == (MS + HOUR // 4, MS + DAYS * 24 * HOUR)
+
+
+def test_the_same_account_seen_at_two_timeframes_moves_together(api, stored):
+    """Held from the beginning to the end: a day's close is known at its end, and not before."""
+    held = {"strategy": HOLD, "params": {}, "costs": {}}
+    one = finished(api, body(stored, timeframe="1m", **held))
+    two = finished(api, body(stored, timeframe="4h", **held))
+    answer = compare(api, one, two, points=20_000).json()
+    ts, growth = answer["equity"]["ts"], answer["equity"]["growth"]
+    at = [place for place, moment in enumerate(ts) if moment % (4 * HOUR) == 0]
+    ratio = [growth[1][place] / growth[0][place] for place in at]
+    # Bought a few minutes or hours apart, which is one factor ever after.
+    assert ratio == pytest.approx([ratio[0]] * len(at), rel=1e-6)
+    assert answer["correlation"][0][1] > 0.999
+
+
+def test_the_widest_bars_are_the_coarsest_however_long_a_run_is(api, stored):
+    wide = finished(api, body(stored, timeframe="1h", strategy=HOLD, params={}))
+    short = {"end": (START + timedelta(hours=20)).isoformat(), "params": {"fast": 2, "slow": 5}}
+    narrow = finished(api, body(stored, **short))
+    assert narrow["result"]["bars"] < wide["result"]["bars"]
+    curves = [closes(wide, HOUR), closes(narrow, HOUR // 4)]
+    moments = [MS + HOUR * at for at in range(1, 21)]
+    changes = [np.diff([one[at] for at in moments]) / [one[at] for at in moments[:-1]] for one in curves]
+    expected = np.corrcoef(changes)[0, 1]
+    answer = compare(api, wide, narrow).json()
+    assert answer["correlation"][0][1] == pytest.approx(expected, abs=1e-6)
+
+
+def test_values_of_finer_bars_are_of_their_closes(api, stored):
+    fine = finished(api, body(stored, timeframe="1h", execution={"detail": "15m"}))
+    other = finished(api, body(stored, timeframe="1h"))
+    ts = compare(api, fine, other).json()["equity"]["ts"]
+    assert ts == list(range(MS + HOUR, MS + DAYS * 24 * HOUR + 1, HOUR // 4))
 
 
 def test_ranges_apart_have_no_curve_in_common(api, stored):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
 
 from apps.backtests import computing
 from apps.backtests.models import Backtest, BacktestResult
@@ -163,3 +165,27 @@ def test_a_failed_run_says_why_and_can_be_redriven(api, stored):
     redrive(run_id=answer["task_run"])
     run_pending()
     assert api.get(answer["url"]).json()["state"] == "succeeded"
+
+
+@pytest.fixture
+def staff(django_user_model) -> Client:
+    """A client that somebody is signed in with who sees everything and may change nothing."""
+    client = Client()
+    client.force_login(django_user_model.objects.create_user("staff", is_staff=True))
+    return client
+
+
+def test_staff_end_the_backtests_of_others_with_the_permission_only(api, stored, staff, django_user_model):
+    answer = post(api, body(stored)).json()
+    assert staff.get(answer["url"]).status_code == 200
+    refused = [staff.post(f"{answer['url']}/cancel"), staff.delete(answer["url"])]
+    assert [one.status_code for one in refused] == [403, 403]
+    assert {one.json()["type"] for one in refused} == {"/problems/permission-denied"}
+    assert api.get(answer["url"]).json()["state"] == "scheduled"
+    permission = Permission.objects.get(codename="change_backtest", content_type__app_label="backtests")
+    django_user_model.objects.get(username="staff").user_permissions.add(permission)
+    assert staff.post(f"{answer['url']}/cancel").status_code == 200
+    assert staff.delete(answer["url"]).status_code == 204
+    # Their own they need no permission for.
+    mine = post(staff, body(stored)).json()
+    assert staff.delete(mine["url"]).status_code == 204

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
 import pytest
 
+from apps.backtests.models import Backtest
+from apps.core.ids import uuid7
+from apps.tasks.models import TaskRun
+from apps.tasks.states import State
 from tests.backtests.helpers import body, finished, market, post
 
 pytestmark = pytest.mark.django_db
 
 LIST = "/api/v1/backtests"
+
+
+def cursor(ordering: str, value: str) -> str:
+    """One that nobody was given."""
+    made = json.dumps([ordering, value, str(uuid7())])
+    return base64.urlsafe_b64encode(made.encode()).decode().rstrip("=")
 
 
 def pages(api, **query) -> list[list[str]]:
@@ -78,6 +91,22 @@ def test_filters_hold_together(api, stored):
     assert found(created_until=two["created_at"]) == [one["id"]]
 
 
+def test_what_has_lost_its_run_is_found_as_it_is_shown(api, stored):
+    done = finished(api, body(stored, cash=6))
+    lost = post(api, body(stored)).json()
+    fetched = post(api, body(stored, cash=5)).json()
+    fetch = TaskRun.objects.get(pk=fetched["task_run"])
+    TaskRun.objects.filter(pk=fetch.pk).update(state="succeeded")
+    # Its candles came, and the run that computes it has gone.
+    Backtest.objects.filter(pk=fetched["id"]).update(fetch_run=fetch.pk, task_run=uuid7())
+    TaskRun.objects.exclude(pk=fetch.pk).delete()
+    shown = {one["id"]: one["state"] for one in api.get(LIST).json()}
+    assert shown == {lost["id"]: "cancelled", fetched["id"]: "cancelled", done["id"]: "succeeded"}
+    for state in State.values:
+        found = [one["id"] for one in api.get(LIST, {"state": state}).json()]
+        assert sorted(found) == sorted(pk for pk, one in shown.items() if one == state)
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -90,6 +119,9 @@ def test_filters_hold_together(api, stored):
         ({"cursor": "nonsense"}, "cursor"),
         ({"cursor": "W10"}, "cursor"),
         ({"cursor": "WyItY3JlYXRlZCIsICIiLCAieCJd"}, "cursor"),
+        ({"cursor": cursor("strategy", "\ud800"), "ordering": "strategy"}, "cursor"),
+        ({"cursor": cursor("start", "2026-03-01T00:00:00"), "ordering": "start"}, "cursor"),
+        ({"cursor": cursor("start", "0001-01-01T00:00:00+23:59"), "ordering": "start"}, "cursor"),
         ({"page": 2}, "page"),
     ],
 )

@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
+from apps.backtests.engine import Spec, strategy_of
 from apps.backtests.models import Backtest, BacktestResult
 from apps.core.ids import uuid7
 from tests.backtests.helpers import END, START
@@ -86,7 +87,51 @@ def test_former_backtests_are_read_as_ever_and_equal_results_become_one(before, 
     # And back again.
     call_command("migrate", "backtests", "0001", verbosity=0)
     with connection.cursor() as cursor:
+        cursor.execute("SELECT spec FROM backtests_backtest")
+        assert [json.loads(spec) for (spec,) in cursor.fetchall()] == [SPEC] * 4
         cursor.execute("SELECT trades, equity FROM backtests_result WHERE backtest_id = %s", [two])
         assert [json.loads(part) for part in cursor.fetchone()] == [[TRADE], EQUITY]
         cursor.execute("SELECT count(*) FROM backtests_backtest WHERE instrument = 'binance:BTC/USDT'")
         assert cursor.fetchone() == (4,)
+
+
+LATER = Spec.from_dict(
+    {
+        "strategy": "sma_cross",
+        "params": {"fast": 5, "slow": 20},
+        "cash": 5000,
+        "costs": {"taker": 0.001, "slippage": 0.0002},
+        "sizing": {"value": 0.5, "lot": 0.1},
+        "execution": {"finalise": "last_open"},
+    }
+).as_dict()
+HOLD = strategy_of('strategy hold "Hold"\nenter long when close > 0\n').document
+
+
+def test_what_was_asked_for_since_goes_back_where_that_can_be_said(before, django_user_model):
+    """The flat form knows one strategy, market orders and no leverage; whatever else there is goes."""
+    alice = django_user_model.objects.create_user("alice")
+    call_command("migrate", "backtests", verbosity=0)
+    unsayable = [
+        {"strategy": HOLD, "params": {}}, {"strategy": "ema_cross"}, {"leverage": 2.0}, {"pyramiding": 1},
+        {"costs": {**LATER["costs"], "fixed": 1.0}}, {"sizing": {"type": "cash", "value": 100.0, "lot": 0.0}},
+        {"execution": {**LATER["execution"], "detail": "1m"}}, {"risk": {"stop_loss": {"pct": 0.1}}},
+    ]  # fmt: skip
+    for changes in [{}, *unsayable]:
+        Backtest.objects.create(
+            owner=alice, instruments=["binance:BTC/USDT"], timeframe="15m", start=START, end=END,
+            strategy="s", spec={**LATER, **changes}, spec_hash="h", request_hash="r", task_run=uuid7(),
+        )  # fmt: skip
+    kept = Backtest.objects.order_by("id")[0].pk
+    call_command("migrate", "backtests", "0001", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, spec FROM backtests_backtest")
+        ((pk, spec),) = cursor.fetchall()
+    assert (str(pk), json.loads(spec)) == (str(kept), SPEC)
+    call_command("migrate", "backtests", verbosity=0)
+    again = Backtest.objects.get()
+    assert again.strategy == "sma_cross"
+    assert Spec.from_dict(again.spec).as_dict() | {"maintenance_margin": 0.005} == {
+        **LATER,
+        "costs": {**LATER["costs"], "maker": 0.001},
+    }

@@ -6,17 +6,21 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.utils import timezone
 
-from apps.backtests.models import Backtest
+from apps.backtests import fetching
+from apps.backtests.models import Backtest, BacktestResult
 from apps.candles.models import Backfill, Gap, Instrument
+from apps.candles.services import refresh_rollups
+from apps.candles.storage.partitions import drop_partitions
 from apps.candles.storage.writer import write_candles
 from apps.tasks.models import TaskRun
 from apps.tasks.testing import advance, drain, run_pending
-from tests.backtests.helpers import DAYS, END, MS, START, body, finished, post
-from tests.candles.conftest import exchange
+from tests.backtests.helpers import DAYS, END, MS, START, body, finished, market, post
+from tests.candles.conftest import exchange, of_partitions
 from tests.candles.helpers import instrument, walk
 
-__all__ = ["exchange"]
+__all__ = ["exchange", "of_partitions"]
 
 pytestmark = pytest.mark.django_db
 
@@ -186,6 +190,27 @@ def test_a_backtest_that_waits_for_candles_is_cancelled_at_once(api, holed, exch
     assert not TaskRun.objects.filter(pk=answer["task_run"]).exists()
 
 
+def test_a_cancellation_during_the_last_look_for_candles_is_heard(api, holed, exchange, monkeypatch):
+    answer = post(api, body(holed, missing="fetch")).json()
+    drain("ingest")
+    look, states = fetching.backfill_statuses, []
+
+    def meanwhile(backfills):
+        """They are all there, and before the run has ended somebody wants no more of it."""
+        found = look(backfills)
+        if not states:
+            states.append("cancelling")
+            states.append(api.post(f"{answer['url']}/cancel").status_code)
+        return found
+
+    monkeypatch.setattr(fetching, "backfill_statuses", meanwhile)
+    drain("backtests", later=True)
+    assert states == ["cancelling", 200]
+    assert api.get(answer["url"]).json()["state"] == "cancelled"
+    assert not TaskRun.objects.filter(pk=answer["task_run"]).exists()
+    assert not BacktestResult.objects.exists()
+
+
 @pytest.mark.parametrize("missing", ["ignore", "refuse"])
 def test_a_range_without_any_candle_is_refused(api, stored, missing):
     response = post(api, body(stored, start="2025-01-01T00:00Z", end="2025-01-02T00:00Z", missing=missing))
@@ -213,3 +238,62 @@ def test_minutes_of_the_last_bar_count(api, stored):
     late = (END + timedelta(milliseconds=1)).isoformat()
     refused = post(api, body(stored, end=late, timeframe="1h")).json()
     assert refused["missing_minutes"] == 60
+
+
+def test_ignoring_looks_for_nothing_that_is_missing(api, holed, settings):
+    """However many minutes there are: what is there is run on."""
+    settings.BACKTESTS_MAX_SEARCH_MINUTES = DAYS * 1440 - 1
+    assert post(api, body(holed, missing="ignore")).status_code == 202
+    for missing in ("refuse", "fetch"):
+        refused = post(api, body(holed, missing=missing))
+        assert refused.status_code == 400
+        assert [error["field"] for error in refused.json()["errors"]] == ["missing"]
+        assert f"{DAYS * 1440} minutes" in refused.json()["detail"]
+    settings.BACKTESTS_MAX_SEARCH_MINUTES = DAYS * 1440
+    assert post(api, body(holed)).status_code == 409
+
+
+def test_minutes_of_all_instruments_are_looked_through(api, stored, settings):
+    other = market("ETH/USDT", seed=8)
+    settings.BACKTESTS_MAX_SEARCH_MINUTES = 2 * DAYS * 1440 - 1
+    content = body("", instrument=None, instruments=[stored, other])
+    assert post(api, content).status_code == 400
+    settings.BACKTESTS_MAX_SEARCH_MINUTES = 2 * DAYS * 1440
+    assert post(api, content).status_code == 202
+
+
+@pytest.mark.parametrize("why", ["listed inside", "in part no longer kept", "a noted gap"])
+def test_nothing_to_run_on_is_noticed_where_only_a_part_is_missing(api, stored, settings, why):
+    """The instrument has minutes, and none of them in the range."""
+    middle, end = END + 24 * HOUR, END + 48 * HOUR
+    only = Instrument.objects.get()
+    if why == "listed inside":
+        Instrument.objects.update(listed_at=middle)
+    elif why == "a noted gap":
+        Gap.objects.create(instrument=only, start=END, end=middle, cause="expired", asked_at=START)
+    else:
+        settings.CANDLES_RETENTION_DAYS = (timezone.now() - middle).days
+    refused = post(api, body(stored, start=END.isoformat(), end=end.isoformat(), missing="ignore"))
+    assert refused.status_code == 400
+    assert "There are no candles of" in refused.json()["detail"]
+    assert not TaskRun.objects.exists()
+
+
+@pytest.mark.parametrize("missing", ["ignore", "refuse", "fetch"])
+def test_what_is_no_longer_kept_cannot_be_run_on(api, stored, exchange, settings, missing):
+    settings.CANDLES_RETENTION_DAYS = 1
+    end = END + 48 * HOUR
+    refused = post(api, body(stored, start=END.isoformat(), end=end.isoformat(), missing=missing))
+    assert refused.status_code == 400
+    assert "There are no candles of" in refused.json()["detail"]
+    assert not TaskRun.objects.exists()
+
+
+@pytest.mark.usefixtures("of_partitions")
+def test_bars_that_outlive_their_minutes_are_run_on(api, stored, settings):
+    refresh_rollups()
+    drop_partitions(MS + 60 * 86_400_000)
+    settings.CANDLES_RETENTION_DAYS = 1
+    for missing in ("ignore", "refuse"):
+        assert post(api, body(stored, timeframe="1d", missing=missing)).status_code == 202
+        assert post(api, body(stored, timeframe="1m", missing=missing)).status_code == 400

@@ -89,3 +89,13 @@ def test_what_has_no_result_yet_is_shared_without_one(api, anybody, stored):
 @pytest.mark.parametrize("token", ["x", "None", "0" * 64, "%00", "a" * 5000])
 def test_what_is_no_token_opens_nothing(anybody, done, token):
     assert anybody.get(f"/api/v1/shared/backtests/{token}").status_code == 404
+
+
+def test_nobody_but_the_owner_shares(api, anybody, done, django_user_model):
+    admin = Client()
+    admin.force_login(django_user_model.objects.create_superuser("root"))
+    assert admin.get(done["url"]).status_code == 200
+    url = api.post(f"{done['url']}/share").json()["url"]
+    for method in ("post", "delete"):
+        assert getattr(admin, method)(f"{done['url']}/share").status_code == 403
+    assert anybody.get(url).status_code == 200

@@ -7,7 +7,7 @@ import binascii
 import json
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -145,10 +145,15 @@ def _read_cursor(text: str, ordering: str) -> tuple[Any, uuid.UUID]:
         given, value, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         if given != ordering or not isinstance(value, str) or "\0" in value:
             raise ValueError(given)
+        # Half of a surrogate pair is text that no database takes.
+        value.encode()
         at = uuid.UUID(pk)
         if ordering.lstrip("-") in ("start", "end"):
-            return datetime.fromisoformat(value), at
-    except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError):
+            moment = datetime.fromisoformat(value)
+            if moment.utcoffset() is None:
+                raise ValueError(value)
+            return moment.astimezone(UTC), at
+    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error, RecursionError):
         raise serializers.ValidationError({"cursor": "Is not of a page in this order."}) from None
     return value, at
 

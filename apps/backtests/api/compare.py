@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from apps.backtests import selectors
 from apps.backtests.api.asked import CompareQuerySerializer
-from apps.backtests.api.finding import PROBLEM, shown
+from apps.backtests.api.finding import PROBLEM, shown, still_there
 from apps.backtests.api.shown import BacktestSummarySerializer, ComparisonSerializer
 from apps.backtests.comparing import compared
 from apps.core.problems import Conflict
@@ -41,7 +41,6 @@ class BacktestCompare(ApiView):
         for one in backtests:
             if one.result is None:
                 raise Conflict(f"Backtest {one.pk} has no result yet.")
-        summaries = shown(request, backtests, BacktestSummarySerializer)
-        return Response(
-            {"backtests": summaries, **compared(backtests, points=query.validated_data["points"])}
-        )
+        with still_there():
+            found_out = compared(backtests, points=query.validated_data["points"])
+        return Response({"backtests": shown(request, backtests, BacktestSummarySerializer), **found_out})

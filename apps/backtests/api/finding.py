@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
+from django.http import Http404
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import status
-from rest_framework.exceptions import NotFound, ParseError
+from rest_framework.exceptions import NotFound, ParseError, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -23,6 +26,9 @@ from apps.core.problems import CONTENT_TYPE, ContentTooLarge, problem
 # Bytes: many times what the longest strategy has.
 _LARGEST = 1_000_000
 
+#: What the admin asks for, too, before it cancels and deletes.
+OPERATE = "backtests.change_backtest"
+
 PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
 
 
@@ -33,6 +39,34 @@ def own(request: Request, backtest_id: uuid.UUID) -> Backtest:
     if found is None:
         raise NotFound(f"There is no backtest {backtest_id} of yours.")
     return found
+
+
+def operable(request: Request, backtest_id: uuid.UUID) -> Backtest:
+    """The backtest, if the caller may end or delete it: its owner, and staff with the admin's permission.
+
+    Raises `NotFound` where the caller may not even see it, and `PermissionDenied`.
+    """
+    found = own(request, backtest_id)
+    if found.owner_id != request.user.pk and not request.user.has_perm(OPERATE):
+        raise PermissionDenied(f"This needs the permission {OPERATE}, or to be the owner.")
+    return found
+
+
+def owned(request: Request, backtest_id: uuid.UUID) -> Backtest:
+    """The backtest, if it is the caller's own. Raises `NotFound` and `PermissionDenied`, as `operable`."""
+    found = own(request, backtest_id)
+    if found.owner_id != request.user.pk:
+        raise PermissionDenied("Only the owner may do this.")
+    return found
+
+
+@contextmanager
+def still_there() -> Iterator[None]:
+    """What is deleted between being found and being read or changed becomes `Http404`."""
+    try:
+        yield
+    except ObjectDoesNotExist:
+        raise Http404("This backtest has just been deleted.") from None
 
 
 def shown(

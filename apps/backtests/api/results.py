@@ -18,7 +18,7 @@ from rest_framework.request import Request
 
 from apps.backtests import selectors
 from apps.backtests.api.asked import POINTS, TRADES, CurveQuerySerializer, TradeQuerySerializer
-from apps.backtests.api.finding import PROBLEM, own
+from apps.backtests.api.finding import PROBLEM, own, still_there
 from apps.backtests.api.forms import MEDIA_TYPES, Form, as_file, as_json, held, tag_of, tagged, wanted_form
 from apps.backtests.api.shown import CurveAnswerSerializer, TradePageSerializer
 from apps.backtests.engine import downsample
@@ -105,7 +105,8 @@ def trades_answer(request: Request, backtest: Backtest) -> HttpResponse:
     tag = tag_of(result.fingerprint, "trades", form.value, offset, limit, sort, backtest.instruments)
     if (response := held(request._request, tag)) is not None:
         return response
-    table = selectors.trades_of(backtest)
+    with still_there():
+        table = selectors.trades_of(backtest)
     if sort is not None:
         table = _sorted(table, sort)
     page = table.slice(offset, limit)
@@ -132,7 +133,8 @@ def curve_answer(request: Request, backtest: Backtest) -> HttpResponse:
     tag = tag_of(result.fingerprint, "equity", form.value, points)
     if (response := held(request._request, tag)) is not None:
         return response
-    curve = selectors.curve_of(result)
+    with still_there():
+        curve = selectors.curve_of(result)
     if points is not None:
         curve = curve.at(downsample(curve.value, points))
     if form is not Form.JSON:

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from apps.backtests.engine import METRICS
 from apps.backtests.models import Backtest, BacktestResult
-from apps.backtests.selectors import Status
+from apps.backtests.selectors import Status, made_by_owner
 from apps.tasks.states import State
 
 _METRICS = {
@@ -79,7 +79,13 @@ class ResultSerializer(serializers.ModelSerializer[BacktestResult]):
     certificate = serializers.JSONField(
         allow_null=True, help_text="How it was tested that no signal looks ahead."
     )
-    timings = serializers.JSONField(help_text="Milliseconds of the run that made it, by part.")
+    timings = serializers.JSONField(
+        allow_null=True,
+        help_text="Milliseconds of the run that made it, by part; null where that was not the owner's.",
+    )
+    created_at = serializers.DateTimeField(
+        allow_null=True, help_text="When it was made; null where the owner did not have it made."
+    )
 
     class Meta:
         model = BacktestResult
@@ -92,6 +98,14 @@ class ResultSerializer(serializers.ModelSerializer[BacktestResult]):
     @extend_schema_field(_METRICS)
     def get_metrics(self, result: BacktestResult) -> Any:
         return result.metrics
+
+    @classmethod
+    def of(cls, backtest: Backtest) -> Any:
+        """The result of *backtest* for its owner, or None. It tells nothing of the runs of others."""
+        if backtest.result is None:
+            return None
+        data = dict(cls(backtest.result).data)
+        return data if made_by_owner(backtest) else {**data, "timings": None, "created_at": None}
 
 
 class ProgressSerializer(serializers.Serializer[Any]):
@@ -203,7 +217,7 @@ class BacktestSerializer(BacktestSummarySerializer):
 
     @extend_schema_field(ResultSerializer(allow_null=True))
     def get_result(self, backtest: Backtest) -> Any:
-        return ResultSerializer(backtest.result).data if backtest.result is not None else None
+        return ResultSerializer.of(backtest)
 
 
 class SharedBacktestSerializer(SettingsSerializer):
@@ -211,12 +225,16 @@ class SharedBacktestSerializer(SettingsSerializer):
 
     trades_url = serializers.SerializerMethodField()
     equity_url = serializers.SerializerMethodField()
-    result = ResultSerializer(allow_null=True, help_text="Null until it has succeeded.")
+    result = serializers.SerializerMethodField(help_text="Null until it has succeeded.")
 
     class Meta:
         model = Backtest
         fields = [*SettingsSerializer.Meta.fields, "trades_url", "equity_url", "result"]
         read_only_fields = fields
+
+    @extend_schema_field(ResultSerializer(allow_null=True))
+    def get_result(self, backtest: Backtest) -> Any:
+        return ResultSerializer.of(backtest)
 
     @extend_schema_field(serializers.URLField())
     def get_trades_url(self, backtest: Backtest) -> str:
@@ -238,7 +256,9 @@ class ShareSerializer(serializers.Serializer[Any]):
 class GrowthSerializer(serializers.Serializer[Any]):
     """Curves on one axis of time."""
 
-    ts = serializers.ListField(child=serializers.IntegerField())
+    ts = serializers.ListField(
+        child=serializers.IntegerField(), help_text="When bars close, in milliseconds."
+    )
     growth = serializers.ListField(
         child=serializers.ListField(child=serializers.FloatField()), help_text="Of each backtest, of 1."
     )
@@ -258,7 +278,7 @@ class ComparisonSerializer(serializers.Serializer[Any]):
     equity = GrowthSerializer()
     correlation = serializers.ListField(
         child=serializers.ListField(child=serializers.FloatField(allow_null=True)),
-        help_text="Of the changes from bar to bar, on the bars of the coarsest.",
+        help_text="Of the changes from close to close of the widest bars.",
     )
 
 

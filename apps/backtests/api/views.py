@@ -19,7 +19,17 @@ from apps.backtests.api.asked import (
     BacktestRequestSerializer,
     write_cursor,
 )
-from apps.backtests.api.finding import PROBLEM, actor_of, body_of, own, refused, shown
+from apps.backtests.api.finding import (
+    PROBLEM,
+    actor_of,
+    body_of,
+    operable,
+    own,
+    owned,
+    refused,
+    shown,
+    still_there,
+)
 from apps.backtests.api.shown import (
     BacktestSerializer,
     BacktestSummarySerializer,
@@ -128,11 +138,15 @@ class BacktestDetail(ApiView):
 
     @extend_schema(
         operation_id="backtests_destroy",
-        responses={204: None, 404: PROBLEM},
-        description="Delete a backtest, with its result where no other has it. One that runs is cancelled.",
+        responses={204: None, 403: PROBLEM, 404: PROBLEM},
+        description=(
+            "Delete a backtest, with its result where no other has it. One that runs is cancelled. Of staff"
+            " who are not its owner, this needs the permission to change backtests."
+        ),
     )
     def delete(self, request: Request, backtest_id: uuid.UUID) -> Response:
-        services.backtest_delete(backtest=own(request, backtest_id), actor=actor_of(request))
+        with still_there():
+            services.backtest_delete(backtest=operable(request, backtest_id), actor=actor_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -142,16 +156,18 @@ class BacktestCancel(ApiView):
     @extend_schema(
         operation_id="backtests_cancel",
         request=None,
-        responses={200: BacktestSummarySerializer, 404: PROBLEM, 409: PROBLEM},
+        responses={200: BacktestSummarySerializer, 403: PROBLEM, 404: PROBLEM, 409: PROBLEM},
         description=(
             "Cancel a backtest: for good where it has not started, within moments where it runs. Candles that"
-            " are being fetched for it are fetched all the same. 409 where it has ended."
+            " are being fetched for it are fetched all the same. 409 where it has ended. Of staff who are not"
+            " its owner, this needs the permission to change backtests."
         ),
     )
     def post(self, request: Request, backtest_id: uuid.UUID) -> Response:
-        backtest = own(request, backtest_id)
+        backtest = operable(request, backtest_id)
         try:
-            services.backtest_cancel(backtest=backtest, actor=actor_of(request))
+            with still_there():
+                services.backtest_cancel(backtest=backtest, actor=actor_of(request))
         except services.Ended as exc:
             raise Conflict(str(exc)) from None
         return Response(shown(request, [backtest], BacktestSummarySerializer)[0])
@@ -163,14 +179,16 @@ class BacktestShare(ApiView):
     @extend_schema(
         operation_id="backtests_share",
         request=None,
-        responses={201: ShareSerializer, 404: PROBLEM},
+        responses={201: ShareSerializer, 403: PROBLEM, 404: PROBLEM},
         description=(
             "Make a link by which anybody may read settings, result, trades and equity of this backtest, and"
-            " see its report. It is shown only now; the one before does not work any more."
+            " see its report. It is shown only now; the one before does not work any more. Only the owner"
+            " may do this."
         ),
     )
     def post(self, request: Request, backtest_id: uuid.UUID) -> Response:
-        token = services.backtest_share(backtest=own(request, backtest_id))
+        with still_there():
+            token = services.backtest_share(backtest=owned(request, backtest_id))
         url, page = (
             reverse(name, kwargs={"token": token}, request=request)
             for name in ("shared-backtest", "backtest-shared")
@@ -181,11 +199,12 @@ class BacktestShare(ApiView):
 
     @extend_schema(
         operation_id="backtests_unshare",
-        responses={204: None, 404: PROBLEM},
-        description="End the link, if there is one.",
+        responses={204: None, 403: PROBLEM, 404: PROBLEM},
+        description="End the link, if there is one. Only the owner may do this.",
     )
     def delete(self, request: Request, backtest_id: uuid.UUID) -> Response:
-        services.backtest_unshare(backtest=own(request, backtest_id))
+        with still_there():
+            services.backtest_unshare(backtest=owned(request, backtest_id))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

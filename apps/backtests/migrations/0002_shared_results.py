@@ -1,7 +1,8 @@
 """Results become objects of their own, which several backtests may have; requests keep more of themselves.
 
 Former results keep metrics, all trades, and of the equity curve what was stored of it. On the way back,
-what cannot be said there is deleted: backtests of several instruments, and those that no run computed.
+what cannot be said there is deleted: backtests of several instruments, those that no run computed, and those
+of specifications that have no flat form.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from django.db import migrations, models
 
 import apps.core.ids
 
+_TRADE = {
+    "side": pa.string(), "size": pa.float64(), "entry_time": pa.int64(), "exit_time": pa.int64(),
+    "entry_bar": pa.int64(), "exit_bar": pa.int64(), "entry_price": pa.float64(), "exit_price": pa.float64(),
+    "commission": pa.float64(), "pnl": pa.float64(), "return_pct": pa.float64(), "reason": pa.string(),
+}  # fmt: skip
+
 
 def _spec(flat):
     """A specification in blocks, from one of before there were any."""
-    if "costs" in flat:
-        return flat
     taker = flat.get("commission", 0.0)
     return {
         "strategy": flat["strategy"],
@@ -49,19 +54,40 @@ def _spec(flat):
     }
 
 
+def _flat(spec):
+    """The specification of before there were blocks that means the same; None where there is none.
+
+    Without limit orders nobody pays the maker's fee, and nothing was borrowed then that has a margin.
+    """
+    costs, sizing, execution = spec["costs"], spec["sizing"], spec["execution"]
+    flat = {
+        "strategy": spec["strategy"],
+        "params": spec["params"],
+        "cash": spec["cash"],
+        "commission": costs["taker"],
+        "spread": costs["spread"],
+        "slippage": costs["slippage"],
+        "fraction": sizing["value"],
+        "lot": sizing["lot"],
+        "finalise": execution["finalise"],
+    }
+    same = {**spec, "maintenance_margin": None, "costs": {**costs, "maker": costs["taker"]}}
+    return flat if spec["strategy"] == "sma_cross" and _spec(flat) == same else None
+
+
 def _trades(rows):
     """Trades as they are stored now."""
-    whole, text = pa.int64(), pa.string()
-    types = {
-        "side": text, "size": pa.float64(), "entry_time": whole, "exit_time": whole, "entry_bar": whole,
-        "exit_bar": whole, "entry_price": pa.float64(), "exit_price": pa.float64(),
-        "commission": pa.float64(), "pnl": pa.float64(), "return_pct": pa.float64(), "reason": text,
-    }  # fmt: skip
-    table = pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in types.items()})
+    table = pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in _TRADE.items()})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()
+
+
+def _rows(data):
+    """Trades as they were stored before."""
+    table = pa.ipc.open_stream(bytes(data)).read_all()
+    return table.select(list(_TRADE)).to_pylist()
 
 
 def forward(apps_then, schema_editor):
@@ -96,9 +122,11 @@ def backward(apps_then, schema_editor):
     Backtest = apps_then.get_model("backtests", "Backtest")
     Former = apps_then.get_model("backtests", "FormerResult")
     for backtest in Backtest.objects.select_related("result").iterator(chunk_size=100):
-        if len(backtest.instruments) > 1 or backtest.task_run is None:
+        flat = _flat(backtest.spec)
+        if len(backtest.instruments) > 1 or backtest.task_run is None or flat is None:
             backtest.delete()
             continue
+        backtest.spec = flat
         backtest.instrument = backtest.instruments[0]
         backtest.save()
         result = backtest.result
@@ -107,7 +135,7 @@ def backward(apps_then, schema_editor):
                 backtest=backtest,
                 bars=result.bars,
                 metrics=result.metrics,
-                trades=pa.ipc.open_stream(bytes(result.trades_data)).read_all().to_pylist(),
+                trades=_rows(result.trades_data),
                 equity=result.equity,
                 fingerprint=result.fingerprint,
                 data_fingerprint=result.data_fingerprint,
@@ -189,6 +217,19 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "definition",
+                    models.TextField(
+                        default="",
+                        help_text="The strategy's document as it ran, with the orders and risk of the specification: JSON, in the order that JSON columns do not keep. Empty: unknown.",
+                    ),
+                ),
+                (
+                    "maker",
+                    models.UUIDField(
+                        help_text="The backtest whose run made it, which may be gone.", null=True
+                    ),
+                ),
+                (
                     "trades_data",
                     models.BinaryField(help_text="All trades, as an Arrow stream; see `columns`."),
                 ),
@@ -196,6 +237,13 @@ class Migration(migrations.Migration):
                     "equity_data",
                     models.BinaryField(
                         help_text="The whole curve, likewise; null where only `equity` was ever kept.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "drawing_data",
+                    models.BinaryField(
+                        help_text="What a report draws of the candles of the run; see `report.drawing`.",
                         null=True,
                     ),
                 ),
@@ -214,7 +262,8 @@ class Migration(migrations.Migration):
         ),
         # They are compressed already.
         migrations.RunSQL(
-            "ALTER TABLE backtests_result ALTER trades_data SET STORAGE EXTERNAL, ALTER equity_data SET STORAGE EXTERNAL",
+            "ALTER TABLE backtests_result ALTER trades_data SET STORAGE EXTERNAL,"
+            " ALTER equity_data SET STORAGE EXTERNAL, ALTER drawing_data SET STORAGE EXTERNAL",
             migrations.RunSQL.noop,
         ),
         migrations.AddField("Backtest", "title", models.TextField(blank=True, default="")),

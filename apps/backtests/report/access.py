@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
-from apps.backtests import comparing, selectors, sharing
-from apps.backtests.engine import Bars
-from apps.backtests.engine.run import fingerprint_of
-from apps.backtests.identity import data_version
+from apps.backtests import comparing, identity, selectors, sharing
 from apps.backtests.models import Backtest, BacktestResult
 from apps.backtests.report import wording
 from apps.backtests.report.comparison import POINTS, Compared, comparison_document
-from apps.backtests.report.document import report_document, trade_columns
+from apps.backtests.report.document import drawn_document, trade_columns
+from apps.backtests.report.drawing import nothing_drawn
 from apps.backtests.report.outcome import Outcome, TradeTable, table_of_stored
 from apps.candles.api.catalogue import named
-from apps.candles.sources import VALUES, SourceError
-from apps.candles.sources.stored import stored_source
 from apps.candles.timeframes import TIMEFRAMES, to_ms
 from apps.tasks.states import ENDED
 
+_GONE = "gone"
+#: Everything is shown as it was; looking closer at the chart asks for the candles of now.
+_THEN = " Everything here is of those that it ran on, except for the finer candles of a closer look."
 _CHANGED = (
-    "The candles have changed since this backtest ran. The price chart shows what is stored now; everything"
-    " else is the result of what was stored then."
+    "The candles may have changed since this backtest ran: the stored months have a newer version." + _THEN
 )
+_UNVERSIONED = (
+    "The candles may have changed since this backtest ran: it is not known which version it ran on." + _THEN
+)
+_UNKNOWN = "An instrument of this backtest is not known any more, so there are no finer candles to look at."
+_UNDRAWN = "The candles of this backtest were not kept with its result, so there is no price chart."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +65,7 @@ def shared(*, token: str) -> Backtest | None:
 
 def title(backtest: Backtest) -> str:
     """What a backtest is called: by its owner, or as its strategy."""
-    strategy = wording.strategy(backtest.spec)
+    strategy = _strategy(backtest)
     return backtest.title or str(strategy.get("title") or strategy["name"])
 
 
@@ -90,14 +93,22 @@ def standing(backtest: Backtest) -> Standing:
 
 def document(backtest: Backtest) -> dict[str, Any]:
     """The report of a backtest that has a result."""
-    bars = {name: _bars(backtest, name, backtest.timeframe) for name in backtest.instruments}
-    return report_document(
-        bars=bars,
+    result = backtest.result
+    assert result is not None
+    drawing = selectors.drawing_of(result)
+    notes = _notes(backtest, drawing is not None)
+    if drawing is None:
+        step = TIMEFRAMES[backtest.timeframe].width
+        drawing = nothing_drawn(len(backtest.instruments), result.bars, step)
+    return drawn_document(
+        instruments=backtest.instruments,
+        drawing=drawing,
         outcome=_outcome(backtest),
         spec=backtest.spec,
         timeframe=backtest.timeframe,
         title=title(backtest),
-        notes=_notes(backtest, bars),
+        strategy=_strategy(backtest),
+        notes=notes,
     )
 
 
@@ -122,6 +133,12 @@ def comparison(backtests: Mapping[str, Backtest]) -> dict[str, Any]:
             )
         )
     return comparison_document(runs, comparing.compared(list(backtests.values()), points=POINTS))
+
+
+def _strategy(backtest: Backtest) -> dict[str, Any]:
+    """The strategy that ran, as it was then; of a backtest without a result the one of now."""
+    definition = "" if backtest.result is None else backtest.result.definition
+    return wording.strategy({"strategy": json.loads(definition)} if definition else backtest.spec)
 
 
 def _last(backtest: Backtest) -> datetime:
@@ -152,39 +169,21 @@ def _trades(backtest: Backtest) -> TradeTable:
     return table_of_stored(selectors.trades_of(backtest), backtest.instruments)
 
 
-def _bars(backtest: Backtest, name: str, timeframe: str) -> Bars:
-    """Candles as they are stored now; none where the instrument is not known any more."""
-    width = TIMEFRAMES[timeframe].width
-    try:
-        candles = stored_source().load(name, timeframe, backtest.start, backtest.end)
-    except SourceError:
-        nothing = np.empty(0)
-        return Bars(ts=np.empty(0, np.int64), **dict.fromkeys(VALUES, nothing), step=width)
-    return Bars(ts=candles.ts, **{column: getattr(candles, column) for column in VALUES}, step=width)
-
-
-def _notes(backtest: Backtest, bars: Mapping[str, Bars]) -> tuple[str, ...]:
-    """What is to be said of the candles that are stored now."""
-    gone = [name for name, one in bars.items() if not len(one)]
-    if len(gone) == len(bars):
-        return ("The candles of this backtest are not stored any more, so there is no price chart.",)
-    if gone:
-        return (_CHANGED, f"There are no candles of {', '.join(gone)} any more, so no price chart of that.")
-    return () if _unchanged(backtest, bars) else (_CHANGED,)
-
-
-def _unchanged(backtest: Backtest, bars: Mapping[str, Bars]) -> bool:
-    """Whether the result is of what is stored now. *bars* are of the backtest's timeframe."""
-    assert backtest.result is not None
+def data_version(backtest: Backtest) -> str:
+    """The version of the stored months of its candles as they are now; ``gone`` where an instrument is."""
     found = named(backtest.instruments)
+    if len(found) < len(backtest.instruments):
+        return _GONE
     instruments = [found[name] for name in backtest.instruments]
-    version = data_version(instruments, to_ms(backtest.start), to_ms(backtest.end))
-    if backtest.data_version == version:
-        return True
-    # Something in these months is another, which need not be in the range.
-    timeframe = backtest.spec["execution"]["detail"]
-    fine = None if timeframe is None else {name: _bars(backtest, name, timeframe) for name in bars}
-    several = len(bars) > 1
-    data = bars if several else next(iter(bars.values()))
-    detail = fine if several or fine is None else next(iter(fine.values()))
-    return fingerprint_of(data, detail) == backtest.result.data_fingerprint
+    return identity.data_version(instruments, to_ms(backtest.start), to_ms(backtest.end))
+
+
+def _notes(backtest: Backtest, drawn: bool) -> tuple[str, ...]:
+    """What is to be said of the candles."""
+    notes = () if drawn else (_UNDRAWN,)
+    version = data_version(backtest)
+    if version == _GONE:
+        return (*notes, _UNKNOWN)
+    if not backtest.data_version:
+        return (*notes, _UNVERSIONED)
+    return notes if version == backtest.data_version else (*notes, _CHANGED)

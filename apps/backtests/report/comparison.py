@@ -33,8 +33,8 @@ def comparison_document(runs: Sequence[Compared], found: Mapping[str, Any]) -> d
     ``kind`` is ``comparison``; ``runs`` have ``title``, ``url``, ``instruments``, ``timeframe``, ``start``
     and ``end``; ``metrics`` are rows with ``name``, ``label``, ``unit``, ``definition`` and ``values``, one
     of each run or None; ``settings`` are rows with ``name`` (dotted) and ``values`` of what is not the same
-    for all runs; ``equity`` has ``ts`` and ``growth`` of 1 over the time that all of them cover, a list of
-    each run; ``correlation`` a row of each run.
+    for all runs; ``equity`` has ``ts``, when bars close, and ``growth`` of 1 over the time that all of them
+    cover, a list of each run; ``correlation`` a row of each run.
     """
     rows = []
     for section in wording.grouped(dict.fromkeys(found["metrics"])):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from apps.backtests.engine import Bars
-from apps.backtests.engine.bars import Floats, Times
+from apps.backtests.engine.bars import Floats
 from apps.backtests.report import wording
-from apps.backtests.report.curves import POINTS, buckets, curve, drawdown, kept
+from apps.backtests.report.curves import POINTS, curve, drawdown, kept
+from apps.backtests.report.drawing import Drawing, drawing_of
 from apps.backtests.report.outcome import Outcome, TradeTable
 from apps.backtests.report.periods import calendar
 
@@ -36,11 +37,42 @@ def report_document(
     points: int = POINTS,
     trades: int = TRADES,
 ) -> dict[str, Any]:
-    """The report of one run.
+    """The report of one run: the document of `drawn_document`.
 
     *bars* are the candles by instrument, in the order that trades count instruments in, at least one
-    instrument; one without bars is shown without a price. *spec* is `Spec.as_dict`; *strategy* may hold
-    ``name``, ``title``, ``description`` and ``text``; *notes* are sentences for the reader.
+    instrument; one without bars is shown without a price.
+    """
+    return drawn_document(
+        instruments=list(bars),
+        drawing=drawing_of(list(bars.values()), float(spec["cash"]), points),
+        outcome=outcome,
+        spec=spec,
+        timeframe=timeframe,
+        title=title,
+        strategy=strategy,
+        notes=notes,
+        points=points,
+        trades=trades,
+    )
+
+
+def drawn_document(
+    *,
+    instruments: Sequence[str],
+    drawing: Drawing,
+    outcome: Outcome,
+    spec: Mapping[str, Any],
+    timeframe: str,
+    title: str = "",
+    strategy: Mapping[str, Any] | None = None,
+    notes: tuple[str, ...] = (),
+    points: int = POINTS,
+    trades: int = TRADES,
+) -> dict[str, Any]:
+    """The report of one run, of whose candles there is a drawing.
+
+    *instruments* are named in the order that trades count them in. *spec* is `Spec.as_dict`; *strategy* may
+    hold ``name``, ``title``, ``description`` and ``text``; *notes* are sentences for the reader.
 
     The document, all times in ms since 1970 UTC, money in the quote currency, percent as percent:
 
@@ -70,22 +102,24 @@ def report_document(
         "version": VERSION,
         "title": title or str(known.get("title") or known.get("name") or "Backtest"),
         "strategy": known,
-        "instruments": list(bars),
+        "instruments": list(instruments),
         "timeframe": timeframe,
-        "step": min(one.step for one in bars.values()),
+        "step": drawing.step,
         "start": first,
         "end": last,
-        "bars": max(len(one) for one in bars.values()),
+        "bars": drawing.bars,
         "cash": cash,
         "notes": list(notes),
         "tiles": [name for name in wording.TILES if name in outcome.metrics],
         "metrics": wording.grouped(outcome.metrics),
         "settings": wording.settings(spec),
         "spec": wording.in_order(spec),
-        "prices": [{"instrument": name, **buckets(one, points)} for name, one in bars.items()],
+        "prices": [
+            {"instrument": name, **one} for name, one in zip(instruments, drawing.prices, strict=True)
+        ],
         "equity": curve(outcome.ts, outcome.equity, points),
         "drawdown": curve(outcome.ts, drawdown(outcome.equity), points),
-        "buy_hold": _buy_hold(bars, cash, points),
+        "buy_hold": drawing.buy_hold,
         "band": _band(outcome, points),
         "months": calendar(outcome.ts, outcome.equity, cash),
         "trades": trade_columns(table, 0, trades),
@@ -160,25 +194,6 @@ def histogram(values: Floats) -> dict[str, list[Any]] | None:
     places = np.clip(np.floor(values / width), first, last - 1).astype(np.int64) - first
     counts = np.bincount(places, minlength=last - first)
     return {"edges": [width * edge for edge in range(first, last + 1)], "counts": counts.tolist()}
-
-
-def _buy_hold(bars: Mapping[str, Bars], cash: float, points: int) -> dict[str, list[Any]] | None:
-    """What the cash would be worth in equal parts in the instruments."""
-    ts: Times
-    if not all(map(len, bars.values())):
-        return None
-    if len(bars) == 1:
-        (one,) = bars.values()
-        ts, worth = one.ts, one.close * (cash / float(one.close[0]))
-    else:
-        ts = np.unique(np.concatenate([one.ts for one in bars.values()]))
-        worth = np.zeros(len(ts))
-        for one in bars.values():
-            # Before its first bar a part is still cash.
-            at = np.searchsorted(one.ts, ts, side="right") - 1
-            held = one.close[np.maximum(at, 0)] / float(one.close[0])
-            worth += np.where(at < 0, 1.0, held) * (cash / len(bars))
-    return curve(ts, worth, points)
 
 
 def _band(outcome: Outcome, points: int) -> dict[str, Any] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -15,11 +14,10 @@ from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
+from apps.backtests.report.bundle import bundled
+
 _FOLDER = "backtests/report"
 _DRAWING = "candles/vendor/lightweight-charts/lightweight-charts.standalone.production.mjs"
-_START = 'import "report/main.js";'
-#: What follows `from` or `import` in a module: another one, by its path.
-_IMPORT = re.compile(r'(\bfrom |\bimport )"\.{1,2}/(?:[^"]*/)?([^"/]+)"')
 #: What could end the element that holds data or begin a comment in it, and line ends of old parsers.
 _UNSAFE = {ord(one): f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"}
 
@@ -28,13 +26,13 @@ def render_file(document: Mapping[str, Any]) -> str:
     """A report's *document* as a complete HTML page that loads nothing.
 
     No text of the document can become markup or script: it stands as JSON without a ``<`` in an element
-    that browsers do not run, and the page's policy allows its own scripts and styles only, by their hashes.
+    that browsers do not run, and the page's policy allows its own script and style only, by their hashes.
     """
-    modules, style = _modules(), _text(f"{_FOLDER}/report.css")
+    script, style = _script(), _text(f"{_FOLDER}/report.css")
     policy = "; ".join(
         (
             "default-src 'none'",
-            f"script-src {_hash(modules)} {_hash(_START)} data:",
+            f"script-src {_hash(script)}",
             f"style-src {_hash(style)}",
             "img-src data:",
             "base-uri 'none'",
@@ -42,7 +40,7 @@ def render_file(document: Mapping[str, Any]) -> str:
         )
     )
     data = orjson.dumps(document).decode().translate(_UNSAFE)
-    safe = {"policy": policy, "style": style, "modules": modules, "start": _START, "data": data}
+    safe = {"policy": policy, "style": style, "script": script, "data": data}
     context = {name: mark_safe(text) for name, text in safe.items()}  # noqa: S308
     return render_to_string("backtests/report_file.html", {**context, "title": str(document["title"])})
 
@@ -55,14 +53,9 @@ def module_names() -> tuple[str, ...]:
 
 
 @cache
-def _modules() -> str:
-    """An import map with every module in it: they import each other by name instead of by path."""
-    addresses = {}
-    for name in module_names():
-        code = _IMPORT.sub(r'\1"report/\2"', _text(name))
-        packed = base64.b64encode(code.encode()).decode()
-        addresses[f"report/{Path(name).name}"] = f"data:text/javascript;base64,{packed}"
-    return orjson.dumps({"imports": addresses}).decode()
+def _script() -> str:
+    """All modules as one script."""
+    return bundled({Path(name).name: _text(name) for name in module_names()}, "main.js")
 
 
 def _hash(text: str) -> str:

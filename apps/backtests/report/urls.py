@@ -5,7 +5,7 @@ from django.urls import include, path
 from apps.backtests.report import views
 
 urlpatterns = [
-    path("compare", views.compare, name="backtest-compare"),
+    path("compare", views.compare, name="backtest-compare-page"),
     path("compare.json", views.compare_json, name="backtest-compare-json"),
     path("shared/<str:token>", views.shared, name="backtest-shared"),
     path("shared/<str:token>/report.json", views.shared_json, name="backtest-shared-json"),

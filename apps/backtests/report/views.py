@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from apps.backtests.api.asked import CompareQuerySerializer
+from apps.backtests.api.finding import still_there
 from apps.backtests.models import Backtest
 from apps.backtests.report import access, answers
 from apps.backtests.report.document import VERSION
@@ -101,7 +103,7 @@ def compare_json(request: HttpRequest) -> HttpResponse:
             return answers.json(request, standing, status=202)
         tags.append(f"{one.pk.hex[-12:]}{tag[:24]}")
     runs = {reverse("backtest-report", args=[one.pk]): one for one in found}
-    return answers.tagged(request, f"{VERSION}-{'-'.join(tags)}", lambda: access.comparison(runs))
+    return answers.tagged(request, f"{VERSION}-{'-'.join(tags)}", lambda: _read(access.comparison, runs))
 
 
 def _own(request: HttpRequest, backtest_id: uuid.UUID) -> Backtest:
@@ -159,7 +161,9 @@ def _document(request: HttpRequest, backtest: Backtest, *, told: bool = True) ->
     tag, standing = _tag(backtest)
     if tag is None:
         return answers.json(request, standing if told else {**standing, "error": None}, status=202)
-    return answers.tagged(request, f"{VERSION}-{tag}", lambda: access.document(backtest))
+    # Beside the result it tells whether the stored candles are still those.
+    tag = f"{VERSION}-{tag}-{access.data_version(backtest)[:16]}"
+    return answers.tagged(request, tag, lambda: _read(access.document, backtest))
 
 
 def _tag(backtest: Backtest) -> tuple[str | None, dict[str, Any]]:
@@ -172,6 +176,12 @@ def _tag(backtest: Backtest) -> tuple[str | None, dict[str, Any]]:
     return access.fingerprint(backtest) if standing.ended else None, asdict(standing)
 
 
+def _read(make: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
+    """What *make* returns. Raises `Http404` where the result has gone since it was found."""
+    with still_there():
+        return make(*given)
+
+
 def _trades(request: HttpRequest, backtest: Backtest) -> HttpResponse:
     text = request.GET.get("offset", "0")
     if not text.isdecimal() or len(text) > 9:
@@ -179,13 +189,15 @@ def _trades(request: HttpRequest, backtest: Backtest) -> HttpResponse:
     tag = access.fingerprint(backtest)
     if tag is None:
         raise Http404("This backtest has no result yet.")
-    return answers.tagged(request, f"{VERSION}-{tag}-{int(text)}", lambda: access.trades(backtest, int(text)))
+    return answers.tagged(
+        request, f"{VERSION}-{tag}-{int(text)}", lambda: _read(access.trades, backtest, int(text))
+    )
 
 
 def _file(request: HttpRequest, backtest: Backtest, name: str) -> HttpResponse:
     if access.fingerprint(backtest) is None:
         raise Http404("This backtest has no result yet.")
-    body = render_file(access.document(backtest)).encode()
+    body = render_file(_read(access.document, backtest)).encode()
     response = answers.encoded(request, body, kind="text/html; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="backtest-{name}.html"'
     response["Cache-Control"] = "private, no-store"

@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import sys
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import time_machine
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
@@ -230,6 +232,22 @@ def test_the_database_is_read_by_default(tmp_path: Path) -> None:
     said = backtest(spec(tmp_path))
     assert (said.status, said.error) == (0, "")
     assert said.lines[0].endswith("3,000 bars")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("end", [None, "2025-01-05T00:00Z", "2025-01-02T11:30Z"])
+def test_a_bar_that_has_not_ended_is_left_out(tmp_path: Path, end: str | None) -> None:
+    """The database's last minute has to be there as well, which takes a while."""
+    kept(tmp_path / "data", walk(36, step=60 * MINUTE), timeframe="1h")
+    write_candles(instrument=instrument("BTC/USDT"), minutes=minutes(36 * 60 - 5, start=NEW_YEAR))
+    path = spec(tmp_path, timeframe="1h", params={"fast": 3, "slow": 6}, start="2025-01-01T00:00Z", end=end)
+    hours = []
+    for now in ("2025-01-02T11:01Z", "2025-01-02T11:03Z"):
+        with time_machine.travel(datetime.fromisoformat(now), tick=False):
+            hours.append([backtest(path), on_disk(tmp_path / "data", path)])
+    assert [[one.status for one in said] for said in hours] == [[0, 0], [0, 0]]
+    bars = [[one.lines[0].rpartition(", ")[2] for one in said] for said in hours]
+    assert bars == [["34 bars", "35 bars"], ["35 bars", "35 bars"]]
 
 
 def test_without_a_database_there_is_an_error_and_no_trace(tmp_path: Path) -> None:

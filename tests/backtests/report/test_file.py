@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from apps.backtests.report.bundle import bundled
 from apps.backtests.report.document import report_document
 from apps.backtests.report.file import render_file
 from tests.backtests.report.looking import column, number, painted, wait_for_ground
@@ -70,9 +71,35 @@ def test_nothing_is_loaded(year_document: dict[str, Any]) -> None:
     page = render_file(year_document)
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
     assert policy is not None
-    assert policy[1].startswith("default-src 'none'; script-src 'sha256-")
+    # One script and one style, and no others.
+    allowed = (
+        r"default-src 'none'; script-src 'sha256-[\w+/=]+'; style-src 'sha256-[\w+/=]+'; img-src data:;.*"
+    )
+    assert re.fullmatch(allowed, policy[1])
     assert "unsafe" not in policy[1]
     assert not re.search(r'<(?:script|img|link)[^>]+(?:src|href)="(?!data:)', page)
+
+
+def test_modules_become_one_script_in_the_order_of_their_imports() -> None:
+    modules = {
+        "main.js": 'import {\n  one,\n  two as second,\n} from "./a.js";\nimport "./b.js";\none(second);\n',
+        "a.js": 'import { x } from "../b.js";\nexport const one = 1;\nexport async function two() {}\n',
+        "b.js": "const q=1;export{q as x,q};",
+        "unused.js": "export default 1;",
+    }
+    script = bundled(modules, "main.js")
+    places = [script.index(f'modules["{name}"] = ') for name in ("b.js", "a.js", "main.js")]
+    assert places == sorted(places)
+    assert "return { x: q, q };" in script
+    assert "return { one, two };" in script
+    assert "two: second" in script
+    assert not re.search(r"\b(?:import|export|unused)\b", script)
+
+
+@pytest.mark.parametrize("text", ['import "./main.js";\n', 'import "./no.js";\n', "export default 1;\n"])
+def test_modules_that_cannot_be_put_together_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"main\.js"):
+        bundled({"main.js": text}, "main.js")
 
 
 @pytest.fixture

@@ -216,8 +216,8 @@ def test_a_run_that_fails_says_why_on_its_page(alice: Any, market: str, visit: V
 def test_trades_beyond_the_bound_are_loaded_when_asked_for(
     backtest: Backtest, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, pages = access.report_document, access.trade_columns
-    monkeypatch.setattr(access, "report_document", lambda **given: whole(**given, trades=60))
+    whole, pages = access.drawn_document, access.trade_columns
+    monkeypatch.setattr(access, "drawn_document", lambda **given: whole(**given, trades=60))
     monkeypatch.setattr(access, "trade_columns", lambda table, offset: pages(table, offset, 60))
     total = backtest.result.trade_count
     page = opened(visit, f"/backtests/{backtest.pk}")

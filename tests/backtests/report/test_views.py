@@ -9,10 +9,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from apps.backtests import conf
-from apps.backtests.models import Backtest
+from apps.backtests.engine import STRATEGIES, strategy_of
+from apps.backtests.models import Backtest, BacktestResult
 from apps.candles.selectors import instrument_get
 from apps.candles.services import write_candles
 from apps.candles.storage.writer import delete_candles
@@ -134,21 +136,62 @@ def test_a_run_that_failed_says_why(browser: Client, alice: Any, market: str) ->
     assert (gone["state"], gone["ended"]) == ("cancelled", True)
 
 
-def test_candles_that_changed_or_went_are_told(browser: Client, backtest: Backtest, market: str) -> None:
+def test_candles_that_may_have_changed_are_told_and_those_of_the_run_are_shown(
+    browser: Client, backtest: Backtest, market: str
+) -> None:
     address = f"/backtests/{backtest.pk}/report.json"
-    assert browser.get(address).json()["notes"] == []
-    # Of the same month, and not of the range.
+    first = browser.get(address)
+    document = first.json()
+    assert document["notes"] == []
+    assert len(document["prices"][0]["ts"]) == len(document["buy_hold"]["ts"]) == 1440
     made = instrument_get(market)
-    write_candles(instrument=made, minutes=walk(60, start=int(END.timestamp() * 1000), seed=9))
-    assert browser.get(address).json()["notes"] == []
     write_candles(instrument=made, minutes=walk(60, start=int(START.timestamp() * 1000), seed=9))
-    (note,) = browser.get(address).json()["notes"]
-    assert "have changed" in note
+    # Who has the document of before is told.
+    second = browser.get(address, headers={"If-None-Match": first["ETag"]})
+    assert second.status_code == 200
+    (note,) = second.json()["notes"]
+    assert "may have changed" in note
+    assert browser.get(address, headers={"If-None-Match": second["ETag"]}).status_code == 304
     delete_candles(instrument=made, start=START, end=END)
-    document = browser.get(address).json()
-    assert "not stored any more" in document["notes"][0]
-    assert document["prices"][0]["ts"] == []
-    assert document["trades"]["total"] == backtest.result.trade_count
+    assert browser.get(address).json() == document | {"notes": [note]}
+    made.delete()
+    gone = browser.get(address, headers={"If-None-Match": second["ETag"]})
+    (note,) = gone.json()["notes"]
+    assert "not known any more" in note
+    assert gone.json()["prices"] == document["prices"]
+
+
+def test_a_page_reads_no_candles(browser: Client, backtest: Backtest, market: str) -> None:
+    minutes = walk(60, start=int(END.timestamp() * 1000), seed=9)
+    write_candles(instrument=instrument_get(market), minutes=minutes)
+    # Until the end of the test, which rolls it back, whoever reads candles fails.
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE candle_1m RENAME TO candle_elsewhere")
+    for part in PARTS:
+        assert browser.get(f"/backtests/{backtest.pk}{part}").status_code == 200
+
+
+def test_what_kept_no_candles_has_no_price_chart(browser: Client, backtest: Backtest) -> None:
+    BacktestResult.objects.update(drawing_data=None, definition="")
+    Backtest.objects.update(data_version="")
+    document = browser.get(f"/backtests/{backtest.pk}/report.json").json()
+    undrawn, unversioned = document["notes"]
+    assert "not kept" in undrawn
+    assert "not known which version" in unversioned
+    assert (document["bars"], document["prices"][0]["ts"], document["buy_hold"]) == (1440, [], None)
+    assert document["strategy"]["name"] == "sma_cross"
+
+
+def test_the_strategy_is_shown_as_it_ran(
+    browser: Client, backtest: Backtest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"/backtests/{backtest.pk}/report.json"
+    shown = browser.get(address).json()["strategy"]
+    assert shown["text"] == STRATEGIES["sma_cross"].text
+    # The next release has another strategy of this name.
+    other = strategy_of(STRATEGIES["sma_cross"].text.replace("Moving-average crossover", "Another"))
+    monkeypatch.setitem(STRATEGIES, "sma_cross", other)
+    assert browser.get(address).json()["strategy"] == shown
 
 
 def test_several_instruments_and_finer_bars_are_reported(browser: Client, market: str) -> None:
@@ -184,12 +227,6 @@ def test_several_instruments_and_finer_bars_are_reported(browser: Client, market
     assert [document["trades"]["reasons"][code] for code in document["trades"]["reason"]] == [
         one["reason"] for one in trades
     ]
-    write_candles(instrument=other, minutes=walk(60, start=int(END.timestamp() * 1000), seed=9))
-    assert browser.get(address).json()["notes"] == []
-    delete_candles(instrument=other, start=START, end=END)
-    changed, gone = browser.get(address).json()["notes"]
-    assert "have changed" in changed
-    assert other.text in gone
 
 
 def test_whoever_has_the_link_sees_the_report_until_it_is_ended(browser: Client, backtest: Backtest) -> None:

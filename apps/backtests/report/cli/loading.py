@@ -13,6 +13,7 @@ from django.db import Error as DatabaseError
 
 from apps.backtests.engine import Bars, BarsError
 from apps.backtests.report.cli.specfile import Asked
+from apps.candles import conf as candles_conf
 from apps.candles.cli import arguments
 from apps.candles.cli.output import Output
 from apps.candles.sources import DataSource, DiskSource, SourceError
@@ -43,7 +44,8 @@ def load(
 ) -> dict[str, Bars]:
     """The bars of every instrument, in the order in which they were named; *span* stands for the range.
 
-    A range that is open on a side reaches as far as all instruments have bars. Raises CommandError.
+    A range that is open on a side reaches as far as all instruments have bars. What has not ended will still
+    change, and is left out. Raises CommandError.
     """
     try:
         start, end = span or _span(source, asked, timeframe)
@@ -57,6 +59,18 @@ def load(
 
 
 def _span(source: DataSource, asked: Asked, timeframe: str) -> tuple[datetime, datetime]:
+    """The range of bars that have ended, and of the database's those whose minutes had time to be stored."""
+    settle = timedelta() if isinstance(source, DiskSource) else candles_conf.settle()
+    whole = to_datetime(TIMEFRAMES[timeframe].floor(to_ms(datetime.now(UTC) - settle)))
+    start, end = _asked(source, asked, timeframe)
+    end = min(end, whole)
+    if start >= end:
+        raise SourceError("start", "no bars lie between start and end")
+    return start, end
+
+
+def _asked(source: DataSource, asked: Asked, timeframe: str) -> tuple[datetime, datetime]:
+    """The range as it was asked for; where it is open, as far as all instruments have bars."""
     firsts, lasts = [], []
     for name in asked.instruments:
         if asked.start is not None and asked.end is not None:
@@ -67,12 +81,7 @@ def _span(source: DataSource, asked: Asked, timeframe: str) -> tuple[datetime, d
             raise SourceError("timeframe", f"there are no bars of {timeframe} of {name}; there is {held}")
         firsts.append(spans[timeframe].first)
         lasts.append(spans[timeframe].last + timedelta(milliseconds=1))
-    # A bar whose time has not ended will still change.
-    whole = to_datetime(TIMEFRAMES[timeframe].floor(to_ms(datetime.now(UTC))))
-    start, end = asked.start or max(firsts), asked.end or min(*lasts, whole)
-    if start >= end:
-        raise SourceError("start", "no bars lie between start and end")
-    return start, end
+    return asked.start or max(firsts), asked.end or min(lasts)
 
 
 def _bars(
