@@ -66,10 +66,12 @@ def sweep_request(
         walk_forward=walk_forward,
     )
     base, found = asked.base, asked.combinations
-    lacks = find_lacks(base)
-    if missing != Backtest.Missing.IGNORE and any(lack.ranges for lack in lacks):
-        raise MissingCandles(lacks)
-    check_not_empty(base, lacks)
+    if missing == Backtest.Missing.IGNORE:
+        check_not_empty(base)
+    else:
+        lacks = find_lacks(base)
+        if any(lack.ranges for lack in lacks):
+            raise MissingCandles(lacks)
     first, last = moments(base)
     sweep = Sweep(
         owner_id=owner_id,

@@ -127,7 +127,7 @@ def range_of(
         case "+" | "-":
             return 0.0, sum(highs)
         case "*":
-            return 0.0, highs[0] * highs[1] if all(highs) else 0.0
+            return 0.0, math.inf if math.inf in highs else highs[0] * highs[1]  # 0 times unknown is unknown
         case "/" if lows[1] > 0.0:
             return 0.0, highs[0] / lows[1]
         case "log" if lows[0] > 0.0 and _positive(inputs[0], steps):
