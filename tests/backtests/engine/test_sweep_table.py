@@ -39,3 +39,23 @@ def test_tables_are_joined_in_order() -> None:
     assert [row["n"] for row in both.params] == [1, 2]
     assert (both.row(0), both.row(1)) == ({"sharpe": 1.0}, {"sharpe": None})
     assert both.returns == pytest.approx(np.array([[1.0] * 3, [0.0] * 3]))
+
+
+def test_a_map_of_too_many_cells_has_bins_on_its_long_axes() -> None:
+    rng = np.random.default_rng(1)
+    x, y, values = rng.uniform(2, 3, 5000), rng.uniform(-1, 1, 5000), rng.normal(size=5000)
+    drawn = heatmap(x.tolist(), y.tolist(), values)
+    assert (drawn.x_binned, drawn.y_binned, drawn.values.shape) == (True, True, (200, 200))
+    width = (x.max() - x.min()) / 200
+    assert drawn.x[0] == pytest.approx(x.min() + width / 2)
+    assert drawn.x[-1] == pytest.approx(x.max() - width / 2)
+    # Every value is in the cell whose middle is the nearest.
+    for number in (int(x.argmin()), int(x.argmax()), *range(50)):
+        column = np.abs(np.array(drawn.x) - x[number]).argmin()
+        row = np.abs(np.array(drawn.y) - y[number]).argmin()
+        assert drawn.values[row, column] >= values[number]
+    assert np.nanmax(drawn.values) == values.max()
+    one = heatmap(x.tolist(), [1, 2, 3, 4] * 1250, values)
+    assert (one.x_binned, one.values.shape) == (False, (4, 5000))
+    few = heatmap(x.tolist(), list(range(100)) * 50, values)
+    assert (few.x_binned, few.y_binned, few.values.shape) == (True, False, (100, 200))

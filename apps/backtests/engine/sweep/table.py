@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from apps.backtests.engine.bars import Floats
 from apps.backtests.engine.sweep.measuring import LOW_IS_GOOD
+
+#: The most cells of a map; from so many different values on an axis is binned where there would be more.
+MOST_CELLS, MOST_PLACES, BINS = 250_000, 500, 200
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,11 +64,16 @@ def joined(tables: Sequence[Table]) -> Table:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Heatmap:
-    """A metric by two parameters, the others reduced; ``values[y][x]``, NaN where there is none."""
+    """A metric by two parameters, the others reduced; ``values[y][x]``, NaN where there is none.
+
+    Where an axis is ``binned``, its values are the middles of `BINS` ranges of one width.
+    """
 
     x: tuple[Any, ...]
     y: tuple[Any, ...]
     values: Floats
+    x_binned: bool = False
+    y_binned: bool = False
 
 
 def heatmap(
@@ -73,13 +81,15 @@ def heatmap(
 ) -> Heatmap:
     """A map of *values* at (*x*, *y*); of several at one place the best (``max``) or their ``mean``.
 
-    With *low* the lowest is the best. NaN counts as none.
+    With *low* the lowest is the best. NaN counts as none. Where there would be more than `MOST_CELLS`, the
+    axes that have more than `MOST_PLACES` numbers are binned.
     """
-    across, at_x = _places(x)
-    along, at_y = _places(y)
-    shape = (len(along), len(across))
+    across, along = _Axis.of(x), _Axis.of(y)
+    if len(across.places) * len(along.places) > MOST_CELLS:
+        across, along = across.binned(x), along.binned(y)
+    shape = (len(along.places), len(across.places))
     known = ~np.isnan(values)
-    cells = at_y[known] * shape[1] + at_x[known]
+    cells = along.at[known] * shape[1] + across.at[known]
     found = np.full(shape[0] * shape[1], np.nan)
     if reduce == "mean":
         count = np.bincount(cells, minlength=len(found))
@@ -88,12 +98,33 @@ def heatmap(
     else:
         pick = np.fmin if low else np.fmax
         pick.at(found, cells, values[known])
-    return Heatmap(x=across, y=along, values=found.reshape(shape))
+    return Heatmap(
+        x=across.places,
+        y=along.places,
+        values=found.reshape(shape),
+        x_binned=across.is_binned,
+        y_binned=along.is_binned,
+    )
 
 
-def _places(values: Iterable[Any]) -> tuple[tuple[Any, ...], NDArray[np.int64]]:
-    """The different values in order, and the place of each among them."""
-    given = list(values)
-    known = sorted(set(given), key=lambda value: (isinstance(value, str), value))
-    place = {value: at for at, value in enumerate(known)}
-    return tuple(known), np.array([place[value] for value in given], np.int64)
+@dataclass(frozen=True)
+class _Axis:
+    """Different values in order, and the place of each given one among them."""
+
+    places: tuple[Any, ...]
+    at: NDArray[np.int64]
+    is_binned: bool = False
+
+    @classmethod
+    def of(cls, given: Sequence[Any]) -> _Axis:
+        known = sorted(set(given), key=lambda value: (isinstance(value, str), value))
+        place = {value: at for at, value in enumerate(known)}
+        return cls(tuple(known), np.array([place[value] for value in given], np.int64))
+
+    def binned(self, given: Sequence[Any]) -> _Axis:
+        if len(self.places) <= MOST_PLACES:
+            return self
+        low, high = float(self.places[0]), float(self.places[-1])
+        at = ((np.array(given, np.float64) - low) / (high - low) * BINS).astype(np.int64)
+        middles = low + (high - low) * (np.arange(BINS) + 0.5) / BINS
+        return _Axis(tuple(middles.tolist()), np.minimum(at, BINS - 1), True)
