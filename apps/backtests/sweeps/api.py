@@ -180,7 +180,8 @@ class SweepCombinations(ResultView):
         },
         description=(
             "The combinations that are computed so far, by number or by a column: a page in JSON, all of them"
-            " in CSV and as an Arrow stream, with the parameters in columns as `params.fast`."
+            " in CSV and as an Arrow stream, with the parameters in columns as `params.fast`. While the sweep"
+            " runs, more come in between: pages move then."
         ),
     )
     def get(self, request: Request, sweep_id: uuid.UUID) -> HttpResponse:
@@ -230,11 +231,12 @@ class SweepHeatmap(ApiView):
         if metric not in SWEPT:
             raise ValidationError({"metric": [f"{metric!r} is not one of {', '.join(SWEPT)}."]})
         found, low = found_of(sweep), metric in LOW_IS_GOOD
-        body: dict[str, Any] = {"x": [], "y": [], "values": []}
+        body: dict[str, Any] = {"x": [], "y": [], "values": [], "x_binned": False, "y_binned": False}
         if len(found):
             x, y = (found.table[f"params.{asked[name]}"].to_pylist() for name in ("x", "y"))
             drawn = heatmap(x, y, found.metric(metric), reduce=asked["reduce"], low=low)
             body = {"x": list(drawn.x), "y": list(drawn.y), "values": np.ascontiguousarray(drawn.values)}
+            body |= {"x_binned": drawn.x_binned, "y_binned": drawn.y_binned}
         body |= {"metric": metric, "reduce": asked["reduce"], "low_is_good": low, "computed": len(found)}
         return as_json(body)
 

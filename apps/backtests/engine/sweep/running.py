@@ -121,7 +121,9 @@ def makers_of(
     if signals is not None:
         return {name: partial(signals, bars) for name, bars in ground.bars.items()}
     share = len(ground.bars)
-    return {name: signaller(bars, ground.spec, share=share, check=check) for name, bars in ground.bars.items()}
+    return {
+        name: signaller(bars, ground.spec, share=share, check=check) for name, bars in ground.bars.items()
+    }
 
 
 def _empty() -> Table:

@@ -119,7 +119,9 @@ def with_bars(ts: Times, folds: Sequence[Fold]) -> tuple[Fold, ...]:
     return tuple(
         fold
         for fold in folds
-        if all(np.searchsorted(ts, part[0]) < np.searchsorted(ts, part[1]) for part in (fold.train, fold.test))
+        if all(
+            np.searchsorted(ts, part[0]) < np.searchsorted(ts, part[1]) for part in (fold.train, fold.test)
+        )
     )
 
 
