@@ -26,8 +26,8 @@ def sweep_finish(*, sweep: Sweep | None, source: DataSource | None = None) -> No
     """Judge *sweep* by what its chunks have found, and ask for backtests of the best combinations.
 
     The judgement, the requests and the success of the run are committed together. What is left out of the
-    judgement is noted in it. Of a sweep that was cancelled, what there is is judged, and nothing is run. Raises `PermanentError` when nothing was
-    computed, and `Cancelled` when the sweep is gone.
+    judgement is noted in it. Of a sweep that was cancelled, what there is is judged, and nothing is run.
+    Raises `PermanentError` when nothing was computed, and `Cancelled` when the sweep is gone.
     """
     if sweep is None:
         raise Cancelled("the sweep was deleted")

@@ -63,8 +63,8 @@ class SweepSummarySerializer(serializers.ModelSerializer[Sweep]):
         fields = [
             "id", "owner", "instruments", "timeframe", "start", "end", "strategy", "spec", "space", "method",
             "samples", "seed", "metric", "best", "walk_forward", "combinations", "refused", "repeated",
-            "exhausted", "batch", "created_at", "finished_at", "cancelled_at", "state", "progress", "error", "url",
-            "combinations_url", "heatmap_url",
+            "exhausted", "batch", "created_at", "finished_at", "cancelled_at", "state", "progress", "error",
+            "url", "combinations_url", "heatmap_url",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -15,9 +15,8 @@ from apps.backtests.engine.kernel import ENTER_LONG
 from apps.backtests.engine.language import Cache
 from apps.backtests.engine.run import Data, Result, run, run_signals
 from apps.backtests.engine.strategies import Signals
-from apps.backtests.engine.sweep import SWEPT, Table, sweep, sweep_windows
+from apps.backtests.engine.sweep import SWEPT, Table, signalling, sweep, sweep_windows
 from apps.backtests.engine.sweep import lanes as lanes_module
-from apps.backtests.engine.sweep import signalling
 from apps.backtests.engine.sweep.running import ground_of
 from tests.backtests.engine.conftest import MINUTE, START
 from tests.backtests.engine.specs import spec_of

@@ -13,12 +13,13 @@ from django.db import connection
 from apps.backtests.models import Backtest, Sweep, SweepChunk
 from apps.backtests.sweeps import reading
 from apps.backtests.sweeps.reading import Decoded, found_of, returns_of, walk_of
+from apps.candles.selectors import instrument_get
 from apps.candles.storage.writer import write_candles
 from apps.tasks.models import TaskRun
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending
 from tests.backtests.sweeps.conftest import DAYS, END, START, body, post
-from tests.candles.helpers import instrument, walk
+from tests.candles.helpers import walk
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +35,7 @@ def small_chunks(settings: Any) -> None:
 def change_candles(start: datetime) -> None:
     """Another day of minutes in place of one that is there."""
     begin = int(start.timestamp() * 1000)
-    write_candles(instrument=instrument("BTC/USDT"), minutes=walk(1440, start=begin, seed=99))
+    write_candles(instrument=instrument_get("binance:BTC/USDT"), minutes=walk(1440, start=begin, seed=99))
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -54,9 +55,10 @@ def test_candles_that_change_end_the_chunks_that_are_left_and_never_mix(api: Any
     )
     assert len(errors) == SweepChunk.objects.count() - 1
     assert all("candles were changed" in error["message"] for error in errors)
+    why = "candles were changed since the sweep was asked for"
     assert shown["notes"] == [
-        f"{KEPT - len(before)} combinations were not computed: candles were changed since the sweep was asked for",
-        "the walk-forward cannot be followed: candles were changed since the sweep was asked for",
+        f"{KEPT - len(before)} combinations were not computed: {why}",
+        f"the walk-forward cannot be followed: {why}",
     ]
     assert shown["overfit"]["trials"] == len(before)
     assert shown["walked"] is None
@@ -109,7 +111,7 @@ def test_folds_without_bars_are_left_out_and_that_is_said(api: Any, stored: str)
     early = body(stored, start=(START - timedelta(days=8)).isoformat(), missing="ignore", best=0)
     some, none = (
         post(api, {**early, "walk_forward": walk}).json()
-        for walk in ({"train": "4d", "test": "4d"}, {"train": "2d", "test": "2d", "step": "16d"})
+        for walk in ({"train": "4d", "test": "4d"}, {"train": "2d", "test": "2d", "step": "18d"})
     )
     run_pending()
     shown = api.get(some["url"]).json()

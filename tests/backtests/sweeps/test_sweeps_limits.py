@@ -31,7 +31,7 @@ OWN: dict[str, Any] = {
     "risk": {"stop_loss": {"pct": "stop"}},
 }
 #: Longer windows of this one cost more.
-DEAR = {**OWN, "entry_long": "crossover(close, ema(close, n)) and close > highest(high, n * 40)"}
+DEAR = {**OWN, "entry_long": "crossover(close, ema(close, n)) and cci(n) > 0"}
 RISK = {"type": "risk", "value": 0.01}
 
 

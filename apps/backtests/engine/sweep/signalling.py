@@ -10,7 +10,6 @@ from apps.backtests.engine.language import Cache
 from apps.backtests.engine.spec import Spec
 from apps.backtests.engine.strategies import Signals
 
-
 #: Bytes of what combinations share that are kept, of all instruments together.
 _KEPT = 256 * 2**20
 
