@@ -23,7 +23,7 @@ MOST_BEST = 50
 _SEEDS = 2**53
 #: Work of the simulation of a bar, in the units of a strategy's cost; uncompiled, it is this much more.
 _SIMULATION, _UNCOMPILED = 10.0, 40.0
-#: Steps of the plans of all combinations, which are made while somebody waits: some 25 µs each.
+#: Steps of the plans of all combinations, which are made while somebody waits: some 15 µs each.
 _MOST_STEPS = 400_000
 _MOST_OF_A_CHUNK = 2_000
 _SPAN = re.compile(r"([1-9][0-9]{0,8})([mhdw])")
