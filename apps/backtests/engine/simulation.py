@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.backtests.engine import kernel
 from apps.backtests.engine.bars import Floats
@@ -148,6 +149,16 @@ class Simulation:
                 self._trades = rows
 
 
+def may_owe(spec: Spec, bits: Iterable[NDArray[np.uint8]]) -> bool:
+    """Whether positions can be liquidated, given what is decided for each instrument.
+
+    What is bought with the account's own money cannot, unless funding uses that up.
+    """
+    if spec.leverage > 1.0 or spec.costs.funding > 0.0:
+        return True
+    return any(bool((one & np.uint8(kernel.ENTER_SHORT)).any()) for one in bits)
+
+
 def parameters(spec: Spec, feeds: Sequence[Feed], *, optimistic: bool) -> list[float]:
     """The kernel's parameter vector."""
     signals = feeds[0].signals
@@ -164,11 +175,9 @@ def parameters(spec: Spec, feeds: Sequence[Feed], *, optimistic: bool) -> list[f
     params[kernel.VALUE] = sizing.value
     params[kernel.LOT] = sizing.lot
     params[kernel.LEVERAGE] = spec.leverage
-    # What is bought with the account's own money cannot be liquidated, unless funding uses that up.
-    borrows = spec.leverage > 1.0 or costs.funding > 0.0
-    borrows = borrows or any((feed.columns[4] & kernel.ENTER_SHORT).any() for feed in feeds)
     margin = spec.maintenance_margin
-    params[kernel.MAINTENANCE] = margin if margin is not None and borrows else -1.0
+    owes = may_owe(spec, [feed.columns[4] for feed in feeds])
+    params[kernel.MAINTENANCE] = margin if margin is not None and owes else -1.0
     params[kernel.PYRAMIDING] = spec.pyramiding
     params[kernel.MAX_POSITIONS] = spec.max_positions
     params[kernel.FILL_AT_CLOSE] = spec.execution.fill == "close"

@@ -260,6 +260,8 @@ class Spec:
             object.__setattr__(self, name, value)
         if self.sizing.type in ("equity", "risk") and self.sizing.value > 1:
             raise SpecError("sizing.value", "must be at most 1 where it is a fraction")
+        if self.sizing.type == "risk" and not definition.has_stop(self.params):
+            raise SpecError("sizing.type", "risk needs a stop-loss to measure the risk by")
         if self.maintenance_margin is not None and self.maintenance_margin * self.leverage >= 1:
             raise SpecError("maintenance_margin", "must be less than 1 / leverage")
 

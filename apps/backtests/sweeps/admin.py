@@ -29,7 +29,7 @@ class SweepAdmin(DescribedAdmin):
         "id", "owner", "instruments", "timeframe", "start", "end", "strategy", "state", "done",
         "chunks_shown", "end_run", "method", "samples", "seed", "space", "metric", "walk_forward",
         "combinations", "refused", "repeated", "pages", "created_at", "finished_at", "cancelled_at",
-        "best", "overfit", "spec",
+        "best", "overfit", "notes", "spec",
     )  # fmt: skip
     readonly_fields = fields
     actions = ("cancel",)
@@ -83,6 +83,13 @@ class SweepAdmin(DescribedAdmin):
         """As they are stored."""
         found = (sweep.summary or {}).get("overfit") or {}
         return format_html_join("", "<p>{}: {}</p>", found.items())
+
+    @admin.display(description="notes")
+    def notes(self, sweep: Sweep) -> SafeString | str:
+        """What the judgement had to leave out."""
+        return format_html_join(
+            "", "<p>{}</p>", ((note,) for note in (sweep.summary or {}).get("notes") or [])
+        )
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Sweep]) -> HttpResponse | None:

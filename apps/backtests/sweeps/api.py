@@ -181,7 +181,8 @@ class SweepCombinations(ResultView):
         },
         description=(
             "The combinations that are computed so far, by number or by a column: a page in JSON, all of them"
-            " in CSV and as an Arrow stream, with the parameters in columns as `params.fast`."
+            " in CSV and as an Arrow stream, with the parameters in columns as `params.fast`. While the sweep"
+            " runs, more come in between: pages move then."
         ),
     )
     def get(self, request: Request, sweep_id: uuid.UUID) -> HttpResponse:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from apps.backtests import strategies
 from apps.backtests.asking import InvalidBacktest, Question, question
-from apps.backtests.engine import SpecError, jit
+from apps.backtests.engine import Spec, SpecError, jit
 from apps.backtests.engine.sweep import SWEPT, Combinations, Fold, draws, fixed_of, folds_of, grid, space_of
+from apps.backtests.engine.sweep.weighing import Scales, TooMuchToWeigh
 from apps.backtests.sweeps import conf
 from apps.backtests.sweeps.models import Sweep
 from apps.candles.timeframes import TIMEFRAMES
@@ -22,6 +23,8 @@ MOST_BEST = 50
 _SEEDS = 2**53
 #: Work of the simulation of a bar, in the units of a strategy's cost; uncompiled, it is this much more.
 _SIMULATION, _UNCOMPILED = 10.0, 40.0
+#: Steps of the plans of all combinations, which are made while somebody waits: some 15 µs each.
+_MOST_STEPS = 400_000
 _MOST_OF_A_CHUNK = 2_000
 _SPAN = re.compile(r"([1-9][0-9]{0,8})([mhdw])")
 _UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -61,21 +64,32 @@ def sweep_question(
     try:
         strategy = strategies.resolve(spec.get("strategy"))
         strategy = strategy.replaced(orders=spec.get("orders"), risk=spec.get("risk"))
-        found = _combinations(strategy, spec.get("params", {}), space, method, samples, seed)
+        sizing = spec.get("sizing")
+        by_risk = isinstance(sizing, Mapping) and sizing.get("type") == "risk"
+        scales = Scales(strategy=strategy, needs_stop=by_risk, most_steps=_MOST_STEPS)
+        found = _combinations(scales, spec.get("params", {}), space, method, samples, seed)
+    except TooMuchToWeigh:
+        raise InvalidBacktest(
+            "space",
+            f"All combinations have more than {_MOST_STEPS} steps of strategy together: try fewer of them.",
+        ) from None
     except SpecError as exc:
         raise InvalidBacktest.of(exc) from None
+    # Whatever can be the best can then be run in full.
+    dearest = max(range(len(found)), key=found.costs.__getitem__)
     base = question(
         instruments=instruments,
         timeframe=timeframe,
         start=start,
         end=end,
-        spec={**spec, "params": found.kept[0]},
+        spec={**spec, "params": found.kept[dearest]},
     )
+    base = replace(base, spec=Spec.from_dict({**spec, "params": found.kept[0]}))
     try:
         folds = folds_in(walk_forward, base.start, base.end)
     except SpecError as exc:
         raise InvalidBacktest.of(exc) from None
-    each, work = _work(base, strategy, found, folds)
+    each, work = _work(base, found, folds)
     if work > conf.max_sweep_work():
         raise InvalidBacktest(
             "space",
@@ -86,16 +100,16 @@ def sweep_question(
     return SweepQuestion(base=base, combinations=found, size=size)
 
 
-def _work(base: Question, strategy: Any, found: Combinations, folds: Sequence[Fold]) -> tuple[float, float]:
-    """Work of one combination, as long as it takes here, and of all, in units of a compiled one."""
+def _work(base: Question, found: Combinations, folds: Sequence[Fold]) -> tuple[float, float]:
+    """Work of the dearest combination and of all, as long as they take here."""
     bars, finer = base.frame.count(base.start, base.end), base.spec.execution.detail
     fills = bars if finer is None else TIMEFRAMES[finer].count(base.start, base.end)
     inside = sum(part[1] - part[0] for fold in folds for part in (fold.train, fold.test))
-    fills_cost = _SIMULATION * fills * (1 + inside / (base.end - base.start))
-    signals_cost = bars * max(strategies.cost_of(strategy, params) for params in _some(found.kept))
     slow = 1.0 if jit.chosen(None) is not None else _UNCOMPILED
+    filling = slow * _SIMULATION * fills * (1 + inside / (base.end - base.start))
     number = len(base.instruments)
-    return number * (signals_cost + slow * fills_cost), number * (signals_cost + fills_cost) * len(found)
+    dearest = number * (bars * max(found.costs) + filling)
+    return dearest, number * (bars * sum(found.costs) + filling * len(found))
 
 
 def folds_in(given: object, start: int, end: int) -> tuple[Fold, ...]:
@@ -133,7 +147,7 @@ def _span(given: object, name: str) -> int:
 
 
 def _combinations(
-    strategy: Any,
+    scales: Scales,
     params: object,
     space: object,
     method: str,
@@ -143,29 +157,23 @@ def _combinations(
     if not isinstance(params, Mapping):
         raise SpecError("params", "must be an object")
     most = conf.max_combinations()
+    # Refused combinations cost nothing later, but have to be looked at now.
+    looks = 4 * most
     random = method == Sweep.Method.RANDOM
-    found = space_of(space, strategy.schema, most=most, spans=random)
+    found = space_of(space, scales.strategy.schema, most=most, spans=random)
     fixed = fixed_of(params, found)
     if random:
         if samples is None or not 1 <= samples <= most:
             raise SpecError("samples", f"must be from 1 to {most}")
         if seed is None or not 0 <= seed < _SEEDS:
             raise SpecError("seed", f"must be from 0 to {_SEEDS - 1}")
-        return draws(found, fixed, strategy.validated, samples=samples, seed=seed)
+        return draws(
+            found, fixed, scales.validated, samples=samples, seed=seed, weighed=scales.weighed, most=looks
+        )
     if samples is not None or seed is not None:
         raise SpecError("samples" if samples is not None else "seed", "belongs to the method random")
     size = found.size
     assert size is not None
-    # Refused combinations cost nothing later, but have to be looked at now.
-    if size > 4 * most:
-        raise SpecError("space", f"has {size} combinations; {4 * most} is the limit with refused ones")
-    kept = grid(found, fixed, strategy.validated)
-    if len(kept) > most:
-        raise SpecError("space", f"has {len(kept)} combinations; {most} is the limit")
-    return kept
-
-
-def _some(combinations: Sequence[Any]) -> Sequence[Any]:
-    """Some of the combinations, the first and the last included."""
-    step = max(1, len(combinations) // 20)
-    return [*combinations[::step], combinations[-1]]
+    if size > looks:
+        raise SpecError("space", f"has {size} combinations; {looks} is the limit with refused ones")
+    return grid(found, fixed, scales.validated, weighed=scales.weighed, most=most)

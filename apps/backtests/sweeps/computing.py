@@ -11,7 +11,7 @@ from apps.backtests.engine import BarsError, SpecError
 from apps.backtests.engine.bars import Floats
 from apps.backtests.engine.run import fingerprint_of
 from apps.backtests.engine.sweep import Table, sweep_windows
-from apps.backtests.engine.sweep.walk import kept_of, windows_of
+from apps.backtests.engine.sweep.walk import kept_of, windows_of, with_bars
 from apps.backtests.reporting import Reporter
 from apps.backtests.sweeps.asking import folds_in
 from apps.backtests.sweeps.columns import pack, pack_matrix, unpack_params
@@ -40,7 +40,8 @@ def chunk_run(*, chunk: SweepChunk | None, source: DataSource | None = None) -> 
     try:
         ground = ground_for(sweep, source)
         windows = [(0, len(ground.ts))]
-        folds = folds_in(sweep.walk_forward, to_ms(sweep.start), to_ms(sweep.end))
+        # What has no bars is left out; the judgement says so.
+        folds = with_bars(ground.ts, folds_in(sweep.walk_forward, to_ms(sweep.start), to_ms(sweep.end)))
         windows += windows_of(ground.ts, folds)
         keep = [True, *[False] * (len(windows) - 1)]
         whole, *parts = sweep_windows(ground, params, windows, returns=keep, progress=reporter)

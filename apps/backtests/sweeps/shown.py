@@ -48,6 +48,9 @@ class SweepSummarySerializer(serializers.ModelSerializer[Sweep]):
     space = serializers.JSONField()
     walk_forward = serializers.JSONField(allow_null=True)
     best = serializers.IntegerField(source="best_count", help_text="How many of the best are run in full.")
+    exhausted = serializers.SerializerMethodField(
+        help_text="Whether a random sweep found fewer combinations than it was to draw."
+    )
     state = serializers.SerializerMethodField()
     progress = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField(help_text="Why it came to nothing; else null.")
@@ -61,8 +64,8 @@ class SweepSummarySerializer(serializers.ModelSerializer[Sweep]):
         fields = [
             "id", "owner", "instruments", "timeframe", "start", "end", "strategy", "spec", "space", "method",
             "samples", "seed", "metric", "best", "walk_forward", "combinations", "refused", "repeated",
-            "batch", "created_at", "finished_at", "cancelled_at", "state", "progress", "error", "url",
-            "combinations_url", "heatmap_url", "report_url",
+            "exhausted", "batch", "created_at", "finished_at", "cancelled_at", "state", "progress", "error",
+            "url", "combinations_url", "heatmap_url", "report_url",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -70,6 +73,9 @@ class SweepSummarySerializer(serializers.ModelSerializer[Sweep]):
     def _status(self) -> Status:
         status: Status = self.context["status"]
         return status
+
+    def get_exhausted(self, sweep: Sweep) -> bool:
+        return sweep.samples is not None and sweep.combinations < sweep.samples
 
     @extend_schema_field(serializers.ChoiceField(choices=State.choices))
     def get_state(self, sweep: Sweep) -> str:
@@ -110,12 +116,22 @@ class SweepSerializer(SweepSummarySerializer):
     walked = serializers.SerializerMethodField(
         help_text="The walk-forward: choices by fold, decay, the curve out of sample; null before the end."
     )
-    mixed_data = serializers.SerializerMethodField(
-        help_text="Whether candles were changed while it was computed; null before the end."
+    computed = serializers.SerializerMethodField(
+        help_text="Combinations that the judgement is about; null before the end."
+    )
+    notes = serializers.SerializerMethodField(
+        help_text="What the judgement had to leave out, and why; null before the end."
     )
 
     class Meta(SweepSummarySerializer.Meta):
-        fields = [*SweepSummarySerializer.Meta.fields, "best_so_far", "overfit", "walked", "mixed_data"]
+        fields = [
+            *SweepSummarySerializer.Meta.fields,
+            "best_so_far",
+            "overfit",
+            "walked",
+            "computed",
+            "notes",
+        ]
         read_only_fields = fields
 
     @extend_schema_field(BestSerializer(many=True))
@@ -130,9 +146,13 @@ class SweepSerializer(SweepSummarySerializer):
     def get_walked(self, sweep: Sweep) -> Any:
         return (sweep.summary or {}).get("walk_forward")
 
-    @extend_schema_field(serializers.BooleanField(allow_null=True))
-    def get_mixed_data(self, sweep: Sweep) -> Any:
-        return (sweep.summary or {}).get("mixed_data")
+    @extend_schema_field(serializers.IntegerField(allow_null=True))
+    def get_computed(self, sweep: Sweep) -> Any:
+        return (sweep.summary or {}).get("computed")
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField(), allow_null=True))
+    def get_notes(self, sweep: Sweep) -> Any:
+        return (sweep.summary or {}).get("notes")
 
 
 class CombinationPageSerializer(serializers.Serializer[Any]):

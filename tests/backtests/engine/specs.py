@@ -42,8 +42,13 @@ def spec_of(
     detail: str | None = None,
     **others: Any,
 ) -> Spec:
-    """A specification whose *commission* is the maker's too unless *maker* is given; without liquidation."""
+    """A specification whose *commission* is the maker's too unless *maker* is given; without liquidation.
+
+    Sized by risk it has a stop-loss, which means nothing to who brings signals of their own.
+    """
     others.setdefault("maintenance_margin", None)
+    if sizing is not None and sizing.type == "risk":
+        others.setdefault("risk", {"stop_loss": {"pct": 0.05}})
     return Spec(
         strategy=strategy,
         params=CROSS if params is None else params,

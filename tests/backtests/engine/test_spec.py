@@ -99,6 +99,18 @@ def test_fractions_are_at_most_one_and_amounts_are_not(kind: str) -> None:
         assert Spec.from_dict({**GOOD, "sizing": {"type": other, "value": 1.5}}).sizing.value == 1.5
 
 
+@pytest.mark.parametrize("risk", [None, {"stop_loss": {"pct": 0}}, {"trailing": {"pct": 0.1}}])
+def test_risk_sizing_without_a_stop_loss_is_refused(risk: dict[str, Any] | None) -> None:
+    with pytest.raises(SpecError, match=r"^sizing.type risk needs a stop-loss"):
+        Spec.from_dict({**GOOD, "sizing": {"type": "risk", "value": 0.01}, "risk": risk})
+
+
+@pytest.mark.parametrize("level", [{"pct": 0.02}, {"distance": "atr(14)"}])
+def test_risk_sizing_takes_either_kind_of_stop_loss(level: dict[str, Any]) -> None:
+    sized = {**GOOD, "sizing": {"type": "risk", "value": 0.01}, "risk": {"stop_loss": level}}
+    assert Spec.from_dict(sized).sizing.type == "risk"
+
+
 def test_specifications_that_mean_the_same_are_the_same() -> None:
     spec = Spec.from_dict(GOOD)
     spelled_out = Spec.from_dict(

@@ -12,9 +12,10 @@ import pytest
 from apps.backtests.engine import Bars, BarsError, Sizing, Spec, SpecError
 from apps.backtests.engine.feed import Feed, feed_of
 from apps.backtests.engine.kernel import ENTER_LONG
+from apps.backtests.engine.language import Cache
 from apps.backtests.engine.run import Data, Result, run, run_signals
 from apps.backtests.engine.strategies import Signals
-from apps.backtests.engine.sweep import SWEPT, Table, sweep, sweep_windows
+from apps.backtests.engine.sweep import SWEPT, Table, signalling, sweep, sweep_windows
 from apps.backtests.engine.sweep import lanes as lanes_module
 from apps.backtests.engine.sweep.running import ground_of
 from tests.backtests.engine.conftest import MINUTE, START
@@ -192,6 +193,41 @@ def test_several_instruments_share_an_account(walk: Walk, jit: bool | None) -> N
     combinations = [{**params, "both": True, "stop": 0.01} for params in GRID[:3]]
     table = sweep(data, spec, combinations, signals=crossing, jit=jit)
     assert_rows_are_runs(table, runs(data, spec, combinations), least=3)
+
+
+def test_funding_that_is_paid_can_liquidate_what_is_long_only(walk: Walk) -> None:
+    """With all of the account's money in, funding eats it up to where the margin is missed."""
+    data = {"a": walk(9000, 1), "b": walk(9000, 2)}
+    spec = spec_of(fraction=0.5, maintenance_margin=0.4, **{**COSTS, "funding": 0.05})
+
+    def holding(of: Bars, params: Mapping[str, Any]) -> Signals:
+        bits = np.zeros(len(of), np.uint8)
+        bits[:: params["every"]] = ENTER_LONG
+        return Signals(bits=bits, warmup=0)
+
+    combinations = [{"every": every} for every in (100, 300)]
+    results = [
+        run_signals(data, {name: holding(one, params) for name, one in data.items()}, spec)
+        for params in combinations
+    ]
+    assert all("liquidation" in {row["reason"] for row in one.trades.rows(one.ts)} for one in results)
+    assert_rows_are_runs(sweep(data, spec, combinations, signals=holding), results, least=0)
+
+
+def test_what_combinations_share_has_one_limit_for_all_instruments(
+    walk: Walk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[int] = []
+
+    class Noted(Cache):
+        def __init__(self, bars: Bars, *, limit: int) -> None:
+            limits.append(limit)
+            super().__init__(bars, limit=limit)
+
+    monkeypatch.setattr(signalling, "Cache", Noted)
+    data = {name: walk(300, seed) for seed, name in enumerate("abcd")}
+    sweep(data, spec_of(), [{"fast": 2, "slow": 5, "direction": "long"}])
+    assert limits == [64 * 2**20] * 4
 
 
 def test_coarse_bars_have_periods_of_their_own(bars_of: Callable[..., Bars]) -> None:

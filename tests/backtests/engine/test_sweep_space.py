@@ -55,7 +55,6 @@ def test_draws_are_different_accepted_and_the_same_for_the_same_seed() -> None:
     assert len(set(pairs)) == len(pairs) == 500
     assert all(fast < slow for fast, slow in pairs)
     assert found.refused > 50
-    assert not found.exhausted
     assert found == draws(space, {}, SMA.validated, samples=500, seed=7)
     assert found.kept != draws(space, {}, SMA.validated, samples=500, seed=8).kept
     # Recorded: seeds mean the same on every machine and Python.
@@ -66,7 +65,6 @@ def test_draws_exhaust_a_small_space_without_repetition() -> None:
     space = space_of({"n": {"from": 1, "to": 10}, "kind": ["a", "b"]}, NUMBERS, most=100)
     found = draws(space, {}, anything, samples=50, seed=1)
     every = grid(space, {}, anything)
-    assert found.exhausted
     assert sorted(map(str, found.kept)) == sorted(map(str, every.kept))
     assert found.kept != every.kept
     counts = [0, 0]
@@ -101,6 +99,61 @@ def test_draws_that_nearly_all_are_refused_end() -> None:
         grid(space_of({"fast": [50, 60]}, SMA.schema, most=9), {"slow": 20}, SMA.validated)
 
 
+@pytest.mark.parametrize("given", [{"n": {"from": 1, "to": 100}, "m": {"from": 1, "to": 100}}, {"x": [0, 1]}])
+@pytest.mark.parametrize("spans", [False, True])
+def test_a_space_that_refuses_everything_is_left_after_so_many_draws(
+    given: dict[str, Any], spans: bool
+) -> None:
+    schema = {"properties": {**NUMBERS["properties"], "m": NUMBERS["properties"]["n"]}}
+    if spans:
+        given = {**given, "x": {"from": 0, "to": 1}}
+    space = space_of(given, schema, most=100, spans=spans)
+    looked: list[int] = []
+
+    def refusing(params: Any) -> dict[str, Any]:
+        looked.append(1)
+        if len(looked) > 1:
+            raise SpecError("params", "are wrong")
+        return dict(params)
+
+    for most, limit in ((None, 100), (70, 70)):
+        looked.clear()
+        assert len(draws(space, {}, refusing, samples=2, seed=1, most=most)) == 1
+        assert len(looked) == min(limit, space.size or limit)
+
+
+def test_a_grid_of_more_than_the_limit_is_refused_at_the_first_too_many() -> None:
+    space = space_of({"n": {"from": 1, "to": 100}}, NUMBERS, most=100)
+    looked: list[int] = []
+
+    def counted(params: Any) -> dict[str, Any]:
+        looked.append(1)
+        return dict(params)
+
+    with pytest.raises(SpecError, match="more than 10"):
+        grid(space, {}, counted, most=10)
+    assert len(looked) == 11
+    assert len(grid(space, {}, anything, most=100)) == 100
+
+
+def test_what_is_kept_is_weighed_once_and_can_be_refused_by_that() -> None:
+    space = space_of({"n": [1, 2, 3, 4], "kind": ["a", "b"]}, NUMBERS, most=9)
+    asked: list[int] = []
+
+    def weighed(params: Any) -> float:
+        asked.append(params["n"])
+        if params["n"] == 2:
+            raise SpecError("params.n", "is too dear")
+        return float(params["n"])
+
+    found = grid(space, {}, lambda params: {"n": params["n"]}, weighed=weighed)
+    assert [one["n"] for one in found.kept] == [1, 3, 4]
+    assert (found.costs, found.refused, found.repeated) == ((1.0, 3.0, 4.0), 2, 3)
+    assert asked == [1, 2, 2, 3, 4]
+    drawn = draws(space, {}, anything, samples=6, seed=1, weighed=weighed)
+    assert drawn.costs == tuple(float(one["n"]) for one in drawn.kept)
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [
@@ -130,6 +183,7 @@ def test_draws_that_nearly_all_are_refused_end() -> None:
         ({"n": {"from": "1", "to": 2}}, "space.n.from"),
         ({"n": {"from": 1, "to": 1e12}}, "space.n"),
         ({"x": {"from": 0, "to": 1, "step": 1e-300}}, "space.x"),
+        ({"x": {"from": 0, "to": 1, "step": 1e-310}}, "space.x"),
         ({"kind": {"from": 1, "to": 2}}, "space.kind"),
     ],
 )

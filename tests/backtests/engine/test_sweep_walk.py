@@ -12,6 +12,7 @@ from apps.backtests.engine import Bars, SpecError
 from apps.backtests.engine.run import run_signals
 from apps.backtests.engine.strategies import Signals
 from apps.backtests.engine.sweep import Fold, folds_of, walk_forward
+from apps.backtests.engine.sweep.walk import with_bars
 from tests.backtests.engine.conftest import MINUTE
 from tests.backtests.engine.specs import spec_of
 from tests.backtests.engine.sweeping import crossing
@@ -117,3 +118,27 @@ def test_a_fold_in_which_nothing_has_the_metric_stays_flat(walk: Walk) -> None:
     assert set(found.equity) == {spec.cash}
     with pytest.raises(SpecError, match="has no bars"):
         walk_forward(bars, spec, COMBINATIONS, [Fold(train=(0, 5), test=(5, 9))], signals=crossing)
+
+
+def test_an_instrument_without_a_bar_in_a_test_window_is_left_out_of_it(walk: Walk) -> None:
+    one, other = walk(6 * 1440, 3), walk(6 * 1440, 4)
+    start = int(one.ts[0])
+    folds = folds_of(start, start + 6 * DAY, train=2 * DAY, test=DAY, most=9)
+    gone = (other.ts >= folds[1].test[0]) & (other.ts < folds[1].test[1])
+    names = ("ts", "open", "high", "low", "close", "volume")
+    holed = Bars(**{name: getattr(other, name)[~gone] for name in names}, step=MINUTE)
+    spec = spec_of(fraction=0.4, commission=0.0003, maintenance_margin=0.005)
+    found = walk_forward(
+        {"a": one, "b": holed}, spec, COMBINATIONS, folds, metric="return_pct", signals=crossing
+    )
+    assert len(found.choices) == 4
+    growth = np.cumprod([1 + choice.return_pct / 100 for choice in found.choices])
+    assert found.equity[-1] == pytest.approx(spec.cash * growth[-1], rel=1e-12)
+    assert found.choices[1].return_pct != 0
+
+
+def test_folds_without_bars_can_be_told_from_others(walk: Walk) -> None:
+    bars = walk(3 * 1440, 3)
+    start = int(bars.ts[0])
+    folds = folds_of(start, start + 6 * DAY, train=DAY, test=DAY, most=9)
+    assert with_bars(bars.ts, folds) == folds[:2]

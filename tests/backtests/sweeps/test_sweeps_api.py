@@ -72,7 +72,7 @@ def test_a_sweep_is_accepted_computed_in_chunks_judged_and_its_best_are_run_in_f
     run_pending()
     finished = api.get(answer["url"]).json()
     assert (finished["state"], finished["progress"]["done"]) == ("succeeded", KEPT)
-    assert finished["mixed_data"] is False
+    assert (finished["computed"], finished["notes"], finished["exhausted"]) == (KEPT, [], False)
     page = api.get(answer["combinations_url"]).json()
     assert [row["number"] for row in page["combinations"]] == list(range(KEPT))
     for row in page["combinations"]:

@@ -18,7 +18,7 @@ _WHAT = (
     "stop-loss 2 %, take-profit 4 %"
 )
 #: By how much the numbers of trades may differ: each engine has its own rules for ties and for stops.
-_TOLERANCE = 0.02
+TOLERANCE = 0.02
 
 
 class _Single(OneCore):
@@ -39,7 +39,7 @@ class _Single(OneCore):
     def compare(self, peer: str, trades: int) -> None:
         """Raises `Failed` unless about as much was traded."""
         mine = len(self.result.trades)
-        if abs(mine - trades) > _TOLERANCE * mine + 2:
+        if abs(mine - trades) > TOLERANCE * mine + 2:
             raise Failed(f"{mine} trades of ours, but {trades} of {peer}")
 
     def remark(self, trades: int) -> str:

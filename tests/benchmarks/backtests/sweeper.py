@@ -1,7 +1,7 @@
 """``python -m tests.benchmarks.backtests.sweeper WHO FILE COUNT``: one sweep in a process of its own.
 
 WHO is ``ours`` or an engine of vectorbt's, FILE has the bars. Prints JSON: the seconds, the highest memory of
-the process in bytes, and the final equity of each combination.
+the process in bytes, and of each combination the final equity and the number of trades.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ def obstacle() -> str | None:
     return None if find_spec(_SWEEPS) is not None else "the engine has no sweeps"
 
 
-def ours(bars: Bars, windows: Windows) -> list[float]:
-    """The final equity of each combination."""
+def ours(bars: Bars, windows: Windows) -> tuple[list[float], list[int]]:
+    """The final equity and the number of trades of each combination."""
     from apps.backtests.engine.sweep import sweep
 
     spec = plan.spec()
     table = sweep(bars, spec, [{**spec.params, "fast": fast, "slow": slow} for fast, slow in windows])
-    return [float(value) for value in table.metrics["final_equity"]]
+    finals, trades = table.metrics["final_equity"], table.metrics["n_trades"]
+    return [float(value) for value in finals], [int(count) for count in trades]
 
 
-def theirs(engine: str, bars: Bars, windows: Windows) -> list[float]:
+def theirs(engine: str, bars: Bars, windows: Windows) -> tuple[list[float], list[int]]:
     """The same by vectorbt."""
     from tests.benchmarks.backtests.vectorbt_peer import Vectorbt
 
@@ -58,7 +59,7 @@ def main(who: str, file: str, count: str) -> None:
     """See the module."""
     bars, windows = plan.load(Path(file)), plan.combinations(int(count))
 
-    def sweep(on: Bars, some: Windows) -> list[float]:
+    def sweep(on: Bars, some: Windows) -> tuple[list[float], list[int]]:
         return ours(on, some) if who == "ours" else theirs(who, on, some)
 
     if who == "ours":
@@ -66,8 +67,9 @@ def main(who: str, file: str, count: str) -> None:
     # What is compiled or imported at the first call is not counted.
     sweep(bars.head(1000), windows[:2])
     began = time.perf_counter()
-    values = sweep(bars, windows)
-    print(json.dumps({"seconds": time.perf_counter() - began, "peak": peak(), "values": values}))
+    finals, trades = sweep(bars, windows)
+    spent = time.perf_counter() - began
+    print(json.dumps({"seconds": spent, "peak": peak(), "finals": finals, "trades": trades}))
 
 
 if __name__ == "__main__":

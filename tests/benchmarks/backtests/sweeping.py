@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from apps.backtests.engine import run
 from tests.benchmarks.backtests import data, plan, sweeper, vectorbt_peer
 from tests.benchmarks.backtests.children import answer
 from tests.benchmarks.backtests.one_core import OneCore, seconds
+from tests.benchmarks.backtests.single import TOLERANCE
 from tests.benchmarks.experiment import Failed, Samples
 from tests.benchmarks.figures import Figure, Goal, Kind
 
@@ -16,6 +18,16 @@ _UNIT = "M combination-bars/s"
 #: How many of them vectorbt has room for.
 _PEERS = 40
 _MEGA = 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """Millions of combination-bars a second, the highest memory in MB, and what came out by windows."""
+
+    rate: float
+    memory: float
+    finals: dict[tuple[int, int], float]
+    trades: dict[tuple[int, int], int]
 
 
 class _Sweeping(OneCore):
@@ -31,11 +43,16 @@ class _Sweeping(OneCore):
         self._file: Path = self.bench.folder / f"{type(self).__name__.lower()}.npz"
         plan.save(self.bars, self._file)
 
-    def swept(self, who: str, count: int) -> tuple[float, float, list[float]]:
-        """Millions of combination-bars a second, the highest memory in MB, and the final equities."""
+    def swept(self, who: str, count: int) -> Swept:
+        """One sweep."""
         said = answer(self.bench, "sweeper", who, str(self._file), str(count))
-        rate = count * len(self.bars) / said["seconds"] / _MEGA
-        return rate, said["peak"] / _MEGA, said["values"]
+        windows = plan.combinations(count)
+        return Swept(
+            rate=count * len(self.bars) / said["seconds"] / _MEGA,
+            memory=said["peak"] / _MEGA,
+            finals=dict(zip(windows, said["finals"], strict=True)),
+            trades=dict(zip(windows, said["trades"], strict=True)),
+        )
 
 
 class Sweeping(_Sweeping):
@@ -60,10 +77,8 @@ class Sweeping(_Sweeping):
 
     def sample(self, turn: int) -> Samples:
         few = plan.combinations(4)
-        (rate, memory, values), single = self.in_turns(
-            turn, lambda: self.swept("ours", self.count), lambda: self._singly(few)
-        )
-        finals = dict(zip(plan.combinations(self.count), values, strict=True))
+        ours, single = self.in_turns(turn, lambda: self.swept("ours", self.count), lambda: self._singly(few))
+        finals = ours.finals
         for windows, value in single[1].items():
             if windows in finals and abs(finals[windows] - value) > 1e-9 * value:
                 raise Failed(f"the sweep says {finals[windows]} of {windows}, a single run {value}")
@@ -71,7 +86,10 @@ class Sweeping(_Sweeping):
             name: f"{self.count} combinations, {data.origin(self.days)}"
             for name in ("sweep-rate", "sweep-memory")
         }
-        return {"sweep-rate": (rate, single[0]), "sweep-memory": (memory, self.swept("ours", 2)[1])}
+        return {
+            "sweep-rate": (ours.rate, single[0]),
+            "sweep-memory": (ours.memory, self.swept("ours", 2).memory),
+        }
 
     def _singly(self, some: list[tuple[int, int]]) -> tuple[float, dict[tuple[int, int], float]]:
         specs = {pair: plan.spec(params=dict(zip(("fast", "slow"), pair, strict=True))) for pair in some}
@@ -108,11 +126,22 @@ class SweepingVectorbt(_Sweeping):
             lambda: self.swept("ours", self.count),
             lambda: {engine: self.swept(engine, count) for engine in engines},
         )
-        rates = {engine: found[0] for engine, found in theirs.items()}
+        for engine, found in theirs.items():
+            _compare(engine, found.trades, ours.trades)
+        rates = {engine: found.rate for engine, found in theirs.items()}
         each = ", ".join(f"{rate:.3g} by {engine}" for engine, rate in rates.items())
-        memory = max(found[1] for found in theirs.values())
+        memory = max(found.memory for found in theirs.values())
+        trades = sum(theirs["numba"].trades.values())
         self.remarks = {
             "sweep-vectorbt": f"{self.count} combinations, {data.origin(self.days)}; the peer {each}, "
-            f"{memory:,.0f} MB for {count} of them; ours {ours[1]:,.0f} MB"
+            f"{memory:,.0f} MB and {trades:,} trades for {count} of them; ours {ours.memory:,.0f} MB"
         }
-        return {"sweep-vectorbt": (ours[0], max(rates.values()))}
+        return {"sweep-vectorbt": (ours.rate, max(rates.values()))}
+
+
+def _compare(engine: str, theirs: dict[tuple[int, int], int], ours: dict[tuple[int, int], int]) -> None:
+    """Raises `Failed` unless about as much was traded with the windows that both have tried."""
+    for windows in theirs.keys() & ours.keys():
+        mine, peers = ours[windows], theirs[windows]
+        if abs(mine - peers) > TOLERANCE * mine + 2:
+            raise Failed(f"{mine} trades of ours with {windows}, but {peers} of vectorbt by {engine}")

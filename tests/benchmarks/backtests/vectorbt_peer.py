@@ -59,14 +59,15 @@ class Vectorbt:
             statistics = self._portfolio(engine, [FAST], [SLOW]).stats()
         return int(statistics["Total Trades"])
 
-    def sweep(self, engine: str, fast: Sequence[int], slow: Sequence[int]) -> list[float]:
-        """One combination for each pair, to the metrics that ours has of each; the final values."""
+    def sweep(self, engine: str, fast: Sequence[int], slow: Sequence[int]) -> tuple[list[float], list[int]]:
+        """One combination for each pair, to the metrics that ours has of each; final values and trades."""
         with _quietly():
             made = self._portfolio(engine, fast, slow)
             for measure in (made.total_return, made.max_drawdown, made.sharpe_ratio, made.trades.win_rate):
                 measure()
-            made.trades.count()
-            return [float(value) for value in np.atleast_1d(made.final_value())]
+            counts = np.atleast_1d(made.trades.count())
+            finals = np.atleast_1d(made.final_value())
+            return [float(value) for value in finals], [int(count) for count in counts]
 
     def _portfolio(self, engine: str, fast: Sequence[int], slow: Sequence[int]) -> Any:
         import vectorbt
@@ -74,8 +75,10 @@ class Vectorbt:
         vectorbt.settings["engine"] = ENGINES[engine]
         one = len(fast) == 1
         close = self._prices["close"]
+        # Each window once, however many combinations have it.
         first, second = (
-            vectorbt.MA.run(close, windows[0] if one else list(windows)) for windows in (fast, slow)
+            vectorbt.MA.run(close, windows[0] if one else list(windows), run_unique=True)
+            for windows in (fast, slow)
         )
         up, down = first.ma_crossed_above(second), first.ma_crossed_below(second)
         entries, exits = (_moved_on(signals) for signals in (up, down))

@@ -234,6 +234,13 @@ class Strategy:
             **levels,
         )
 
+    def has_stop(self, params: Params) -> bool:
+        """Whether positions have a stop-loss with valid *params*."""
+        level = self.source.risk.stop_loss
+        if level is None or level.kind != "pct":
+            return level is not None
+        return program.bind(self.source, params).scalars["stop_loss"] > 0
+
 
 def of_document(value: Any, field: str = "strategy") -> Strategy:
     """The strategy that a document in JSON form describes. Raises SpecError below *field*."""

@@ -13,7 +13,7 @@ from apps.backtests.engine import kernel
 from apps.backtests.engine.bars import Bars, Floats, Times
 from apps.backtests.engine.feed import Columns, block, feed_of, timeline
 from apps.backtests.engine.metrics import periods_per_year
-from apps.backtests.engine.simulation import parameters
+from apps.backtests.engine.simulation import may_owe, parameters
 from apps.backtests.engine.spec import Spec
 from apps.backtests.engine.strategies import Signals
 from apps.backtests.engine.sweep import tally
@@ -192,10 +192,10 @@ class Lanes:
         """The parameters of each lane, as a run over *window* alone would have them."""
         ground = self._ground
         params = np.array([lane.params for lane in self._lanes])
-        if ground.width > 1 and ground.spec.leverage == 1.0:
+        if ground.width > 1:
             part = slice(window[0] * ground.width, window[1] * ground.width)
             for row, lane in zip(params, self._lanes, strict=True):
-                if not (lane.columns[0][part] & kernel.ENTER_SHORT).any():
+                if not may_owe(ground.spec, [lane.columns[0][part]]):
                     row[kernel.MAINTENANCE] = -1.0
         return params
 

@@ -120,7 +120,10 @@ def makers_of(
     """For each instrument a function from parameters to signals, which shares what combinations share."""
     if signals is not None:
         return {name: partial(signals, bars) for name, bars in ground.bars.items()}
-    return {name: signaller(bars, ground.spec, check=check) for name, bars in ground.bars.items()}
+    share = len(ground.bars)
+    return {
+        name: signaller(bars, ground.spec, share=share, check=check) for name, bars in ground.bars.items()
+    }
 
 
 def _empty() -> Table:

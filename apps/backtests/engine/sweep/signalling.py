@@ -10,13 +10,17 @@ from apps.backtests.engine.language import Cache
 from apps.backtests.engine.spec import Spec
 from apps.backtests.engine.strategies import Signals
 
+#: Bytes of what combinations share that are kept, of all instruments together.
+_KEPT = 256 * 2**20
+
 
 def signaller(
-    bars: Bars, spec: Spec, *, check: Callable[[], object] | None = None
+    bars: Bars, spec: Spec, *, share: int = 1, check: Callable[[], object] | None = None
 ) -> Callable[[Mapping[str, Any]], Signals]:
     """A function from complete parameters to signals over *bars*; what combinations share is made once.
 
-    *check* is called between computations; what it raises ends them.
+    *share*: how many instruments have one each, and its memory with it. *check* is called between
+    computations; what it raises ends them.
     """
-    strategy, cache = spec.definition, Cache(bars)
+    strategy, cache = spec.definition, Cache(bars, limit=_KEPT // share)
     return lambda params: strategy.signals(bars, params, check=check, cache=cache)

@@ -14,9 +14,10 @@ from apps.backtests.engine.errors import SpecError
 #: A combination: the swept parameters and the others, complete and canonical.
 Combination = dict[str, Any]
 Validated = Callable[[Mapping[str, Any]], Combination]
+Weighed = Callable[[Combination], float]
 
 _RANGE = ("from", "to", "step")
-# Draws for each combination that is wanted, before the space counts as exhausted.
+# Draws for each combination that is wanted, at most.
 _DRAWS = 50
 
 
@@ -54,15 +55,15 @@ class Combinations:
 
     Attributes:
         kept: complete, canonical parameters, all different.
-        refused: how many the strategy refused (as fast >= slow).
+        costs: what ``weighed`` said of each; empty without it.
+        refused: how many were refused (as fast >= slow).
         repeated: how many came to parameters that were there already.
-        exhausted: whether a random sweep found fewer than it was to draw.
     """
 
     kept: tuple[Combination, ...]
+    costs: tuple[float, ...] = ()
     refused: int
     repeated: int
-    exhausted: bool = False
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -90,65 +91,91 @@ def space_of(given: object, schema: Mapping[str, Any], *, most: int, spans: bool
     )
 
 
-def grid(space: Space, fixed: Mapping[str, Any], validated: Validated) -> Combinations:
-    """Every combination that *validated* accepts; the last parameter changes fastest.
+def grid(
+    space: Space,
+    fixed: Mapping[str, Any],
+    validated: Validated,
+    *,
+    weighed: Weighed | None = None,
+    most: int | None = None,
+) -> Combinations:
+    """Every combination that *validated* and *weighed* accept; the last parameter changes fastest.
 
     *fixed* has the values of parameters that are not swept. *validated* returns them complete and
-    canonical, or raises SpecError.
+    canonical, or raises SpecError; *weighed*, which is asked once about those that are different, what one
+    costs, or likewise.
+
+    Raises:
+        SpecError: naming ``space``: nothing is left, or more than *most* are.
     """
     assert space.size is not None
     values = [item for item in space.values if not isinstance(item, Span)]
-    return _kept((dict(zip(space.names, found, strict=True)) for found in product(*values)), fixed, validated)
+    candidates = (dict(zip(space.names, found, strict=True)) for found in product(*values))
+    found = _kept(candidates, fixed, validated, weighed, None if most is None else most + 1)
+    if most is not None and len(found) > most:
+        raise SpecError("space", f"has more than {most} combinations, which is the limit")
+    return found
 
 
 def draws(
-    space: Space, fixed: Mapping[str, Any], validated: Validated, *, samples: int, seed: int
+    space: Space,
+    fixed: Mapping[str, Any],
+    validated: Validated,
+    *,
+    samples: int,
+    seed: int,
+    weighed: Weighed | None = None,
+    most: int | None = None,
 ) -> Combinations:
-    """*samples* different combinations that *validated* accepts, drawn with equal chances.
+    """*samples* different combinations that `grid` would keep, drawn with equal chances.
 
     The same seed draws the same, on any machine and Python. Fewer come where the space has no more, or
-    where it refuses nearly everything.
+    where so much of it is refused that 50 draws for each, or *most* in all, do not find them.
     """
-    found = _kept(_drawn(space, samples, seed), fixed, validated, most=samples)
-    return Combinations(
-        kept=found.kept,
-        refused=found.refused,
-        repeated=found.repeated,
-        exhausted=len(found.kept) < samples,
-    )
+    looks = samples * _DRAWS if most is None else min(samples * _DRAWS, most)
+    return _kept(_drawn(space, looks, seed), fixed, validated, weighed, samples)
 
 
 def _kept(
-    candidates: Iterator[Combination], fixed: Mapping[str, Any], validated: Validated, most: int | None = None
+    candidates: Iterator[Combination],
+    fixed: Mapping[str, Any],
+    validated: Validated,
+    weighed: Weighed | None,
+    most: int | None,
 ) -> Combinations:
     kept: dict[tuple[Any, ...], Combination] = {}
+    costs: list[float] = []
     refused = repeated = 0
     error: SpecError | None = None
     for candidate in candidates:
-        if most is not None and len(kept) >= most:
-            break
         try:
             complete = validated({**fixed, **candidate})
+            key = tuple(complete.values())
+            if key in kept:
+                repeated += 1
+                continue
+            if weighed is not None:
+                costs.append(weighed(complete))
         except SpecError as exc:
             refused += 1
             error = error or exc
             continue
-        key = tuple(complete.values())
-        repeated += key in kept
-        kept.setdefault(key, complete)
+        kept[key] = complete
+        if most is not None and len(kept) >= most:
+            break
     if not kept and error is not None:
         # Where nothing is left, the first refusal says why.
         raise SpecError("space", f"leaves no combination: {error}")
-    return Combinations(kept=tuple(kept.values()), refused=refused, repeated=repeated)
+    return Combinations(kept=tuple(kept.values()), costs=tuple(costs), refused=refused, repeated=repeated)
 
 
-def _drawn(space: Space, samples: int, seed: int) -> Iterator[Combination]:
-    """Candidates without repetition where the space has an end."""
+def _drawn(space: Space, most: int, seed: int) -> Iterator[Combination]:
+    """At most so many candidates, without repetition where the space has an end."""
     # Of this generator only random() is promised to stay the same from version to version.
     uniform = random.Random(seed).random  # noqa: S311 (no secret hangs on it)
     size = space.size
     if size is None:
-        for _ in range(samples * _DRAWS):
+        for _ in range(most):
             yield {
                 name: item.low + (item.high - item.low) * uniform()
                 if isinstance(item, Span)
@@ -158,7 +185,7 @@ def _drawn(space: Space, samples: int, seed: int) -> Iterator[Combination]:
         return
     # A shuffle of all places of the grid that keeps only those that were moved.
     moved: dict[int, int] = {}
-    for first in range(size):
+    for first in range(min(size, most)):
         other = first + int(uniform() * (size - first))
         place = moved.get(other, other)
         moved[other] = moved.pop(first, first)
@@ -218,9 +245,10 @@ def _range(
     if step <= 0:
         raise SpecError(f"{field}.step", "must be greater than 0")
     # A step that fits up to rounding reaches the end.
-    count = int((high - low) / step * (1 + 1e-12) + 1e-9) + 1
-    if count > most:
-        raise SpecError(field, f"has {count} values; {most} is the limit")
+    steps = (high - low) / step * (1 + 1e-12) + 1e-9
+    if steps >= most:
+        raise SpecError(field, f"has {steps + 1:.0f} values; {most} is the limit")
+    count = int(steps) + 1
     if kind == "integer":
         return tuple(int(low) + at * int(step) for at in range(count))
     # Decimal steps give the decimals that people mean: 0.1 + 2 * 0.1 is 0.3.

@@ -114,6 +114,17 @@ def windows_of(ts: Times, folds: Sequence[Fold]) -> list[Window]:
     return found
 
 
+def with_bars(ts: Times, folds: Sequence[Fold]) -> tuple[Fold, ...]:
+    """The folds that have bars both to train and to test on."""
+    return tuple(
+        fold
+        for fold in folds
+        if all(
+            np.searchsorted(ts, part[0]) < np.searchsorted(ts, part[1]) for part in (fold.train, fold.test)
+        )
+    )
+
+
 def kept_of(tables: Sequence[Table], metric: str) -> dict[str, Floats]:
     """What the tables of the windows of folds say, as `KEPT`."""
     train, test = tables[::2], tables[1::2]
@@ -206,9 +217,12 @@ def _traced(
     """Equity at each bar of *window* of an account that begins flat there."""
     feeds = []
     for at, (name, bars) in enumerate(ground.bars.items()):
+        start, stop = window if ground.width == 1 else np.searchsorted(ground.places[at], window)
+        if start == stop:
+            # No bar of it, so nothing happens to it; others have some.
+            continue
         detail = None if ground.detail is None else ground.detail[name]
         feed = feed_of(bars, makers[name](params), detail=detail, funding=ground.spec.costs.funding)
-        start, stop = window if ground.width == 1 else np.searchsorted(ground.places[at], window)
         feeds.append(_part(feed, int(start), int(stop)))
     simulation = Simulation(ground.spec, feeds, jit=jit, record=False)
     equity = np.empty(len(simulation.ts))

@@ -29,9 +29,6 @@ COLUMNS = (
 )  # fmt: skip
 
 _PROGRESS = ("done", "total", "chunks", "chunks_done", "chunks_failed")
-_MIXED = "Candles were changed while this sweep ran: not all combinations were computed from the same bars."
-
-
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """How a sweep and its runs in full stand."""
@@ -100,7 +97,7 @@ def sweep_document(sweep: Sweep, standing: Standing) -> dict[str, Any]:
         "version": VERSION,
         "title": title_of(sweep),
         "about": about(sweep),
-        "notes": [_MIXED] if summary.get("mixed_data") else [],
+        "notes": summary.get("notes", []),
         "state": str(status.state),
         "ended": standing.ended,
         "error": status.error,

@@ -1,0 +1,174 @@
+"""The end of a sweep where something has happened meanwhile: what is left out is said, the rest is judged."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from django.db import connection
+
+from apps.backtests.models import Backtest, Sweep, SweepChunk
+from apps.backtests.sweeps import reading
+from apps.backtests.sweeps.reading import Decoded, found_of, returns_of, walk_of
+from apps.candles.selectors import instrument_get
+from apps.candles.storage.writer import write_candles
+from apps.tasks.models import TaskRun
+from apps.tasks.states import State
+from apps.tasks.testing import run_pending
+from tests.backtests.sweeps.conftest import DAYS, END, START, body, post
+from tests.candles.helpers import walk
+
+pytestmark = pytest.mark.django_db
+
+KEPT = 19
+WALK = {"train": "6d", "test": "3d"}
+
+
+@pytest.fixture
+def small_chunks(settings: Any) -> None:
+    settings.BACKTESTS_SWEEP_CHUNK_WORK = 8 * DAYS * 24 * 25
+
+
+def change_candles(start: datetime) -> None:
+    """Another day of minutes in place of one that is there."""
+    begin = int(start.timestamp() * 1000)
+    write_candles(instrument=instrument_get("binance:BTC/USDT"), minutes=walk(1440, start=begin, seed=99))
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_candles_that_change_end_the_chunks_that_are_left_and_never_mix(api: Any, stored: str) -> None:
+    answer = post(api, body(stored, walk_forward=WALK)).json()
+    with pytest.raises(RuntimeError, match="still due"):
+        run_pending(limit=1)
+    before = found_of(Sweep.objects.get()).table
+    change_candles(START + timedelta(days=3))
+    run_pending()
+    shown = api.get(answer["url"]).json()
+    assert shown["state"] == "succeeded", shown["error"]
+    assert (shown["computed"], shown["progress"]["chunks_done"]) == (len(before), 1)
+    assert found_of(Sweep.objects.get()).table.equals(before)
+    errors = TaskRun.objects.filter(batch_id=answer["batch"], state=State.DEAD).values_list(
+        "error", flat=True
+    )
+    assert len(errors) == SweepChunk.objects.count() - 1
+    assert all("candles were changed" in error["message"] for error in errors)
+    why = "candles were changed since the sweep was asked for"
+    assert shown["notes"] == [
+        f"{KEPT - len(before)} combinations were not computed: {why}",
+        f"the walk-forward cannot be followed: {why}",
+    ]
+    assert shown["overfit"]["trials"] == len(before)
+    assert shown["walked"] is None
+
+
+def test_candles_that_change_outside_of_the_range_change_nothing(api: Any, stored: str) -> None:
+    answer = post(api, body(stored)).json()
+    change_candles(END + timedelta(days=40))
+    run_pending()
+    assert api.get(answer["url"]).json()["notes"] == []
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_chunk_without_returns_does_not_move_those_of_others(api: Any, stored: str) -> None:
+    post(api, body(stored, walk_forward=WALK, best=0))
+    run_pending()
+    sweep = Sweep.objects.get()
+    found = found_of(sweep)
+    whole, walked = returns_of(found), walk_of(found, 2)
+    assert whole is not None
+    second = SweepChunk.objects.get(number=1)
+    SweepChunk.objects.filter(pk=second.pk).update(returns=None, walk=None)
+    gone = np.arange(second.first, second.first + second.count)
+    for before, after in ((whole, returns_of(found)), (walked["inside"].T, walk_of(found, 2)["inside"].T)):
+        assert after is not None
+        assert np.isnan(after[:, gone]).all()
+        assert np.array_equal(np.delete(after, gone, 1), np.delete(before, gone, 1))
+    SweepChunk.objects.update(returns=None)
+    assert returns_of(found) is None
+
+
+def test_the_best_that_cannot_be_run_in_full_is_noted_and_the_rest_stays(
+    api: Any, stored: str, settings: Any
+) -> None:
+    answer = post(api, body(stored, best=3)).json()
+    settings.BACKTESTS_MAX_WORK = 1
+    run_pending()
+    shown = api.get(answer["url"]).json()
+    assert shown["state"] == "succeeded", shown["error"]
+    assert len(shown["best_so_far"]) == 3
+    assert [row["backtest"] for row in shown["best_so_far"]] == [None] * 3
+    assert shown["overfit"]["trials"] == KEPT
+    assert [note.split(":")[0] for note in shown["notes"]] == [
+        f"number {row['number']} cannot be run in full" for row in shown["best_so_far"]
+    ]
+    assert not Backtest.objects.exists()
+
+
+def test_folds_without_bars_are_left_out_and_that_is_said(api: Any, stored: str) -> None:
+    early = body(stored, start=(START - timedelta(days=8)).isoformat(), missing="ignore", best=0)
+    some, none = (
+        post(api, {**early, "walk_forward": walk}).json()
+        for walk in ({"train": "4d", "test": "4d"}, {"train": "2d", "test": "2d", "step": "18d"})
+    )
+    run_pending()
+    shown = api.get(some["url"]).json()
+    assert shown["state"] == "succeeded", shown["error"]
+    first = int(START.timestamp() * 1000)
+    day = timedelta(days=1) // timedelta(milliseconds=1)
+    assert [fold["train"] for fold in shown["walked"]["folds"]] == [
+        [first, first + 4 * day],
+        [first + 4 * day, first + 8 * day],
+    ]
+    assert shown["notes"] == ["2 of 4 folds have no bars to train or to test on and are left out"]
+    shown = api.get(none["url"]).json()
+    assert (shown["state"], shown["walked"], len(shown["notes"])) == ("succeeded", None, 1)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_chunks_are_decoded_once(api: Any, stored: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    post(api, body(stored, best=0))
+    with pytest.raises(RuntimeError, match="still due"):
+        run_pending(limit=2)
+    sweep = Sweep.objects.get()
+    calls: list[int] = []
+    unpack = reading.unpack
+
+    def counted(data: Any) -> Any:
+        calls.append(1)
+        return unpack(data)
+
+    monkeypatch.setattr(reading, "unpack", counted)
+    first = found_of(sweep)
+    assert len(calls) == 4
+    assert found_of(sweep).table.equals(first.table)
+    assert len(calls) == 4
+    run_pending()
+    after = found_of(sweep)
+    assert len(calls) == 2 * SweepChunk.objects.count() > 4
+    assert len(after) == KEPT
+    assert after.rows([3, 0]) == [after.row(3), after.row(0)]
+    SweepChunk.objects.all().delete()
+    assert len(found_of(sweep)) == 0
+
+
+def test_what_was_not_used_for_longest_is_let_go() -> None:
+    tables = {name: pa.table({"x": np.zeros(1000)}) for name in "abc"}
+    held = Decoded(limit=2 * tables["a"].nbytes)
+    for name in "ab":
+        held.put(name, tables[name])
+    assert held.get("a") is tables["a"]
+    held.put("c", tables["c"])
+    assert [held.get(name) is not None for name in "abc"] == [True, False, True]
+
+
+def test_a_dead_sweep_cannot_be_cancelled(api: Any, stored: str) -> None:
+    answer = post(api, body(stored)).json()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM candle_1m")
+    run_pending()
+    assert api.get(answer["url"]).json()["state"] == "dead"
+    refused = api.post(f"{answer['url']}/cancel")
+    assert (refused.status_code, api.get(answer["url"]).json()["state"]) == (409, "dead")
