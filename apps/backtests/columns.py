@@ -43,15 +43,20 @@ def encode_trades(trades: Trades, ts: Times) -> bytes:
     given = dict(trades.columns())
     size, reason = given.pop("size"), given.pop("reason")
     columns: dict[str, Any] = {
-        "side": pa.array(np.where(size > 0, "long", "short"), pa.string()),
+        "side": _words(["short", "long"], size > 0),
         "size": np.abs(size),
         "entry_time": ts[given["entry_bar"]],
         "exit_time": ts[given["exit_bar"]],
         "return_pct": given.pop("return_") * 100,
-        "reason": pa.array([REASONS[code] for code in reason.tolist()], pa.string()),
+        "reason": _words([REASONS[code] for code in range(len(REASONS))], reason),
         **given,
     }
     return pack_table(pa.table({name: columns[name] for name in _ordered(columns)}))
+
+
+def _words(words: list[str], places: NDArray[Any]) -> pa.Array:
+    """A column of text from the places of its words."""
+    return pa.array(words, pa.string()).take(pa.array(places.astype(np.int8)))
 
 
 def decode_trades(data: bytes, instruments: list[str]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -66,10 +67,11 @@ def backtest_run(*, backtest: Backtest | None, source: DataSource | None = None)
             # What was changed while it was read is of no version that is known.
             known = source is None and _version(backtest, instruments) == before
         given, finer = _engines(data), None if detail is None else _engines(detail)
-        with timings.measured("signals"):
-            signals = _decided(given, spec, reporter)
-        with timings.measured("simulation"):
-            result = _simulated(given, finer, signals, spec, reporter)
+        with _fingerprinting([*data.values(), *(detail or {}).values()]):
+            with timings.measured("signals"):
+                signals = _decided(given, spec, reporter)
+            with timings.measured("simulation"):
+                result = _simulated(given, finer, signals, spec, reporter)
         with timings.measured("certificate"):
             certificate = _certified(given, signals, spec, reporter)
     except (BarsError, SourceError, SpecError) as exc:
@@ -100,6 +102,28 @@ def backtest_run(*, backtest: Backtest | None, source: DataSource | None = None)
             timings.parts["store"] = round(spent, 3)
             BacktestResult.objects.filter(pk=kept.pk).update(timings=timings.parts)
         announce(backtest, result.metrics)
+
+
+@contextmanager
+def _fingerprinting(bars: Sequence[Bars]) -> Iterator[None]:
+    """Have the bars' fingerprints made meanwhile, which takes as long as simulating them.
+
+    Hashing keeps no other thread of Python waiting, and each is made once.
+    """
+
+    def make() -> None:
+        for one in bars:
+            if ended.is_set():
+                return
+            _ = one.fingerprint
+
+    ended, beside = threading.Event(), threading.Thread(target=make, name="fingerprints")
+    beside.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beside.join()
 
 
 def _instruments(backtest: Backtest) -> tuple[Instrument, ...]:

@@ -18,7 +18,8 @@ class Reporter:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._phase = ""
-        self._next = 0.0
+        # Whoever has just claimed a run knows that it is to go on.
+        self._next = time.monotonic() + _LOOK
 
     def phase(self, name: str, done: int = 0, total: int = 1) -> None:
         """The run is in this phase, and so far in it."""

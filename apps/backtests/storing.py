@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -86,12 +87,12 @@ def packed(
         timings=timings,
         trades_data=b"",
     )
-    return Packed(
-        row=row,
-        trades=encode_trades(result.trades, curve.ts),
-        equity=encode_curve(curve),
-        drawing=encode_drawing(drawing_of(bars, spec.cash)),
-    )
+    # The curve takes as long as the rest; compressing keeps no other thread of Python waiting.
+    with ThreadPoolExecutor(1) as beside:
+        equity = beside.submit(encode_curve, curve)
+        trades = encode_trades(result.trades, curve.ts)
+        drawing = encode_drawing(drawing_of(bars, spec.cash))
+        return Packed(row=row, trades=trades, equity=equity.result(), drawing=drawing)
 
 
 def result_keep(*, result: Result, pack: Callable[[], Packed]) -> tuple[BacktestResult, bool]:

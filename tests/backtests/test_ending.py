@@ -81,7 +81,12 @@ def test_a_cancelled_run_is_noticed_between_two_reports_of_progress(stored, monk
     claimed = claims.claim(run_id=TaskRun.objects.get().pk, worker="w", repeatable=True)
     with runs.reporting_on(runs.connections["default"]):
         reporter = Reporter(runs.Run(claimed))
-        reporter.phase("simulating", 0, 10)
+
+        def reported() -> bool:
+            reporter.phase("simulating", 0, 10)
+            return bool(TaskRun.objects.get().progress)
+
+        wait_until(reported, seconds=30, what="the first report")
         assert TaskRun.objects.get().progress == {"done": 0, "total": 10, "message": "simulating"}
         cancel(run_id=requested.id)
 

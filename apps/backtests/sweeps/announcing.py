@@ -20,6 +20,7 @@ def announce(sweep: Sweep, summary: Mapping[str, Any]) -> None:
     recipient = sweep.owner.email
     if not recipient:
         return
+    failed = sweep.combinations - summary["computed"]
     pbo = ((summary["overfit"] or {}).get("pbo") or {}).get("probability")
     email_request(
         kind="sweep_finished",
@@ -30,7 +31,7 @@ def announce(sweep: Sweep, summary: Mapping[str, Any]) -> None:
             "start": sweep.start,
             "end": sweep.end,
             "computed": f"{summary['computed']:,}",
-            "failed": f"{summary['failed']:,}" if summary["failed"] else "",
+            "failed": f"{failed:,}" if failed else "",
             "metric": sweep.metric.removesuffix("_pct").replace("_", " "),
             "lines": [_line(row, sweep) for row in summary["best"][:_TOLD]],
             "pbo": "" if pbo is None else f"{100 * pbo:.0f} %",

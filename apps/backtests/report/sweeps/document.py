@@ -29,6 +29,8 @@ COLUMNS = (
 )  # fmt: skip
 
 _PROGRESS = ("done", "total", "chunks", "chunks_done", "chunks_failed")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """How a sweep and its runs in full stand."""
