@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings as configured
 from django.core.management.commands import flush
@@ -23,6 +24,9 @@ __all__ = ["long_visibility", "platform", "private_redis", "private_sqs", "proxy
 def pytest_configure(config: pytest.Config) -> None:
     if not os.environ.get("DATABASE_URL"):
         raise pytest.UsageError("the tests need their servers: run `python3 manage.py test [arguments]`")
+    # How long an example takes depends on what else the machine does, and on what is compiled already.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
 
 
 #: Where tests are that take long, most of it waiting for processes.

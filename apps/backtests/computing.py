@@ -16,6 +16,7 @@ from apps.backtests.engine import Bars, BarsError, Result, Spec, SpecError, cert
 from apps.backtests.engine.run import run_signals, signals_of
 from apps.backtests.engine.strategies import Signals
 from apps.backtests.identity import data_version
+from apps.backtests.loading import bars_of
 from apps.backtests.models import Backtest, BacktestResult
 from apps.backtests.reporting import Reporter
 from apps.backtests.storing import Packed, packed, result_keep
@@ -23,7 +24,7 @@ from apps.candles.api.catalogue import named
 from apps.candles.models import Instrument
 from apps.candles.sources import DataSource, SourceError
 from apps.candles.sources.stored import stored_source
-from apps.candles.timeframes import TIMEFRAMES, to_ms
+from apps.candles.timeframes import to_ms
 from apps.tasks import Cancelled, PermanentError, current_run
 
 # Bars between two looks at whether the run was cancelled: few milliseconds, however the engine runs.
@@ -148,25 +149,10 @@ def _loaded(
     for place, frame in enumerate(frames):
         of_frame = {}
         for at, name in enumerate(backtest.instruments):
-            of_frame[name] = _bars(backtest, source, name, frame)
+            of_frame[name] = bars_of(source, name, frame, backtest.start, backtest.end)
             reporter(place * len(backtest.instruments) + at + 1, total)
         loaded.append(of_frame)
     return loaded[0], loaded[1] if finer is not None else None
-
-
-def _bars(backtest: Backtest, source: DataSource, name: str, timeframe: str) -> Bars:
-    candles = source.load(name, timeframe, backtest.start, backtest.end)
-    if not len(candles):
-        raise BarsError(f"there are no bars of {name} to run on")
-    return Bars(
-        ts=candles.ts,
-        open=candles.open,
-        high=candles.high,
-        low=candles.low,
-        close=candles.close,
-        volume=candles.volume,
-        step=TIMEFRAMES[timeframe].width,
-    )
 
 
 def _engines(data: dict[str, Bars]) -> Bars | dict[str, Bars]:

@@ -28,6 +28,14 @@ class ApiView(APIView):
             context.set_actor(f"user:{request.user.pk}")
 
 
+def link_next(request: Request, response: Response, cursor: str) -> None:
+    """Let the header ``Link`` of a page lead to the one that follows it, which begins at *cursor*."""
+    parameters = request.query_params.copy()
+    parameters["cursor"] = cursor
+    address = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+    response["Link"] = f'<{address}>; rel="next"'
+
+
 #: What the API begins with: names of it, and the routes that they lead to.
 _BEGINNINGS = {
     "docs": "docs",
@@ -37,6 +45,8 @@ _BEGINNINGS = {
     "candles": "candle-list",
     "backfills": "backfill-list",
     "backtests": "backtest-list",
+    "sweeps": "sweep-list",
+    "strategies": "strategy-list",
     "tasks": "task-list",
     "periodic": "periodic-list",
     "workers": "worker-list",

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from apps.core.problems import Conflict
-from apps.core.views import ApiView
+from apps.core.views import ApiView, link_next
 from apps.tasks import batches, bulk, conf, selectors, services, stats
 from apps.tasks.models import Batch, BulkOperation, TaskRun
 from apps.tasks.serializers import (
@@ -64,10 +64,7 @@ class TaskRunList(OperatorView):
         )
         response = Response(TaskRunSerializer(page, many=True).data)
         if following is not None:
-            parameters = request.query_params.copy()
-            parameters["cursor"] = str(following)
-            address = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
-            response["Link"] = f'<{address}>; rel="next"'
+            link_next(request, response, str(following))
         return response
 
 

@@ -37,7 +37,7 @@ from apps.backtests.api.shown import (
     ShareSerializer,
 )
 from apps.core.problems import CONTENT_TYPE, Conflict, problem
-from apps.core.views import ApiView
+from apps.core.views import ApiView, link_next
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -118,10 +118,7 @@ class BacktestList(ApiView):
         page = selectors.page(found, ordering=ordering, after=after, limit=limit)
         response = Response(shown(request, page.backtests, BacktestSummarySerializer))
         if page.last is not None:
-            parameters = request.query_params.copy()
-            parameters["cursor"] = write_cursor(*page.last, ordering)
-            address = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
-            response["Link"] = f'<{address}>; rel="next"'
+            link_next(request, response, write_cursor(*page.last, ordering))
         return response
 
 

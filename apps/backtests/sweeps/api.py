@@ -47,7 +47,7 @@ from apps.backtests.sweeps.shown import (
     SweepSummarySerializer,
 )
 from apps.core.problems import CONTENT_TYPE, Conflict
-from apps.core.views import ApiView
+from apps.core.views import ApiView, link_next
 
 _COMPARE = {
     "=": pc.equal, "!=": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater,
@@ -119,10 +119,7 @@ class SweepList(ApiView):
         some = list(found.order_by("-pk").defer("summary")[: limit + 1])
         response = Response(_shown(request, some[:limit], SweepSummarySerializer))
         if len(some) > limit:
-            parameters = request.query_params.copy()
-            parameters["cursor"] = str(some[limit - 1].pk)
-            address = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
-            response["Link"] = f'<{address}>; rel="next"'
+            link_next(request, response, str(some[limit - 1].pk))
         return response
 
 

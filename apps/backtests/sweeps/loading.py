@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from apps.backtests.asking import asked_again
-from apps.backtests.engine import Bars, BarsError, Spec
+from apps.backtests.engine import BarsError, Spec
 from apps.backtests.engine.sweep.lanes import Ground
 from apps.backtests.engine.sweep.running import ground_of
 from apps.backtests.identity import data_version
+from apps.backtests.loading import bars_of
 from apps.backtests.sweeps.models import Sweep
 from apps.candles.api.catalogue import named
 from apps.candles.sources import DataSource
 from apps.candles.sources.stored import stored_source
-from apps.candles.timeframes import TIMEFRAMES, to_ms
+from apps.candles.timeframes import to_ms
 
 
 def ground_for(sweep: Sweep, source: DataSource | None = None) -> Ground:
@@ -23,7 +24,10 @@ def ground_for(sweep: Sweep, source: DataSource | None = None) -> Ground:
     reading = source or stored_source()
     spec = Spec.from_dict(sweep.spec)
     frames = [sweep.timeframe] + ([spec.execution.detail] if spec.execution.detail else [])
-    loaded = [{name: _bars(sweep, reading, name, frame) for name in sweep.instruments} for frame in frames]
+    loaded = [
+        {name: bars_of(reading, name, frame, sweep.start, sweep.end) for name in sweep.instruments}
+        for frame in frames
+    ]
     # A version never comes back: what has it afterwards had it all the time.
     if source is None and _version(sweep) != sweep.data_version:
         raise BarsError("candles were changed since the sweep was asked for")
@@ -37,18 +41,3 @@ def _version(sweep: Sweep) -> str:
         raise BarsError(f"{', '.join(gone)} is not known any more")
     instruments = asked_again(list(found.values()), sweep.instruments)
     return data_version(instruments, to_ms(sweep.start), to_ms(sweep.end))
-
-
-def _bars(sweep: Sweep, source: DataSource, name: str, timeframe: str) -> Bars:
-    candles = source.load(name, timeframe, sweep.start, sweep.end)
-    if not len(candles):
-        raise BarsError(f"there are no bars of {name} to run on")
-    return Bars(
-        ts=candles.ts,
-        open=candles.open,
-        high=candles.high,
-        low=candles.low,
-        close=candles.close,
-        volume=candles.volume,
-        step=TIMEFRAMES[timeframe].width,
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
@@ -20,7 +19,7 @@ from apps.candles.instruments import parse_instrument
 from apps.candles.models import Instrument
 from apps.candles.sources.base import Span
 from apps.core.serializers import StrictSerializer
-from apps.core.views import ApiView
+from apps.core.views import ApiView, link_next
 
 
 class InstrumentQuerySerializer(StrictSerializer):
@@ -126,9 +125,7 @@ class InstrumentList(ApiView):
         rows = InstrumentSerializer(page.instruments, many=True, context={"coverage": page.coverage}).data
         response = Response({"count": len(rows), "next": following, "instruments": rows})
         if following is not None:
-            parameters = {**request.query_params.dict(), "cursor": following}
-            address = request.build_absolute_uri(f"{request.path}?{urlencode(parameters)}")
-            response["Link"] = f'<{address}>; rel="next"'
+            link_next(request, response, following)
         return response
 
 

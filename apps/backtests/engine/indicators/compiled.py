@@ -49,22 +49,29 @@ def window_means(high: Vector, low: Vector, window: int, unit: float, result: Ve
 
 
 def crossings(a: Vector, b: Vector, strict: bool, up: Vector, down: Vector) -> None:
-    """Write where *a* crosses *b*; see ``crosses``."""
-    was_above = was_below = was_known = False
-    for i in range(len(a)):
-        gap = a[i] - b[i]
-        margin = abs(b[i]) * TIE
-        above = gap > margin
-        below = gap < -margin
-        if strict:
-            up[i] = above and was_below
-            down[i] = below and was_above
-        else:
-            up[i] = above and was_known and not was_above
-            down[i] = below and was_known and not was_below
-        was_above = above
-        was_below = below
-        was_known = gap == gap
+    """Write where *a* crosses *b*; see ``crosses``.
+
+    Nothing is carried from bar to bar, so that several are compared at once.
+    """
+    if len(a) > 0:
+        up[0] = False
+        down[0] = False
+    if strict:
+        for i in range(1, len(a)):
+            before = a[i - 1] - b[i - 1]
+            tie = abs(b[i - 1]) * TIE
+            gap = a[i] - b[i]
+            margin = abs(b[i]) * TIE
+            up[i] = (gap > margin) & (before < -tie)
+            down[i] = (gap < -margin) & (before > tie)
+    else:
+        for i in range(1, len(a)):
+            before = a[i - 1] - b[i - 1]
+            tie = abs(b[i - 1]) * TIE
+            gap = a[i] - b[i]
+            margin = abs(b[i]) * TIE
+            up[i] = (gap > margin) & (before <= tie)
+            down[i] = (gap < -margin) & (before >= -tie)
 
 
 def supertrend(close: Vector, middle: Vector, distance: Vector, result: Vector) -> None:

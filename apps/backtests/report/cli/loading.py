@@ -12,6 +12,7 @@ from django.core.management.base import CommandError
 from django.db import Error as DatabaseError
 
 from apps.backtests.engine import Bars, BarsError
+from apps.backtests.loading import bars_of
 from apps.backtests.report.cli.specfile import Asked
 from apps.candles import conf as candles_conf
 from apps.candles.cli import arguments
@@ -87,22 +88,11 @@ def _asked(source: DataSource, asked: Asked, timeframe: str) -> tuple[datetime, 
 def _bars(
     source: DataSource, name: str, timeframe: str, start: datetime, end: datetime, output: Output
 ) -> Bars:
-    frame = TIMEFRAMES[timeframe]
-    candles = source.load(name, timeframe, start, end)
-    missing = frame.count(to_ms(start), to_ms(end)) - len(candles)
-    if missing:
-        output.aside(
-            f"{name}: {count(missing, 'bar')} of the range missing, {count(len(candles), 'bar')} there"
-        )
     try:
-        return Bars(
-            ts=candles.ts,
-            open=candles.open,
-            high=candles.high,
-            low=candles.low,
-            close=candles.close,
-            volume=candles.volume,
-            step=frame.width,
-        )
+        bars = bars_of(source, name, timeframe, start, end)
     except BarsError as exc:
         raise CommandError(f"{name}: {exc}", returncode=arguments.NOT_WELL) from None
+    missing = TIMEFRAMES[timeframe].count(to_ms(start), to_ms(end)) - len(bars)
+    if missing:
+        output.aside(f"{name}: {count(missing, 'bar')} of the range missing, {count(len(bars), 'bar')} there")
+    return bars
