@@ -11,8 +11,8 @@ def test_the_api_says_where_everything_is(client: Client):
     assert client.get("/").url == "/api/docs"
     places = client.get("/api/v1/").json()
     assert set(places) == {
-        "docs", "schema", "login", "instruments", "candles", "backfills", "backtests", "tasks",
-        "periodic", "workers",
+        "docs", "schema", "login", "instruments", "candles", "backfills", "backtests", "sweeps",
+        "strategies", "tasks", "periodic", "workers",
     }  # fmt: skip
     for place in places.values():
         # Reachable, be it with credentials, parameters or another method.

@@ -305,7 +305,7 @@ def test_a_bad_specification_is_refused_with_its_place(tmp_path: Path, text: str
         ({"instrument": "../etc"}, [], 2, "--instrument: '../etc' is not"),
         ({}, ["--start", "2030-01-01T00:00Z"], 2, "--start: no bars lie"),
         ({}, ["--start", "2025-01-02T00:00Z", "--end", "2025-01-01T00:00Z"], 2, "start: it is not before"),
-        ({}, ["--start", "2024-01-01T00:00Z", "--end", "2024-01-02T00:00Z"], 1, "no bars lie in the range"),
+        ({}, ["--start", "2024-01-01T00:00Z", "--end", "2024-01-02T00:00Z"], 1, f"{NAME}: there are no bars"),
         ({}, ["--report", "/nowhere/at/all.html"], 1, "/nowhere/at/all.html: "),
     ],
 )

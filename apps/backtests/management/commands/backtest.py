@@ -70,8 +70,6 @@ def _handle(options: Mapping[str, Any], output: Output) -> None:
     source = loading.source_of(options)
     with _timed(times, "candles"):
         bars = loading.load(source, asked, asked.timeframe, output)
-        if not all(map(len, bars.values())):
-            raise CommandError("no bars lie in the range", returncode=arguments.NOT_WELL)
         detail = None
         if asked.spec.execution.detail is not None:
             ends = [(int(one.ts[0]), int(one.ts[-1]) + one.step) for one in bars.values()]
