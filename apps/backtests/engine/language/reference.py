@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from apps.backtests.engine import indicators
 from apps.backtests.engine.language import functions, limits, text
 
 
 def reference() -> str:
     """Statements, names, functions, indicators and limits."""
-    example = (text.__doc__ or "").partition("\n\n")[2]
+    example, _, explained = textwrap.dedent((text.__doc__ or "").partition("\n\n")[2]).partition("\n\n")
     return "\n\n".join(
         [
-            example.rstrip(),
+            f"```\n{textwrap.dedent(example)}\n```",
+            explained.replace("``", "`").rstrip(),
             "**Expressions** have numbers, names, `+ - * /`, comparisons (also `a < b < c`), `and`, `or`, "
             "`not` and brackets. What cannot be known yet (before the warm-up, after a division by zero) is "
             "neither true nor false, and nothing is decided by it. In the object form an expression may "
