@@ -45,10 +45,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     late = set(long)
     short = [item for item in items if item not in late]
+    modules: dict[Path, list[pytest.Item]] = {}
+    for item in long:
+        modules.setdefault(item.path, []).append(item)
+    shares: list[list[pytest.Item]] = [[] for _ in range(processes)]
+    for module in sorted(modules.values(), key=len, reverse=True):
+        min(shares, key=len).extend(module)
     size = len(items) / processes
     items.clear()
-    for number in range(processes):
-        items += long[number::processes]
+    for number, share in enumerate(shares):
+        items += share
         end = max(0, round(size * (number + 1)) - len(items)) if number < processes - 1 else len(short)
         items += short[:end]
         del short[:end]

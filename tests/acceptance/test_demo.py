@@ -39,7 +39,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )
     shutil.copytree(CHECKOUT, copy, ignore=left_out)
     yield copy
-    remove_tree(copy / ".data")
+    if (copy / ".data").exists():
+        remove_tree(copy / ".data")
     shutil.rmtree(copy)
 
 
