@@ -334,5 +334,5 @@ def test_what_is_not_kept_any_more_is_no_gap(exchange: SimulatedExchange, settin
     ((lo, _),) = open_gaps(instrument=market)
     assert timedelta(hours=46) < recent(0) - to_datetime(lo) < timedelta(hours=48)
     result = repair(instrument=market)
-    assert result.missing == result.filled > 46 * 60
-    assert Gap.objects.count() == 0
+    assert result.missing == result.filled + result.absent > 46 * 60
+    assert Gap.objects.count() == result.absent <= 1  # a minute may have grown too old meanwhile
