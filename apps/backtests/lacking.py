@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,13 +67,16 @@ def find_lacks(asked: Question) -> list[Lack]:
     _check_size(asked)
     ids = [one.pk for one in asked.instruments]
     spans, held = coverage(ids), _holding(asked)
+    found = Gap.objects.filter(
+        instrument__in=ids, start__lt=to_datetime(asked.end), end__gt=to_datetime(asked.start)
+    )
+    noted: defaultdict[int, list[Range]] = defaultdict(list)
+    for pk, start, end in found.values_list("instrument_id", "start", "end"):
+        noted[pk].append((to_ms(start), to_ms(end)))
     lacks = []
     for one in asked.instruments:
         every = _missing(one, spans.get(one.pk), asked.start, asked.end)
-        noted = Gap.objects.filter(
-            instrument=one, start__lt=to_datetime(asked.end), end__gt=to_datetime(asked.start)
-        )
-        known = [(to_ms(start), to_ms(end)) for start, end in noted.values_list("start", "end")]
+        known = noted[one.pk]
         if one.listed_at is not None:
             known.append((0, to_ms(one.listed_at)))
         ranges = without(every, merged(known))
