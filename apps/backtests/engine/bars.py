@@ -79,9 +79,13 @@ class Bars:
 
     def head(self, count: int) -> Bars:
         """The first *count* bars, sharing memory with these."""
+        return self.part(0, count)
+
+    def part(self, start: int, stop: int) -> Bars:
+        """The bars from *start* to before *stop*, sharing memory with these."""
         part = object.__new__(Bars)  # what is part of checked bars need not be checked again
         for name in ("ts", *PRICES, "volume"):
-            object.__setattr__(part, name, getattr(self, name)[:count])
+            object.__setattr__(part, name, getattr(self, name)[start:stop])
         object.__setattr__(part, "step", self.step)
         return part
 

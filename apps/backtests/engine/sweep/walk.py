@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.backtests.engine.bars import Bars, Floats, Times
+from apps.backtests.engine.bars import Floats, Times
 from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.feed import Feed, feed_of
 from apps.backtests.engine.run import Data
@@ -232,11 +232,8 @@ def _traced(
 
 
 def _part(feed: Feed, start: int, stop: int) -> Feed:
-    bars = feed.bars
-    names = ("ts", "open", "high", "low", "close", "volume")
-    part = Bars(**{name: getattr(bars, name)[start:stop] for name in names}, step=bars.step)
     columns = [column[start:stop] if len(column) else column for column in feed.columns]
-    return Feed(bars=part, signals=feed.signals, warmup=feed.warmup, columns=columns)
+    return Feed(bars=feed.bars.part(start, stop), signals=feed.signals, warmup=feed.warmup, columns=columns)
 
 
 def _known(value: float) -> float | None:
