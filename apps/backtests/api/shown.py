@@ -142,20 +142,41 @@ class SettingsSerializer(serializers.ModelSerializer[Backtest]):
         return backtest.instruments[0] if len(backtest.instruments) == 1 else None
 
 
-class BacktestSummarySerializer(SettingsSerializer):
+class StandingSerializer(serializers.Serializer[Any]):
+    """How something stands that runs in the background. Takes ``status`` and ``urls`` from the context."""
+
+    state = serializers.SerializerMethodField(help_text="The state of its run.")
+    error = serializers.SerializerMethodField(help_text="Why the last attempt failed.")
+    url = serializers.SerializerMethodField(help_text="Ask here again to see how it goes on.")
+    report_url = serializers.SerializerMethodField(help_text="The page that shows it, for a browser.")
+
+    @extend_schema_field(serializers.ChoiceField(choices=State.choices))
+    def get_state(self, _: Any) -> str:
+        return str(self.context["status"].state)
+
+    @extend_schema_field(ErrorSerializer(allow_null=True))
+    def get_error(self, _: Any) -> Any:
+        return self.context["status"].error
+
+    @extend_schema_field(serializers.URLField())
+    def get_url(self, _: Any) -> str:
+        return str(self.context["urls"]["detail"])
+
+    @extend_schema_field(serializers.URLField())
+    def get_report_url(self, _: Any) -> str:
+        return str(self.context["urls"]["report"])
+
+
+class BacktestSummarySerializer(StandingSerializer, SettingsSerializer):
     """One backtest without its result. Takes ``status`` and ``urls`` from the context."""
 
     labels = serializers.ListField(child=serializers.CharField())
     reused = serializers.BooleanField(help_text="Whether its result was there before.")
     shared = serializers.SerializerMethodField(help_text="Whether there is a link to it.")
-    state = serializers.SerializerMethodField(help_text="The state of its run.")
     progress = serializers.SerializerMethodField(help_text="Null where nothing is under way.")
-    error = serializers.SerializerMethodField(help_text="Why the last attempt failed.")
     task_run = serializers.UUIDField(allow_null=True, help_text="Its run; null: none was needed.")
-    url = serializers.SerializerMethodField(help_text="Ask here again to see how it goes on.")
     trades_url = serializers.SerializerMethodField()
     equity_url = serializers.SerializerMethodField()
-    report_url = serializers.SerializerMethodField(help_text="The page that shows it, for a browser.")
 
     class Meta:
         model = Backtest
@@ -174,24 +195,12 @@ class BacktestSummarySerializer(SettingsSerializer):
     def get_shared(self, backtest: Backtest) -> bool:
         return backtest.share_hash is not None
 
-    @extend_schema_field(serializers.ChoiceField(choices=State.choices))
-    def get_state(self, backtest: Backtest) -> str:
-        return self._status.state
-
     @extend_schema_field(ProgressSerializer(allow_null=True))
     def get_progress(self, backtest: Backtest) -> Any:
         status = self._status
         if not status.phase:
             return None
         return {"phase": status.phase, "done": status.done, "total": status.total}
-
-    @extend_schema_field(ErrorSerializer(allow_null=True))
-    def get_error(self, backtest: Backtest) -> Any:
-        return self._status.error
-
-    @extend_schema_field(serializers.URLField())
-    def get_url(self, backtest: Backtest) -> str:
-        return str(self.context["urls"]["detail"])
 
     @extend_schema_field(serializers.URLField())
     def get_trades_url(self, backtest: Backtest) -> str:
@@ -200,10 +209,6 @@ class BacktestSummarySerializer(SettingsSerializer):
     @extend_schema_field(serializers.URLField())
     def get_equity_url(self, backtest: Backtest) -> str:
         return str(self.context["urls"]["equity"])
-
-    @extend_schema_field(serializers.URLField())
-    def get_report_url(self, backtest: Backtest) -> str:
-        return str(self.context["urls"]["report"])
 
 
 class BacktestSerializer(BacktestSummarySerializer):

@@ -7,9 +7,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.backtests.api.shown import StandingSerializer
 from apps.backtests.sweeps.models import Sweep
 from apps.backtests.sweeps.selectors import Status
-from apps.tasks.states import State
 
 
 class CombinationSerializer(serializers.Serializer[Any]):
@@ -40,7 +40,7 @@ class SweepProgressSerializer(serializers.Serializer[Any]):
     chunks_failed = serializers.IntegerField()
 
 
-class SweepSummarySerializer(serializers.ModelSerializer[Sweep]):
+class SweepSummarySerializer(StandingSerializer, serializers.ModelSerializer[Sweep]):
     """One sweep without what it found. Takes ``status`` and ``urls`` from the context."""
 
     instruments = serializers.ListField(child=serializers.CharField())
@@ -51,13 +51,9 @@ class SweepSummarySerializer(serializers.ModelSerializer[Sweep]):
     exhausted = serializers.SerializerMethodField(
         help_text="Whether a random sweep found fewer combinations than it was to draw."
     )
-    state = serializers.SerializerMethodField()
     progress = serializers.SerializerMethodField()
-    error = serializers.SerializerMethodField(help_text="Why it came to nothing; else null.")
-    url = serializers.SerializerMethodField(help_text="Ask here again to see how it goes on.")
     combinations_url = serializers.SerializerMethodField()
     heatmap_url = serializers.SerializerMethodField()
-    report_url = serializers.SerializerMethodField(help_text="The page that shows it, for a browser.")
 
     class Meta:
         model = Sweep
@@ -77,21 +73,9 @@ class SweepSummarySerializer(serializers.ModelSerializer[Sweep]):
     def get_exhausted(self, sweep: Sweep) -> bool:
         return sweep.samples is not None and sweep.combinations < sweep.samples
 
-    @extend_schema_field(serializers.ChoiceField(choices=State.choices))
-    def get_state(self, sweep: Sweep) -> str:
-        return self._status.state
-
     @extend_schema_field(SweepProgressSerializer())
     def get_progress(self, sweep: Sweep) -> Any:
         return SweepProgressSerializer(self._status).data
-
-    @extend_schema_field(serializers.JSONField(allow_null=True))
-    def get_error(self, sweep: Sweep) -> Any:
-        return self._status.error
-
-    @extend_schema_field(serializers.URLField())
-    def get_url(self, sweep: Sweep) -> str:
-        return str(self.context["urls"]["detail"])
 
     @extend_schema_field(serializers.URLField())
     def get_combinations_url(self, sweep: Sweep) -> str:
@@ -100,10 +84,6 @@ class SweepSummarySerializer(serializers.ModelSerializer[Sweep]):
     @extend_schema_field(serializers.URLField())
     def get_heatmap_url(self, sweep: Sweep) -> str:
         return str(self.context["urls"]["heatmap"])
-
-    @extend_schema_field(serializers.URLField())
-    def get_report_url(self, sweep: Sweep) -> str:
-        return str(self.context["urls"]["report"])
 
 
 class SweepSerializer(SweepSummarySerializer):
