@@ -20,7 +20,7 @@ from apps.backtests.engine.strategies import Signals
 from apps.backtests.engine.trades import Trades
 
 # Part of a result's identity: raised with every change that can move a byte of equity or trades.
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 
 CHUNK = 65_536
 

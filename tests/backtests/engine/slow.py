@@ -434,7 +434,7 @@ class Account:
         self.cash += held.gain(fill) - fee
         fees = held.fees + fee
         pnl = held.gain(fill) - fees - held.funding
-        if self.cash <= 0 and not self.positions:
+        if self.cash <= held.units * held.price / 2**40 and not self.positions:  # nothing, or as good as it
             reason = reason if reason == "liquidation" else "bankruptcy"
             self.written_off, self.cash, self.bankrupt = -self.cash, Fraction(0), True
         size = held.side * held.units

@@ -277,7 +277,7 @@ class Draw:
                 type=kind, value=value, lot=dice.choice((0.0, 0.0, 0.001, 1.0 if price <= 100 else 0.01))
             ),
             leverage=dice.choice((1.0, 1.0, 3.0, 20.0, 20.0)),
-            maintenance_margin=dice.choice((None, 0.005, 0.04)),
+            maintenance_margin=dice.choice((None, 0.0, 0.005, 0.04)),
             pyramiding=pyramiding,
             max_positions=dice.choice((0, 1, 2)) if width > 1 else 0,
             commission=dice.choice((0.0, 0.0011)),
