@@ -50,7 +50,8 @@ class Feed:
 def feed_of(bars: Bars, signals: Signals, *, detail: Bars | None = None, funding: float = 0.0) -> Feed:
     """A feed of *signals* on *bars*, filled on the finer bars *detail* where these are given.
 
-    What is decided at the close of a bar is decided at the close of the last finer bar inside it.
+    What is decided at the close of a bar is decided at the close of the last finer bar inside it. Where that
+    one ends earlier, its close was no price to trade at any more: market orders are filled at the next open.
 
     Raises:
         BarsError: a bar has no finer bar inside it, or the finer bars are not finer.
@@ -75,7 +76,8 @@ def feed_of(bars: Bars, signals: Signals, *, detail: Bars | None = None, funding
     bits = np.ascontiguousarray(signals.bits, np.uint8) | np.uint8(kernel.DECIDED)
     if at is not None:
         whole = np.zeros(len(fine), np.uint8)
-        whole[at] = bits
+        early = fine.ts[at] + fine.step < bars.ts + bars.step
+        whole[at] = bits | np.where(early, np.uint8(kernel.LATE), np.uint8(0))
         bits = whole
     bits.flags.writeable = False
     levels = (signals.stop_loss, signals.take_profit, signals.trailing)

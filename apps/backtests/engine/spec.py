@@ -140,7 +140,10 @@ SCHEMA: dict[str, Any] = {
                 "type": "string",
                 "enum": ["next_open", "close"],
                 "default": "next_open",
-                "description": "Market orders fill at the next bar's open, or at the close of the decision.",
+                "description": (
+                    "Market orders fill at the next bar's open, or at the close of the decision; where finer "
+                    "bars end before that close, because the last are missing, at the next one's open."
+                ),
             },
             detail={
                 "type": ["string", "null"],

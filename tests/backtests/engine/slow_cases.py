@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -126,7 +126,8 @@ def slowly(case: Case, *, optimistic: bool) -> Account:
         decided = {}
         for row, ts in enumerate(coarse.ts.tolist()):
             inside = [time for time in range(ts, ts + coarse.step, fine.step) if time in by_time]
-            decided[inside[-1]] = decision_of(signals, row)
+            late = inside[-1] + fine.step < ts + coarse.step
+            decided[inside[-1]] = replace(decision_of(signals, row), late=late)
         bars.append([by_time.get(time) for time in times])
         decisions.append([decided.get(time) for time in times])
     rules = rules_of(case.spec, case.signals[0], optimistic=optimistic)

@@ -66,6 +66,7 @@ OFTEN = {
     "skipped cash": 200,
     "skipped units": 200,
     "skipped risk": 200,
+    "late": 100,
 }
 
 

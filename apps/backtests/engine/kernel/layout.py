@@ -9,6 +9,7 @@ Vector = Any  # a numpy array when compiled, a list (of lists, for trades) when 
 ENTER_LONG, EXIT_LONG, ENTER_SHORT, EXIT_SHORT = 1, 2, 4, 8
 DECIDED = 16  # a bar of the signals' timeframe closes: time stops and orders count these
 TIME_IS_UP = 32  # in PENDING only
+LATE = 64  # with DECIDED: what is decided is known only after the bar's close, when that price is past
 ENTERS = ENTER_LONG | ENTER_SHORT
 DECIDES = ENTERS | EXIT_LONG | EXIT_SHORT
 LEAVES_LONG = EXIT_LONG | ENTER_SHORT
