@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -127,14 +127,14 @@ def slowly(case: Case, *, optimistic: bool) -> Account:
         for row, ts in enumerate(coarse.ts.tolist()):
             inside = [time for time in range(ts, ts + coarse.step, fine.step) if time in by_time]
             late = inside[-1] + fine.step < ts + coarse.step
-            decided[inside[-1]] = replace(decision_of(signals, row), late=late)
+            decided[inside[-1]] = decision_of(signals, row, late=late)
         bars.append([by_time.get(time) for time in times])
         decisions.append([decided.get(time) for time in times])
     rules = rules_of(case.spec, case.signals[0], optimistic=optimistic)
     return Account(rules, bars, decisions).run()
 
 
-def decision_of(signals: Signals, row: int) -> Decision:
+def decision_of(signals: Signals, row: int, *, late: bool) -> Decision:
     def value(column: Floats | None) -> Fraction | None:
         number = math.nan if column is None else float(column[row])
         return None if math.isnan(number) else Fraction(number)
@@ -143,7 +143,7 @@ def decision_of(signals: Signals, row: int) -> Decision:
     levels = (signals.stop_loss, signals.take_profit, signals.trailing)
     distances = (value(level.distance if level else None) for level in levels)
     prices = (value(signals.long_price), value(signals.short_price))
-    return Decision(*(bool(bits & mask) for mask in (1, 2, 4, 8)), *prices, *distances)
+    return Decision(*(bool(bits & mask) for mask in (1, 2, 4, 8)), *prices, *distances, late=late)
 
 
 class Draw:

@@ -246,16 +246,15 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "commissions_of_gain_pct",
         "%",
-        "commissions over the sum of the gains before commission, after funding, of the trades that had "
-        "one.",
+        "commissions over the sum of the gains before commission, after funding, of the trades that had one.",
         _PARDO,
     ),
     Metric("funding_paid", "money", "Funding paid less funding received.", _BOOKS),
     Metric(
         "entries_skipped",
         "count",
-        "Entry orders dropped: the account could not pay for them or for one lot, as many positions were open "
-        "as allowed, or sizing by risk had no stop to measure by.",
+        "Entry orders dropped: the account could not pay for them or for one lot, as many positions were "
+        "open as allowed, or sizing by risk had no stop to measure by.",
         _BOOKS,
     ),
     Metric(
