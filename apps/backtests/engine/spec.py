@@ -141,8 +141,8 @@ SCHEMA: dict[str, Any] = {
                 "enum": ["next_open", "close"],
                 "default": "next_open",
                 "description": (
-                    "Market orders fill at the next bar's open, or at the close of the decision; where the last "
-                    "of the finer bars before that close are missing, at the next one's open in any case."
+                    "Market orders fill at the next bar's open, or at the close of the decision; where the "
+                    "last of the finer bars before that close are missing, at the next one's open in any case."
                 ),
             },
             detail={
