@@ -142,7 +142,7 @@ SCHEMA: dict[str, Any] = {
                 "default": "next_open",
                 "description": (
                     "Market orders fill at the next bar's open, or at the close of the decision; where the "
-                    "last of the finer bars before that close are missing, at the next one's open in any case."
+                    "last of the finer bars before that close are missing, at the open of the next one."
                 ),
             },
             detail={

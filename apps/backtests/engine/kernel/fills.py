@@ -228,7 +228,7 @@ def leave(
     # What rounding left of nothing is nothing: no later trade may live on it.
     if cash <= units * entry * DUST and account[POSITIONS] == 0.0:
         reason = IN_BANKRUPTCY if reason != IN_LIQUIDATION else reason
-        account[WRITTEN_OFF] = 0.0 - cash
+        account[WRITTEN_OFF] = max(0.0 - cash, 0.0)
         account[BANKRUPT] = 1.0
         cash = 0.0
     number = int(account[TRADES])
