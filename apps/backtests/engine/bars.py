@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ LOWEST_PRICE = 1e-15
 HIGHEST_PRICE = 1e15
 _MINUTE = 60_000
 LATEST = 2**53  # what JSON readers with one kind of number can hold
+_HASHING = Lock()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,12 +90,21 @@ class Bars:
         object.__setattr__(part, "step", self.step)
         return part
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """sha256 (hex) of the number of bars and the little-endian bytes of the six columns.
 
-        Equal bars have equal fingerprints on every platform, whatever they were loaded from.
+        Equal bars have equal fingerprints on every platform, whatever they were loaded from. It is made
+        once; a thread that asks for it meanwhile waits.
         """
+        with _HASHING:
+            known: str | None = vars(self).get("_fingerprint")
+            if known is None:
+                known = self._hashed()
+                object.__setattr__(self, "_fingerprint", known)
+        return known
+
+    def _hashed(self) -> str:
         digest = hashlib.sha256(f"bars/1 {len(self)}\n".encode())
         digest.update(self.ts.astype("<i8", copy=False).data)
         for name in (*PRICES, "volume"):

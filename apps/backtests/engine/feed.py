@@ -50,7 +50,8 @@ class Feed:
 def feed_of(bars: Bars, signals: Signals, *, detail: Bars | None = None, funding: float = 0.0) -> Feed:
     """A feed of *signals* on *bars*, filled on the finer bars *detail* where these are given.
 
-    What is decided at the close of a bar is decided at the close of the last finer bar inside it.
+    What is decided at the close of a bar is decided at the close of the last finer bar inside it. Where that
+    one ends earlier, its close was no price to trade at any more: market orders are filled at the next open.
 
     Raises:
         BarsError: a bar has no finer bar inside it, or the finer bars are not finer.
@@ -75,7 +76,8 @@ def feed_of(bars: Bars, signals: Signals, *, detail: Bars | None = None, funding
     bits = np.ascontiguousarray(signals.bits, np.uint8) | np.uint8(kernel.DECIDED)
     if at is not None:
         whole = np.zeros(len(fine), np.uint8)
-        whole[at] = bits
+        early = fine.ts[at] + fine.step < bars.ts + bars.step
+        whole[at] = bits | np.where(early, np.uint8(kernel.LATE), np.uint8(0))
         bits = whole
     bits.flags.writeable = False
     levels = (signals.stop_loss, signals.take_profit, signals.trailing)
@@ -102,13 +104,18 @@ def feed_of(bars: Bars, signals: Signals, *, detail: Bars | None = None, funding
 
 def timeline(feeds: Sequence[Feed]) -> tuple[Times, list[NDArray[np.int64]]]:
     """The open times of all feeds together, and where each feed's bars are among them."""
-    times = [feed.bars.ts for feed in feeds]
-    if len(feeds) == 1:
+    return joined([feed.bars for feed in feeds])
+
+
+def joined(bars: Sequence[Bars]) -> tuple[Times, list[NDArray[np.int64]]]:
+    """The open times of all *bars* together, and where those of each are among them; several have some."""
+    times = [one.ts for one in bars]
+    if len(bars) == 1:
         return times[0], [np.zeros(0, np.int64)]
     if all(np.array_equal(times[0], other) for other in times[1:]):
-        return times[0], [np.arange(len(times[0]))] * len(feeds)
+        return times[0], [np.arange(len(times[0]))] * len(bars)
     first, last = min(int(ts[0]) for ts in times), max(int(ts[-1]) for ts in times)
-    step = min(feed.bars.step for feed in feeds)
+    step = min(one.step for one in bars)
     slots = (last - first) // step + 1
     if slots > _SPARSE * sum(map(len, times)) or any(((ts - first) % step).any() for ts in times):
         ts = np.unique(np.concatenate(times))

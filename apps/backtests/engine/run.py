@@ -12,7 +12,7 @@ import numpy as np
 from apps.backtests.engine import kernel
 from apps.backtests.engine.bars import Bars, Floats, Times
 from apps.backtests.engine.errors import BarsError
-from apps.backtests.engine.feed import Feed, feed_of
+from apps.backtests.engine.feed import Feed, feed_of, joined
 from apps.backtests.engine.metrics import Value, measure
 from apps.backtests.engine.simulation import Simulation
 from apps.backtests.engine.spec import Spec
@@ -20,7 +20,7 @@ from apps.backtests.engine.strategies import Signals
 from apps.backtests.engine.trades import Trades
 
 # Part of a result's identity: raised with every change that can move a byte of equity or trades.
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 
 CHUNK = 65_536
 
@@ -75,9 +75,9 @@ def run(
     """Run *spec* over *data*: the bars of one instrument, or of several by name, sharing one account.
 
     Orders are filled on the finer bars *detail*, of the same instruments, where these are given.
-    *progress* is called with the bars done and the bars in all after every *chunk* bars and at the
-    end, and between the parts of the signal stage with none done; an exception it raises ends the run
-    and reaches the caller, which is how a run is cancelled. Neither *chunk* nor *jit* (see
+    *progress* is called with the bars done and the bars in all, those of ``Result.ts``, after every *chunk*
+    bars and at the end, and between the parts of the signal stage with none done; an exception it raises
+    ends the run and reaches the caller, which is how a run is cancelled. Neither *chunk* nor *jit* (see
     ``jit.chosen``) changes the result.
 
     Raises:
@@ -86,8 +86,9 @@ def run(
     """
     check = None
     if progress is not None:
-        count = sum(map(len, _named(data if detail is None else detail).values()))
-        check = partial(progress, 0, count)
+        filled_on = list(_named(data if detail is None else detail).values())
+        _demand_some(filled_on)
+        check = partial(progress, 0, len(joined(filled_on)[0]))
     signals = signals_of(data, spec, check=check)
     return run_signals(data, signals, spec, detail=detail, progress=progress, chunk=chunk, jit=jit)
 
@@ -123,8 +124,7 @@ def run_signals(
         feed_of(one, given[name], detail=None if fine is None else fine[name], funding=spec.costs.funding)
         for name, one in bars.items()
     ]
-    if not all(len(feed.bars) for feed in feeds):
-        raise BarsError("there are no bars to run on")
+    _demand_some([feed.bars for feed in feeds])
     result = _simulated(feeds, spec, progress=progress, chunk=chunk, jit=jit)
     equity, trades, metrics, ambiguous = result[1:]
     bounds = dict.fromkeys(("pessimistic", "optimistic"), _bounded(metrics))
@@ -149,15 +149,18 @@ def run_signals(
     )
 
 
+def _demand_some(bars: Sequence[Bars]) -> None:
+    if not all(map(len, bars)):
+        raise BarsError("there are no bars to run on")
+
+
 def _again(progress: Progress, done: int, total: int) -> None:
     """Report nothing new, and hear whether the run is to end."""
     progress(total, total)
 
 
 def fingerprint_of(data: Data, detail: Data | None = None) -> str:
-    """sha256 (hex) that identifies all bars of a run; of one instrument without finer bars, theirs."""
-    if isinstance(data, Bars) and detail is None:
-        return data.fingerprint
+    """sha256 (hex) that identifies all bars of a run: their values, steps, names, and which are the finer."""
     digest = hashlib.sha256(b"data/1\n")
     for part in (data, detail):
         for name, bars in _named(part).items() if part is not None else ():

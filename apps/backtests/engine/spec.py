@@ -140,7 +140,10 @@ SCHEMA: dict[str, Any] = {
                 "type": "string",
                 "enum": ["next_open", "close"],
                 "default": "next_open",
-                "description": "Market orders fill at the next bar's open, or at the close of the decision.",
+                "description": (
+                    "Market orders fill at the next bar's open, or at the close of the decision; where the "
+                    "last of the finer bars before that close are missing, at the open of the next one."
+                ),
             },
             detail={
                 "type": ["string", "null"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class Dice:
         return (self.state >> 33) % count
 
 
+@cache
 def quarters(seed: int, hours: int) -> Bars:
     """Quarters of hours in whole cents; of most hours all four, of some fewer, of a few none."""
     dice, cents, rows = Dice(seed), 1_000_000, []
@@ -87,7 +89,7 @@ def signals_on(bars: Bars, seed: int, order: str) -> Signals:
 def spec_for(order: str) -> Spec:
     settings: dict[str, Any] = {
         "market": {"sizing": Sizing(type="risk", value=0.01, lot=0.001)},
-        "limit": {"sizing": Sizing(value=0.3), "same_bar": "optimistic"},
+        "limit": {"sizing": Sizing(value=0.3), "same_bar": "optimistic", "fill": "close"},
         "stop": {"sizing": Sizing(type="cash", value=4_000), "fill": "close", "finalise": "last_open"},
     }[order]
     return spec_of(
@@ -109,14 +111,13 @@ def spec_for(order: str) -> Spec:
 def runs(hours: int = 700, *, upto: int | None = None, **options: Any) -> Iterator[Result]:
     """One run for each type of order; *upto* leaves out all from that hour on."""
     fine = {name: quarters(at, hours) for at, name in enumerate(NAMES, 1)}
+    whole = {name: hours_of(bars) for name, bars in fine.items()}
     if upto is not None:
         end = MIDNIGHT + upto * HOUR
         fine = {name: bars.head(int(np.searchsorted(bars.ts, end))) for name, bars in fine.items()}
     coarse = {name: hours_of(bars) for name, bars in fine.items()}
     for order in ("market", "limit", "stop"):
-        signals = {
-            name: signals_on(hours_of(quarters(at, hours)), at, order) for at, name in enumerate(NAMES, 1)
-        }
+        signals = {name: signals_on(whole[name], at, order) for at, name in enumerate(NAMES, 1)}
         signals = {name: _head(one, len(coarse[name])) for name, one in signals.items()}
         yield run_signals(coarse, signals, spec_for(order), detail=fine, **options)
 

@@ -37,6 +37,7 @@ class Decision:
     stop_by: Fraction | None = None
     target_by: Fraction | None = None
     trail_by: Fraction | None = None
+    late: bool = False  # made after the close of the bar that it is noted with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,8 +172,8 @@ class Account:
                 if paid:
                     self.events["funding paid" if paid > 0 else "funding received"] += 1
             self.last_ts[m] = bar.ts
-        if not self.rules.fill_at_close:
-            self.market_orders(i, [(m, bar.open) for m, bar in there], since="open")
+        # Filling at closes leaves only what was decided late for the open.
+        self.market_orders(i, [(m, bar.open) for m, bar in there], since="open")
 
     def market_orders(self, i: int, prices: list[tuple[int, Fraction]], since: str) -> None:
         for m, price in prices:
@@ -240,7 +241,9 @@ class Account:
             if what is not None:
                 self.decide(m, bar.close, what)
         if self.rules.fill_at_close:
-            self.market_orders(i, [(m, bar.close) for m, bar in there], since="before")
+            late = {m for m, due in self.due.items() if due.what.late}
+            self.events["late"] += len(late)
+            self.market_orders(i, [(m, bar.close) for m, bar in there if m not in late], since="before")
         if self.worth() <= 0 and not self.bankrupt:
             for m in sorted(self.positions):
                 self.leave(i, m, self.last[m], "bankruptcy")
@@ -434,7 +437,7 @@ class Account:
         self.cash += held.gain(fill) - fee
         fees = held.fees + fee
         pnl = held.gain(fill) - fees - held.funding
-        if self.cash <= 0 and not self.positions:
+        if self.cash <= held.units * held.price / 2**40 and not self.positions:  # nothing, or as good as it
             reason = reason if reason == "liquidation" else "bankruptcy"
             self.written_off, self.cash, self.bankrupt = -self.cash, Fraction(0), True
         size = held.side * held.units

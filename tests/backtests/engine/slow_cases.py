@@ -126,14 +126,15 @@ def slowly(case: Case, *, optimistic: bool) -> Account:
         decided = {}
         for row, ts in enumerate(coarse.ts.tolist()):
             inside = [time for time in range(ts, ts + coarse.step, fine.step) if time in by_time]
-            decided[inside[-1]] = decision_of(signals, row)
+            late = inside[-1] + fine.step < ts + coarse.step
+            decided[inside[-1]] = decision_of(signals, row, late=late)
         bars.append([by_time.get(time) for time in times])
         decisions.append([decided.get(time) for time in times])
     rules = rules_of(case.spec, case.signals[0], optimistic=optimistic)
     return Account(rules, bars, decisions).run()
 
 
-def decision_of(signals: Signals, row: int) -> Decision:
+def decision_of(signals: Signals, row: int, *, late: bool) -> Decision:
     def value(column: Floats | None) -> Fraction | None:
         number = math.nan if column is None else float(column[row])
         return None if math.isnan(number) else Fraction(number)
@@ -142,7 +143,7 @@ def decision_of(signals: Signals, row: int) -> Decision:
     levels = (signals.stop_loss, signals.take_profit, signals.trailing)
     distances = (value(level.distance if level else None) for level in levels)
     prices = (value(signals.long_price), value(signals.short_price))
-    return Decision(*(bool(bits & mask) for mask in (1, 2, 4, 8)), *prices, *distances)
+    return Decision(*(bool(bits & mask) for mask in (1, 2, 4, 8)), *prices, *distances, late=late)
 
 
 class Draw:
@@ -277,7 +278,7 @@ class Draw:
                 type=kind, value=value, lot=dice.choice((0.0, 0.0, 0.001, 1.0 if price <= 100 else 0.01))
             ),
             leverage=dice.choice((1.0, 1.0, 3.0, 20.0, 20.0)),
-            maintenance_margin=dice.choice((None, 0.005, 0.04)),
+            maintenance_margin=dice.choice((None, 0.0, 0.005, 0.04)),
             pyramiding=pyramiding,
             max_positions=dice.choice((0, 1, 2)) if width > 1 else 0,
             commission=dice.choice((0.0, 0.0011)),

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from apps.backtests.engine import Bars, BarsError
+from apps.backtests.engine import bars as bars_module
 
 GOOD = {
     "ts": [0, 60_000, 120_000],
@@ -70,6 +78,34 @@ def test_the_fingerprint_is_that_of_the_values() -> None:
         changed = [*GOOD[name][:-1], GOOD[name][-1] + 1]
         assert Bars(**{**GOOD, name: changed}).fingerprint != bars.fingerprint
     assert bars.head(2).fingerprint != bars.fingerprint
+
+
+def test_threads_that_ask_at_once_have_the_bars_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each hash is counted where it begins; hashing this many bars lets other threads run."""
+    count = 200_000
+    made, together = [], threading.Barrier(8)
+
+    def counted(data: bytes) -> Any:
+        made.append(data)
+        return hashlib.sha256(data)
+
+    def ask(bars: Bars) -> str:
+        together.wait()
+        return bars.fingerprint
+
+    monkeypatch.setattr(bars_module, "hashlib", SimpleNamespace(sha256=counted))
+    price = np.ones(count)
+    bars = Bars(ts=np.arange(count), open=price, high=price, low=price, close=price, volume=price)
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(ask, [bars] * 8))
+    assert (len(found), len(made)) == (1, 1)
+
+
+def test_bars_can_be_pickled_before_and_after_they_are_hashed() -> None:
+    bars = Bars(**GOOD)
+    before = pickle.loads(pickle.dumps(bars))
+    assert bars.fingerprint == before.fingerprint
+    assert pickle.loads(pickle.dumps(bars)).fingerprint == bars.fingerprint
 
 
 def test_the_step_is_the_least_distance_unless_it_is_given() -> None:

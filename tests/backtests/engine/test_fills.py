@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from apps.backtests.engine import Bars, Sizing, run
+from apps.backtests.engine.feed import feed_of
 from apps.backtests.engine.kernel import ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
-from tests.backtests.engine.specs import HOUR, MIDNIGHT, NAN, candles, fills, run_bits, spec_of
+from apps.backtests.engine.kernel.fills import size_of
+from apps.backtests.engine.simulation import parameters
+from tests.backtests.engine.specs import HOUR, MIDNIGHT, NAN, candles, fills, run_bits, signals_of, spec_of
 
 BarsOf = Callable[..., Bars]
 
@@ -104,15 +107,18 @@ def test_sizes_are_whole_lots_and_an_entry_below_one_lot_is_counted(bars_of: Bar
 @pytest.mark.parametrize("cents", [1, 7, 10, 29, 110, 333, 4999])
 def test_money_that_pays_for_a_number_of_lots_exactly_buys_them(bars_of: BarsOf, cents: int) -> None:
     """0.29 does not go into 2.9 ten times in binary; in money it does."""
-    bars = bars_of([cents / 100] * 3)
+
+    def bought(money: float, lot: float) -> float:
+        return size_of(cents / 100, 0.0, NAN, money, money, params[lot])
+
+    bars, bits = bars_of([cents / 100] * 3), [ENTER_LONG, 0, 0]
+    feeds = [feed_of(bars, signals_of(bits))]
+    params = {lot: parameters(spec_of(lot=lot), feeds, optimistic=False) for lot in (1.0, 0.1)}
     for units in range(1, 200):
         money = cents * units / 100
-        for lot in (1.0, 0.1):
-            assert run_bits(bars, [ENTER_LONG, 0, 0], cash=money, lot=lot).trades.size[0] == pytest.approx(
-                units
-            )
-        short_of_it = run_bits(bars, [ENTER_LONG, 0, 0], cash=money - 1e-9, lot=1)
-        assert short_of_it.trades.size.sum() == units - 1
+        assert [bought(money, lot) for lot in params] == pytest.approx([units, units])
+        assert bought(money - 1e-9, 1.0) == units - 1
+    assert run_bits(bars, bits, cash=money, lot=1).trades.size.tolist() == [units]
 
 
 def test_an_account_that_owes_is_bankrupt_at_the_close(bars_of: BarsOf) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -18,9 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.backtests.engine import ENGINE_VERSION, Bars, BarsError, Spec, jit, kernel, run, warm_up
+from apps.backtests.engine import ENGINE_VERSION, Bars, BarsError, Result, Spec, jit, kernel, run, warm_up
 from apps.backtests.engine.feed import feed_of
-from apps.backtests.engine.run import run_signals
+from apps.backtests.engine.run import fingerprint_of, run_signals
 from apps.backtests.engine.simulation import Simulation
 from apps.backtests.engine.strategies import STRATEGIES, Signals
 from apps.backtests.engine.trades import REASONS
@@ -46,7 +47,7 @@ LONG = spec_of(strategy="sma_cross", params={"fast": 3, "slow": 8}, commission=0
 
 
 #: One sha256 over runs of everything (``everything``).
-EVERYTHING = "b89ca1cf962037aa2a7b81b295e66a97f47848976c21378be39ae5d79f397211"
+EVERYTHING = "b636cad07399c356fe3ce7e1a7e42e4b7b11fa66089b8fafc505754df62b617b"
 
 
 def python(code: str, *, interpreter: str = sys.executable, **environ: str) -> str:
@@ -63,10 +64,16 @@ def python(code: str, *, interpreter: str = sys.executable, **environ: str) -> s
     return done.stdout.strip()
 
 
+@cache
+def once(bars: Bars, spec: Spec) -> Result:
+    """A run in one piece, uncompiled; made once for the same bars."""
+    return run(bars, spec, chunk=len(bars), jit=False)
+
+
 def test_results_have_the_recorded_fingerprints(walk: Walk) -> None:
     """Recorded once; a change of any byte here needs a new ENGINE_VERSION and new records."""
     bars = walk(5000, 42)
-    assert ENGINE_VERSION == "2"
+    assert ENGINE_VERSION == "3"
     assert bars.fingerprint == "738ab39c5591c9752f51df45475c3d1afccec0f009f98a8fd0b453583cfefb37"
     assert run(bars, LONG_SHORT, jit=False).fingerprint == (
         "1629df860362f7b163214e1d84951848a951252cd86cd2ffb03120f9bee3118b"
@@ -99,7 +106,10 @@ def test_everything_has_one_fingerprint_however_it_is_cut(jit: bool) -> None:
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 def test_everything_has_one_fingerprint_on_every_python(version: str) -> None:
-    """Uncompiled, in another interpreter, where one is installed with what the engine imports."""
+    """Uncompiled, in another interpreter, where one is installed with what the engine imports.
+
+    What this interpreter makes of it is seen above.
+    """
     interpreter = interpreter_of(version)
     code = """
 try:
@@ -119,9 +129,9 @@ else:
 
 
 def interpreter_of(version: str) -> str:
-    """This interpreter, one on the path, or one of pyenv's."""
+    """One on the path, or one of pyenv's; not of the version that runs."""
     if sys.version_info[:2] == tuple(map(int, version.split("."))):
-        return sys.executable
+        pytest.skip("the tests themselves run on it")
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     found = [str(path) for path in sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))]
     on_path = shutil.which(f"python{version}")
@@ -193,11 +203,11 @@ def test_compiled_and_uncompiled_agree_on_random_cases_cut_anywhere() -> None:
 @settings(deadline=None)
 def test_chunks_of_any_size_give_the_bytes_of_one_pass(walk: Walk, chunk: int, jit: bool | None) -> None:
     bars = walk(2500, 3)
+    whole = once(bars, LONG_SHORT)
     calls: list[tuple[int, int]] = []
     result = run(
         bars, LONG_SHORT, chunk=chunk, jit=jit, progress=lambda done, total: calls.append((done, total))
     )
-    whole = run(bars, LONG_SHORT, chunk=2500, jit=False)
     assert result.fingerprint == whole.fingerprint
     assert calls[-1] == (2500, 2500)
     assert [done for done, _ in calls if done] == [*range(chunk, 2500, chunk), 2500]
@@ -213,7 +223,18 @@ def test_a_simulation_may_be_cut_anywhere(walk: Walk, cuts: list[int], jit: bool
     for start, stop in pairwise([0, *sorted(cuts), 600]):
         simulation.advance(stop, equity[start:stop])
     equity[-1] = simulation.finish()
-    assert equity.tobytes() == run(bars, LONG_SHORT, jit=False).equity.tobytes()
+    assert equity.tobytes() == once(bars, LONG_SHORT).equity.tobytes()
+
+
+def test_progress_counts_the_joint_bars_of_several_instruments(walk: Walk) -> None:
+    bars, half = walk(1000, 1), walk(1000, 2).part(400, 900)
+    calls: list[tuple[int, int]] = []
+    data = {"a": bars, "b": half}
+    result = run(data, LONG, chunk=400, progress=lambda done, total: calls.append((done, total)))
+    assert len(result.equity) == 1000
+    assert {total for _, total in calls} == {1000}
+    assert [done for done, _ in calls if done] == [400, 800, 1000]
+    assert calls[0] == (0, 1000)
 
 
 def test_an_exception_of_the_progress_callback_ends_the_run(walk: Walk) -> None:
@@ -266,15 +287,31 @@ def test_a_result_carries_what_identifies_it(walk: Walk) -> None:
     result = run(bars, LONG)
     assert (result.spec_hash, result.data_fingerprint, result.engine_version) == (
         LONG.spec_hash,
-        bars.fingerprint,
+        fingerprint_of(bars),
         ENGINE_VERSION,
     )
     assert result.equity.shape == (100,)
 
 
+def test_data_are_identified_by_all_that_a_result_depends_on(walk: Walk) -> None:
+    """Bars, which of them are finer, names, and the step, by which higher timeframes are made."""
+    bars, others = walk(100, 1), walk(100, 2)
+    columns = {name: getattr(bars, name) for name in ("ts", "open", "high", "low", "close", "volume")}
+    stepped = Bars(**columns, step=bars.step // 2)
+    assert fingerprint_of(Bars(**columns)) == fingerprint_of(bars)
+    given = [
+        (bars,), (others,), (stepped,), (bars, others), (bars, stepped), (others, bars),
+        ({"a": bars},), ({"b": bars},), ({"a": bars, "b": others},), ({"b": others, "a": bars},),
+        ({"a": bars, "b": stepped},),
+    ]  # fmt: skip
+    assert len({fingerprint_of(*each) for each in given}) == len(given)
+
+
 def test_there_must_be_bars_and_chunks(bars_of: Callable[..., Bars]) -> None:
     with pytest.raises(BarsError, match="no bars"):
         run(bars_of([]), LONG)
+    with pytest.raises(BarsError, match="no bars"):
+        run({"a": bars_of([1.0]), "b": bars_of([])}, LONG, progress=lambda done, total: None)
     with pytest.raises(ValueError, match="at least one bar"):
         run(bars_of([1.0]), LONG, chunk=0)
 
@@ -314,9 +351,11 @@ except RuntimeError as error:
 
 
 @needs_numba
-def test_where_no_cache_can_be_written_the_loop_is_compiled_all_the_same() -> None:
+def test_where_no_cache_can_be_written_the_loops_are_compiled_all_the_same() -> None:
+    """Making them is what could fail; only the quickest is compiled here."""
     code = """
 import numba
+import numpy as np
 from numba.core import caching
 caching.CacheImpl._locator_classes = []  # no place to write to, as in a read-only container
 try:
@@ -325,11 +364,15 @@ except RuntimeError as error:
     assert "no locator" in str(error)
 else:
     raise SystemExit("this numba no longer refuses")
-from apps.backtests.engine import jit, warm_up
-assert warm_up()
-print(jit.compiled().nopython_signatures != [])
+from apps.backtests.engine import jit
+from apps.backtests.engine.indicators import compiled, crosses
+from apps.backtests.engine.sweep import tally
+assert jit.compiled() is not None and tally.chosen(None) is not None
+print(compiled.compiled("crossings").nopython_signatures)
+print(*(side.tolist() for side in crosses(np.array([1.0, 3.0, 1.0]), np.array([2.0, 2.0, 2.0]))))
+print(len(compiled.compiled("crossings").nopython_signatures))
 """
-    assert python(code) == "True"
+    assert python(code).splitlines() == ["[]", "[False, True, False] [False, False, True]", "1"]
 
 
 def test_the_engine_imports_neither_django_nor_numba() -> None:

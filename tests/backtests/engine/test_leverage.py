@@ -33,6 +33,19 @@ def test_a_margin_of_nothing_liquidates_where_nothing_is_left() -> None:
     assert result.equity[-1] == pytest.approx(0)
 
 
+@pytest.mark.parametrize("side", [ENTER_LONG, ENTER_SHORT])
+@pytest.mark.parametrize("price", [99.7, 100.0, 100.3, 31_234.5])
+def test_what_rounding_leaves_of_nothing_is_not_traded_with(price: float, side: int) -> None:
+    """All is lost at 80 % or 120 % of the entry price exactly; in binary more or less than all."""
+    half, twice = price / 2, price * 2
+    bars = candles(price, price, (price, twice, half, price), *[price] * 6)
+    result = run_bits(bars, [side, 0, *[side, 15 - side] * 3, 0], cash=1000, leverage=5, maintenance_margin=0)
+    assert [(trade[2], trade[4]) for trade in fills(result)] == [(2, "liquidation")]
+    assert result.equity.tolist() == [1000, 1000, *[0] * 7]
+    assert 0 <= result.metrics["written_off"] == pytest.approx(0, abs=1e-8)
+    assert result.metrics["entries_skipped"] == 0
+
+
 def test_a_short_is_liquidated_above_its_entry_also_without_leverage() -> None:
     """10 at 100 with 1000: 1000 - 10 (p - 100) = 0.05 * 10 p at p = 2000 / 10.5."""
     bars = candles(100, 100, (100, 191, 100, 100), 100)

@@ -7,13 +7,20 @@ import pytest
 
 from apps.backtests.engine import Bars, BarsError
 from apps.backtests.engine.kernel import ENTER_LONG, EXIT_LONG
-from tests.backtests.engine.specs import HOUR, MIDNIGHT, NAN, candles, fills, run_bits
+from apps.backtests.engine.run import run_signals
+from tests.backtests.engine.specs import HOUR, MIDNIGHT, NAN, candles, fills, run_bits, signals_of, spec_of
 
 QUARTER = HOUR // 4
 
 
 def quarters(*rows: object) -> Bars:
     return candles(*rows, step=QUARTER)  # type: ignore[arg-type]
+
+
+def without(bars: Bars, *rows: int) -> Bars:
+    """Bars of which some are missing."""
+    names = ("ts", "open", "high", "low", "close", "volume")
+    return Bars(**{name: np.delete(getattr(bars, name), rows) for name in names}, step=bars.step)
 
 
 def coarse(fine: Bars) -> Bars:
@@ -75,15 +82,39 @@ def test_trailing_stops_follow_the_closes_of_the_finer_bars() -> None:
 def test_a_decision_is_made_at_the_last_finer_bar_that_there_is() -> None:
     """The last two quarters of the first hour are missing: decided at the second, filled at 01:00."""
     whole = quarters(*range(100, 108))
-    keep = np.array([0, 1, 4, 5, 6, 7])
-    fine = Bars(
-        **{name: getattr(whole, name)[keep] for name in ("ts", "open", "high", "low", "close", "volume")},
-        step=QUARTER,
-    )
-    result = run_bits(coarse(whole), [ENTER_LONG, 0], detail=fine)
+    result = run_bits(coarse(whole), [ENTER_LONG, 0], detail=without(whole, 2, 3))
     assert fills(result) == [(2, 104, 5, 107, "end")]
-    at_close = run_bits(coarse(whole), [ENTER_LONG, 0], detail=fine, fill="close")
-    assert fills(at_close) == [(1, 101, 5, 107, "end")]
+
+
+def test_what_is_decided_after_the_last_finer_bar_is_not_filled_at_its_close() -> None:
+    """The close of 01:00 is 103 and decides; 101, of 00:30, is past by then: the next price is 104 at 01:00.
+
+    The hour after it is complete, and its decision is filled at its close.
+    """
+    whole = quarters(*range(100, 112))
+    fine = without(whole, 2, 3)
+    result = run_bits(coarse(whole), [ENTER_LONG, EXIT_LONG, 0], detail=fine, fill="close")
+    assert fills(result) == [(2, 104, 5, 107, "signal")]
+    at_the_end = without(whole, 7, 11)
+    late = run_bits(coarse(whole), [0, ENTER_LONG, EXIT_LONG], detail=at_the_end, fill="close")
+    assert fills(late) == [(7, 108, 9, 110, "end")]
+    timed = run_bits(coarse(whole), [ENTER_LONG, 0, 0], detail=without(whole, 7), fill="close", time_stop=1)
+    assert fills(timed) == [(3, 103, 7, 108, "time_stop")]
+
+
+def test_an_account_spends_nothing_on_a_decision_before_it_is_made() -> None:
+    """Both buy for all there is at 01:00, A late: B has it at that close, before A's next open."""
+    whole = quarters(*range(100, 112))
+    result = run_signals(
+        {"A": coarse(whole), "B": coarse(whole)},
+        {"A": signals_of([ENTER_LONG, 0, 0]), "B": signals_of([ENTER_LONG, 0, 0])},
+        spec_of(fill="close"),
+        detail={"A": without(whole, 2, 3), "B": whole},
+        jit=False,
+    )
+    assert fills(result) == [(3, 103, 11, 111, "end")]
+    assert result.trades.instrument.tolist() == [1]
+    assert result.metrics["entries_skipped"] == 1
 
 
 def test_finer_bars_must_divide_the_bars_and_cover_each() -> None:

@@ -303,6 +303,24 @@ def test_a_bankruptcy_counts_once_and_the_days_after_it_are_still(bars_of: BarsO
     )
 
 
+@pytest.mark.parametrize("jit", [None, False])
+def test_nothing_of_a_run_is_a_negative_zero(bars_of: BarsOf, jit: bool | None) -> None:
+    """A short that gains nothing, and accounts of which exactly nothing is left: by a stop, at a close."""
+    short = np.array([kernel.ENTER_SHORT] + [0] * 5, np.uint8)
+    still = [10.0] * 6
+    lost = [10.0, 10, 20, 20, 20, 20]
+    gap = [10.0, 10, 10, 20, 20, 20]
+    for prices, opens in ((still, still), (lost, None), (lost, gap)):
+        bars = bars_of(prices, opens, step=DAY)
+        for settings in ({"maintenance_margin": 0}, {"maintenance_margin": None}):
+            result = run_signals(bars, Signals(bits=short, warmup=0), spec_of(**settings), jit=jit)
+            (trade,) = result.trades.rows(result.ts)
+            assert trade["pnl"] == (0 if prices is still else -10_000)
+            for name, value in {**result.metrics, **trade}.items():
+                assert str(value) != "-0.0", name
+            assert not any("-0.0" in map(str, one.values()) for one in result.bounds.values())
+
+
 def test_figures_beyond_float64_are_undefined_not_infinite(bars_of: BarsOf) -> None:
     metrics = measured(bars_of([1.0, 1, 1], step=DAY), [1.0, 1e200, 1e150])
     assert {"return_ann_pct", "volatility_ann_pct", "cagr_pct", "sharpe"} <= undefined(metrics)

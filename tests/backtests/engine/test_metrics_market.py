@@ -1,24 +1,14 @@
-"""Several instruments in one account, calendar tables, and the table of metrics as text."""
+"""Several instruments in one account, and the table of metrics as text."""
 
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
 
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from apps.backtests.engine import METRICS, Bars, kernel
-from apps.backtests.engine.metrics import (
-    buy_and_hold,
-    measure,
-    metrics_markdown,
-    monthly_returns,
-    yearly_returns,
-)
+from apps.backtests.engine.metrics import buy_and_hold, measure, metrics_markdown
 from apps.backtests.engine.trades import Trades
 
 DAY = 86_400_000
@@ -98,39 +88,6 @@ def test_a_run_without_a_market_is_refused() -> None:
     for market in ({}, {"ts": DAY * np.arange(5)}, {"closes": [np.ones(5)]}):
         with pytest.raises(ValueError, match="a market is"):
             measured(**market)
-
-
-@given(
-    st.integers(1, 400),
-    st.integers(0, 2**32),
-    st.sampled_from([60_000, 7 * 3_600_000, DAY, 9 * DAY, 40 * DAY]),
-    st.integers(-(10**12), 2 * 10**12),
-)
-def test_months_and_years_agree_with_pandas(count: int, seed: int, step: int, start: int) -> None:
-    rng = np.random.default_rng(seed)
-    ts = start + step * np.cumsum(rng.integers(1, 4, count))
-    equity = 100 * np.exp(np.cumsum(rng.normal(0, 0.1, count)))
-    series = pd.Series(equity, index=pd.to_datetime(ts, unit="ms", utc=True).tz_localize(None))
-    for unit, ours in (
-        ("M", [((y, m), r) for y, m, r in monthly_returns(ts, equity, 90.0)]),
-        ("Y", [((y, 1), r) for y, r in yearly_returns(ts, equity, 90.0)]),
-    ):
-        last = series.groupby(series.index.to_period(unit)).last()
-        expected = (last / last.shift(fill_value=90.0) - 1).tolist()
-        names = [(p.year, p.month if unit == "M" else 1) for p in last.index]
-        assert [name for name, _ in ours] == names
-        assert [value for _, value in ours] == pytest.approx(expected, rel=1e-12, abs=1e-15)
-
-
-def test_a_month_ends_at_its_last_millisecond_and_bankruptcy_ends_the_table() -> None:
-    ends = [datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4, 6)]
-    ts = np.array([moment for end in ends for moment in (int(end.timestamp() * 1000) + at for at in (-1, 0))])
-    equity = np.array([110.0, 100, 90, 0, 0, 0, 0, 0])
-    rows = monthly_returns(ts, equity, 100.0)
-    assert [row[:2] for row in rows] == [(2024, month) for month in (1, 2, 3, 4, 5, 6)]
-    assert [row[2] for row in rows] == pytest.approx([0.1, 90 / 110 - 1, -1, 0, 0, 0])
-    assert yearly_returns(ts, equity, 100.0) == [(2024, -1.0)]
-    assert monthly_returns(ts[:0], equity[:0], 100.0) == []
 
 
 def test_the_table_as_text_has_a_line_for_every_metric() -> None:

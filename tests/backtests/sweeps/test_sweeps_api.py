@@ -14,7 +14,7 @@ from django.db import connection
 from pyarrow import csv
 
 from apps.backtests.engine import Bars, Spec, run
-from apps.backtests.engine.metrics import period_returns
+from apps.backtests.engine.metrics.periods import changes, period_equity
 from apps.backtests.engine.overfit import Moments, deflated_sharpe, overfitting
 from apps.backtests.engine.sweep import SWEPT
 from apps.backtests.models import Backtest, Sweep, SweepChunk, SweepPick
@@ -241,7 +241,7 @@ def test_the_judgement_says_how_much_may_be_luck(api: Any, stored: str) -> None:
     for number in range(KEPT):
         params = api.get(answer["combinations_url"]).json()["combinations"][number]["params"]
         result = run(bars_of(stored), Spec.from_dict({**answer["spec"], "params": params}))
-        returns.append(period_returns(result.ts, result.equity))
+        returns.append(changes(period_equity(result.ts, result.equity)))
     sharpes = [one.mean() / one.std(ddof=1) for one in returns]
     variance = float(np.var(sharpes, ddof=1))
     assert found["sharpe_variance"] == pytest.approx(variance, rel=1e-4)

@@ -221,13 +221,14 @@ def leave(
     fee = units * fill * rate + params[FIXED]
     fees = books[b + ENTRY_FEES] + fee
     funding = books[b + PAID_FUNDING]
-    pnl = gross - fees - funding
+    pnl = gross - fees - funding + 0.0  # of a short that gains nothing, gross is -0.0
     gain = move - (fees + funding) / (units * entry)
     cash = account[CASH] + gross - fee
     account[POSITIONS] -= 1.0
-    if cash <= 0.0 and account[POSITIONS] == 0.0:
+    # What rounding left of nothing is nothing: no later trade may live on it.
+    if cash <= units * entry * DUST and account[POSITIONS] == 0.0:
         reason = IN_BANKRUPTCY if reason != IN_LIQUIDATION else reason
-        account[WRITTEN_OFF] = -cash
+        account[WRITTEN_OFF] = max(0.0 - cash, 0.0)
         account[BANKRUPT] = 1.0
         cash = 0.0
     number = int(account[TRADES])

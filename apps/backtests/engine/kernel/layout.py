@@ -9,6 +9,7 @@ Vector = Any  # a numpy array when compiled, a list (of lists, for trades) when 
 ENTER_LONG, EXIT_LONG, ENTER_SHORT, EXIT_SHORT = 1, 2, 4, 8
 DECIDED = 16  # a bar of the signals' timeframe closes: time stops and orders count these
 TIME_IS_UP = 32  # in PENDING only
+LATE = 64  # with DECIDED: what is decided is known only after the bar's close, when that price is past
 ENTERS = ENTER_LONG | ENTER_SHORT
 DECIDES = ENTERS | EXIT_LONG | EXIT_SHORT
 LEAVES_LONG = EXIT_LONG | ENTER_SHORT
@@ -58,7 +59,7 @@ TRADE = 12
 BY_SIGNAL, AT_END, IN_BANKRUPTCY, AT_STOP, AT_TARGET, AT_TRAIL, AT_TIME, IN_LIQUIDATION = range(8)
 
 WHOLE = 9007199254740992.0  # 2**53: every float64 from here on is a whole number
-DUST = 9.094947017729282e-13  # 2**-40: of an account wholly invested this much may be left by rounding
+DUST = 9.094947017729282e-13  # 2**-40: of what was invested this much may be left by rounding
 LEAST_VALUE = 1e-30  # of a position; what is less cannot be divided by
 UP = 1.0 + 8.881784197001252e-16  # 1 + 2**-50: more than the roundings before it can have taken away
 NOTHING = float("nan")  # no level: every comparison with it is false

@@ -19,7 +19,7 @@ has NaN for a close, and its orders wait. What happens on a bar, in this order:
    added to may be left on the rest of the same bar. Where the bar does not tell what came first it is
    ambiguous: counted, and read as OPTIMISTIC says.
 5. At the close trailing stops follow, and the bits of the bar are decided on. With FILL_AT_CLOSE market
-   orders are filled at that close.
+   orders are filled at that close, or at the next open where they are LATE: decided after it.
 6. Equity is cash plus the positions at their last prices: ``cash + size * (price - entry price)``. Cash
    holds realised results only. An account whose equity is not above zero is bankrupt: all is left at
    the close, what is owed is written off, and nothing is traded any more.
@@ -56,6 +56,7 @@ from apps.backtests.engine.kernel.layout import (
     HOLDING,
     IDLE,
     IN_BANKRUPTCY,
+    LATE,
     MARK,
     NONE,
     PAID_FUNDING,
@@ -136,12 +137,14 @@ def finish_at_close(
     books: Vector,
     trades: Vector,
 ) -> None:
-    """Fill market orders at the close they were decided at: exits, then entries."""
+    """Fill market orders at the close they were decided at, unless that is LATE: exits, then entries."""
     for m in range(width):
-        if books[m * BOOK + PENDING] != 0.0 and closes[row + m] == closes[row + m]:
+        pending = int(books[m * BOOK + PENDING])
+        if pending != 0 and not pending & LATE and closes[row + m] == closes[row + m]:
             due(bar, m, closes[row + m], params, account, books, trades)
     for m in range(width):
-        if books[m * BOOK + PENDING] != 0.0 and closes[row + m] == closes[row + m]:
+        pending = int(books[m * BOOK + PENDING])
+        if pending != 0 and not pending & LATE and closes[row + m] == closes[row + m]:
             place(bar, m, width, closes[row + m], params, account, books)
             books[m * BOOK + ENTERED] = BEFORE
 
@@ -238,7 +241,7 @@ def simulate(
                 if trailing and books[b + SIZE] != 0.0:
                     follow(b, close, params, books)
                 bit = int(bits[at])
-                if bit & ~DECIDED or (bit != 0 and (timed or books[b + RESTING] != 0.0)):
+                if bit & ~(DECIDED | LATE) or (bit != 0 and (timed or books[b + RESTING] != 0.0)):
                     decide(
                         at, m, bit, close, long_prices, short_prices, stops, targets, trails, params, books
                     )

@@ -20,6 +20,7 @@ from apps.backtests.engine.kernel.layout import (
     ENTERS,
     ENTRIES,
     HELD,
+    LATE,
     LEAVES_LONG,
     LEAVES_SHORT,
     LIMIT,
@@ -71,12 +72,15 @@ def decide(
             books[b + BARS_LEFT] -= 1.0
             if books[b + BARS_LEFT] <= 0.0:
                 books[b + RESTING] = 0.0
-    bit &= ~DECIDED
+    late = bit & LATE
+    bit &= ~(DECIDED | LATE)
     leaves = TIME_IS_UP | (LEAVES_LONG if size > 0.0 else LEAVES_SHORT)
     if size != 0.0 and books[b + ENTRIES] > params[PYRAMIDING] and not bit & leaves:
         bit = 0
     if size == 0.0 and books[b + RESTING] == 0.0 and not bit & ENTERS:
         bit = 0
+    if bit != 0:
+        bit |= late
     books[b + PENDING] = float(bit)
     if bit & ENTERS:
         books[b + BASE] = close

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from apps.backtests.engine.metrics.market import buy_and_hold
 from apps.backtests.engine.metrics.measurement import measure
-from apps.backtests.engine.metrics.monthly import monthly_returns, yearly_returns
-from apps.backtests.engine.metrics.periods import period_returns, periods_per_year
+from apps.backtests.engine.metrics.periods import periods_per_year
 from apps.backtests.engine.metrics.table import METRICS, Metric, Value, metrics_markdown
 
 __all__ = [
@@ -21,8 +20,5 @@ __all__ = [
     "buy_and_hold",
     "measure",
     "metrics_markdown",
-    "monthly_returns",
-    "period_returns",
     "periods_per_year",
-    "yearly_returns",
 ]

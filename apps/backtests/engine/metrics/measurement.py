@@ -28,17 +28,12 @@ def measure(
     entries_skipped: int,
     written_off: float,
     funding_paid: float = 0.0,
-    trials: float = 1,
-    trial_variance: float = 0.0,
 ) -> dict[str, Value]:
     """All metrics of a run over at least one bar, as Python numbers, in the order of ``METRICS``.
 
     The market is either *bars*, of one instrument, or the times *ts* and the *closes* of at least one
     instrument, as ``buy_and_hold`` takes them. Bars of *trades* are indices into these times; trades may
     overlap. *equity* is not negative. *funding_paid* is negative if more was received.
-
-    A run that was the best of several says how many in *trials* and gives the variance of
-    their Sharpe ratios (per period, not annualised) in *trial_variance*: ``overfit`` has both.
     """
     if bars is not None:
         ts = bars.ts
@@ -67,7 +62,7 @@ def measure(
         }
         values |= drawdown_metrics(ts, equity)
         deepest = values["max_drawdown_pct"] or 0.0
-        values |= return_metrics(ts, equity, deepest, trials=trials, trial_variance=trial_variance)
+        values |= return_metrics(ts, equity, deepest)
         values |= trade_metrics(ts, trades)
     return {metric.name: _defined(values[metric.name]) for metric in METRICS}
 

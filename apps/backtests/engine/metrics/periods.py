@@ -31,14 +31,9 @@ def period_equity(ts: Times, equity: Floats) -> Floats:
     return equity if _coarse(ts) else equity[day_ends(ts)]
 
 
-def period_returns(ts: Times, equity: Floats) -> Floats:
-    """Changes of *equity* from period to period, fractions, one fewer than periods; 0 after a bankruptcy."""
-    return changes(period_equity(ts, equity))
-
-
 def changes(values: Floats) -> Floats:
-    """Relative changes from value to value; 0 where there was nothing left to change."""
-    before, after = values[:-1], values[1:]
+    """Relative changes from value to value of the last axis; 0 where there was nothing left to change."""
+    before, after = values[..., :-1], values[..., 1:]
     with np.errstate(all="ignore"):
         relative: Floats = np.where(before > 0, after / before - 1, 0.0)
     return relative

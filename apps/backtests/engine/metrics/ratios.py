@@ -9,7 +9,7 @@ import numpy as np
 from apps.backtests.engine.bars import Floats, Times
 from apps.backtests.engine.metrics.periods import YEAR, changes, period_equity, periods_per_year
 from apps.backtests.engine.metrics.table import Value
-from apps.backtests.engine.overfit import Moments, expected_maximum_sharpe, probabilistic_sharpe
+from apps.backtests.engine.overfit import Moments, deflated_sharpe, probabilistic_sharpe
 
 _OF_RETURNS = (
     "return_ann_pct",
@@ -32,12 +32,10 @@ def ratio(above: float, below: float) -> float | None:
     return above / below if below > 0 else None
 
 
-def return_metrics(
-    ts: Times, equity: Floats, max_drawdown: float, *, trials: float, trial_variance: float
-) -> dict[str, Value]:
+def return_metrics(ts: Times, equity: Floats, max_drawdown: float) -> dict[str, Value]:
     """The metrics of period returns, by name, in the units of ``METRICS``.
 
-    *max_drawdown* is a percentage, negative or 0. *trials* and *trial_variance* are as in ``measure``.
+    *max_drawdown* is a percentage, negative or 0.
     """
     periods = periods_per_year(ts)
     curve = period_equity(ts, equity)
@@ -65,10 +63,10 @@ def return_metrics(
     values["volatility_ann_pct"] = volatility * 100
     values["sharpe"] = ratio(annual, volatility)
     values["sharpe_arithmetic"] = ratio(float(returns.mean()) * math.sqrt(periods), deviation)
-    return values | _of_moments(returns, trials, trial_variance)
+    return values | _of_moments(returns)
 
 
-def _of_moments(returns: Floats, trials: float, trial_variance: float) -> dict[str, Value]:
+def _of_moments(returns: Floats) -> dict[str, Value]:
     moments = Moments.of(returns)
     if moments is None:
         return {}
@@ -76,5 +74,5 @@ def _of_moments(returns: Floats, trials: float, trial_variance: float) -> dict[s
         "skew": moments.skew,
         "kurtosis": moments.kurtosis,
         "probabilistic_sharpe": probabilistic_sharpe(moments),
-        "deflated_sharpe": probabilistic_sharpe(moments, expected_maximum_sharpe(trials, trial_variance)),
+        "deflated_sharpe": deflated_sharpe(moments, trials=1, variance=0.0),
     }

@@ -157,7 +157,8 @@ METRICS: tuple[Metric, ...] = (
         "ratio",
         "As probabilistic_sharpe with s - s0 for the first s, s0 the highest Sharpe ratio to expect of as "
         "many trials without skill: sqrt(V) ((1 - c) Q(1 - 1 / M) + c Q(1 - 1 / (M e))), M the trials, V "
-        "the variance of their Sharpe ratios per period, Q the normal quantile, c = 0.5772...; 0 for M = 1.",
+        "the variance of their Sharpe ratios per period, Q the normal quantile, c = 0.5772...; 0 for M = 1. "
+        "Of one run the number of trials is 1; a sweep reports it for its best, deflated by all it tried.",
         _DEFLATED,
     ),
     Metric(
@@ -189,13 +190,14 @@ METRICS: tuple[Metric, ...] = (
     Metric("n_trades", "count", "Closed trades; a position open at the end is closed there.", _BOOKS),
     Metric("n_long", "count", "Trades that bought first.", _BOOKS),
     Metric("n_short", "count", "Trades that sold first.", _BOOKS),
-    Metric("win_rate_pct", "%", "Share of trades with a gain after commission.", _PARDO),
+    Metric("win_rate_pct", "%", "Share of trades with a gain after commission and funding.", _PARDO),
     Metric("win_rate_long_pct", "%", "The same of long trades.", _PARDO),
     Metric("win_rate_short_pct", "%", "The same of short trades.", _PARDO),
     Metric(
         "best_trade_pct",
         "%",
-        "Highest trade return. A trade's return is its gain after commission over its value at entry.",
+        "Highest trade return. A trade's return is its gain after commission and funding over its value at "
+        "entry.",
         _PARDO,
     ),
     Metric("worst_trade_pct", "%", "Lowest trade return.", _PARDO),
@@ -244,14 +246,15 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "commissions_of_gain_pct",
         "%",
-        "commissions over the sum of the gains before commission of the trades that had one.",
+        "commissions over the sum of the gains before commission, after funding, of the trades that had one.",
         _PARDO,
     ),
     Metric("funding_paid", "money", "Funding paid less funding received.", _BOOKS),
     Metric(
         "entries_skipped",
         "count",
-        "Entry orders dropped because the account could not pay for one lot.",
+        "Entry orders dropped: the account could not pay for them or for one lot, as many positions were "
+        "open as allowed, or sizing by risk had no stop to measure by.",
         _BOOKS,
     ),
     Metric(

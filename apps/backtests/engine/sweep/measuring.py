@@ -6,11 +6,9 @@ import numpy as np
 
 from apps.backtests.engine import kernel
 from apps.backtests.engine.bars import Floats, Times
-from apps.backtests.engine.metrics import periods_per_year
+from apps.backtests.engine.metrics.periods import YEAR, changes, periods_per_year
 from apps.backtests.engine.sweep import tally
 from apps.backtests.engine.sweep.lanes import Outcome
-
-_YEAR = 365.25 * 86_400_000
 
 #: The metrics of a sweep, by the names of ``METRICS``.
 SWEPT = (
@@ -45,10 +43,7 @@ def measured(ts: Times, outcome: Outcome, cash: float) -> dict[str, Floats]:
 
 def returns_of(outcome: Outcome) -> Floats:
     """Period returns of each lane, shape ``(lanes, periods - 1)``; 0 after a bankruptcy."""
-    before, after = outcome.ends[:, :-1], outcome.ends[:, 1:]
-    with np.errstate(all="ignore"):
-        found: Floats = np.where(before > 0, after / before - 1, 0.0)
-    return found
+    return changes(outcome.ends)
 
 
 def _of_accounts(outcome: Outcome, bars: int, cash: float) -> dict[str, Floats]:
@@ -85,7 +80,7 @@ def _of_periods(ts: Times, outcome: Outcome, drawdown: Floats) -> dict[str, Floa
     nothing = np.full(lanes, np.nan)
     values = dict.fromkeys(_OF_PERIODS, nothing)
     first, last = outcome.tallies[:, tally.FIRST], outcome.ends[:, -1]
-    years = float(ts[-1] - ts[0]) / _YEAR
+    years = float(ts[-1] - ts[0]) / YEAR
     if years > 0:
         values["cagr_pct"] = np.where(first > 0, (np.power(last / first, 1 / years) - 1) * 100, np.nan)
     start = outcome.ends[:, 0]
