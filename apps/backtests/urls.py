@@ -5,7 +5,7 @@ from django.urls import include, path
 from apps.backtests.api.compare import BacktestCompare
 from apps.backtests.api.results import BacktestEquity, BacktestTrades
 from apps.backtests.api.shared import SharedBacktest, SharedEquity, SharedTrades
-from apps.backtests.api.strategies import StrategyCheck, StrategyList
+from apps.backtests.api.strategies import StrategyCheck, StrategyDocumentSchema, StrategyList
 from apps.backtests.api.views import BacktestCancel, BacktestDetail, BacktestList, BacktestShare
 
 _ONE = "backtests/<uuid:backtest_id>"
@@ -24,5 +24,6 @@ urlpatterns = [
     path(f"{_SHARED}/trades", SharedTrades.as_view(), name="shared-backtest-trades"),
     path(f"{_SHARED}/equity", SharedEquity.as_view(), name="shared-backtest-equity"),
     path("strategies", StrategyList.as_view(), name="strategy-list"),
+    path("strategies/schema", StrategyDocumentSchema.as_view(), name="strategy-schema"),
     path("strategies/check", StrategyCheck.as_view(), name="strategy-check"),
 ]

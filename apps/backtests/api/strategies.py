@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -11,7 +13,7 @@ from apps.backtests.api.asked import StrategyCheckSerializer
 from apps.backtests.api.finding import PROBLEM, body_of, refused
 from apps.backtests.api.shown import StrategyCheckedSerializer, StrategySerializer
 from apps.backtests.asking import InvalidBacktest
-from apps.backtests.engine import STRATEGIES, SpecError
+from apps.backtests.engine import DOCUMENT_SCHEMA, STRATEGIES, SpecError
 from apps.core.views import ApiView
 
 
@@ -25,6 +27,27 @@ class StrategyList(ApiView):
     )
     def get(self, request: Request) -> Response:
         return Response([strategies.described(one) for one in STRATEGIES.values()])
+
+
+class _SchemaRenderer(JSONRenderer):
+    media_type = "application/schema+json"
+
+
+class StrategyDocumentSchema(ApiView):
+    """What a strategy document may be."""
+
+    renderer_classes = (_SchemaRenderer, JSONRenderer)
+
+    @extend_schema(
+        operation_id="strategies_schema",
+        responses=OpenApiTypes.OBJECT,
+        description=(
+            "The JSON Schema (2020-12) of strategy documents, for editors and for checks before sending. What"
+            " fits it may still be none: expressions are checked by `/api/v1/strategies/check`."
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        return Response(DOCUMENT_SCHEMA)
 
 
 class StrategyCheck(ApiView):

@@ -106,7 +106,7 @@ def strategy(spec: Mapping[str, Any]) -> dict[str, Any]:
     """
     value = spec["strategy"]
     try:
-        found = strategy_of(value).replaced(orders=spec.get("orders"), risk=spec.get("risk"))
+        found = strategy_of(value, defaults=False).replaced(orders=spec.get("orders"), risk=spec.get("risk"))
     except SpecError:
         return {"name": str(value.get("name", "strategy")) if isinstance(value, Mapping) else str(value)}
     described = {"title": found.title, "description": found.description, "text": found.text}

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from apps.backtests.engine.indicators import MovingAverage, compiled, crosses, warm_up
+from apps.backtests.engine.indicators import MovingAverage, compiled, crosses
 
 PRICES = st.lists(st.floats(0.001, 100_000), min_size=1, max_size=60)
 CENTS = st.lists(st.integers(1, 40), min_size=2, max_size=60)
@@ -103,15 +103,15 @@ def test_a_tie_before_the_crossing_counts_unless_strict() -> None:
 
 CROSS = """
 import numpy as np
-from apps.backtests.engine.indicators import crosses, warm_up
-assert warm_up()
+from apps.backtests.engine.indicators import crosses
+from apps.backtests.engine.indicators.compiled import compiled
+assert compiled("crossings") is not None
 print(crosses(np.array([1.0, 1.1]), np.array([1.05, 1.05]))[0].tolist())
 """
 
 
 def test_machine_code_of_other_source_is_not_used(tmp_path: Path) -> None:
     """Some versions of numba look at time and size of the file only, which another one may share."""
-    assert warm_up()
     engine = Path(compiled.__file__).parent.parent
     copy = tmp_path / "apps" / "backtests" / "engine"
     shutil.copytree(engine, copy, ignore=shutil.ignore_patterns("__pycache__"))

@@ -146,7 +146,7 @@ def test_what_a_strategy_is_called_does_not_matter() -> None:
     spec = Spec.from_dict(GOOD)
     built_in = STRATEGIES["sma_cross"]
     renamed = {**built_in.document, "name": "mine", "title": "Mine", "description": "As the other."}
-    for same in (built_in.text, built_in.document, built_in.tree, renamed):
+    for same in (built_in.text, built_in.document, built_in.source.as_dict(trees=True), renamed):
         other = Spec.from_dict({**GOOD, "strategy": same})
         assert other == spec
         assert other.spec_hash == spec.spec_hash

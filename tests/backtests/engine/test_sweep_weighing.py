@@ -43,6 +43,17 @@ def test_each_step_refuses_what_is_its_to_refuse() -> None:
         scales.weighed(nothing)
     with pytest.raises(SpecError, match="params"):
         loose.validated({"n": 0})
+    guarded = strategy_of(
+        {
+            "params": {"n": {"min": 1, "max": 9}, "z": {"type": "number", "min": 0, "max": 9}},
+            "require": ["n < 9 / z"],
+            "entry_long": "close > ema(close, n)",
+        }
+    )
+    scales = Scales(strategy=guarded)
+    assert scales.validated({"n": 3, "z": 2}) == {"n": 3, "z": 2.0}
+    with pytest.raises(SpecError, match=r"^params.n must be less than 9 / z \(unknown\)$"):
+        scales.validated({"n": 3, "z": 0})
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,11 @@ def test_a_strategy_is_described_as_it_ran() -> None:
     assert "stop loss" not in wording.strategy(SPEC.as_dict())["text"]
     mine = Spec.from_dict({"strategy": "strategy mine\nenter long when close > open\n"})
     assert wording.strategy(mine.as_dict())["text"] == mine.definition.text
+    # Blocks that fit the parameters, though not the defaults, are those of a strategy, too.
+    replaced = Spec(
+        strategy="rsi_reversal", params={"period": 5}, risk={"stop_loss": {"pct": "period / 10"}}
+    ).definition
+    assert wording.strategy({"strategy": replaced.document})["text"] == replaced.text
     # One that is no more, or not any more what it was.
     assert wording.strategy({"strategy": "gone"}) == {"name": "gone"}
     assert wording.strategy({"strategy": {"name": "old", "version": 0}}) == {"name": "old"}

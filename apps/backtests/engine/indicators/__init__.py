@@ -9,12 +9,11 @@ from __future__ import annotations
 from apps.backtests.engine.indicators.averages import LONGEST_WINDOW, MovingAverage
 from apps.backtests.engine.indicators.compiled import warm_up
 from apps.backtests.engine.indicators.crossings import crosses
-from apps.backtests.engine.indicators.table import INDICATORS, Argument, Indicator, documentation
+from apps.backtests.engine.indicators.table import INDICATORS, Indicator, documentation
 
 __all__ = [
     "INDICATORS",
     "LONGEST_WINDOW",
-    "Argument",
     "Indicator",
     "MovingAverage",
     "crosses",

@@ -39,7 +39,10 @@ class Indicator:
             indicators of one ``family``, the name of its first, share the tuple. It gets finite
             series, and may get too few values.
         cost: from the numbers to passes over a column.
-        windowed: its values depend on their window alone, which is one more than ``lookback``.
+        windowed: its values depend on their window alone, which is one more than ``lookback``, up to
+            rounding.
+        scans: it looks at its whole window again on every bar, so that its values depend on the window and
+            the window's place alone, bit for bit, and pieces of the bars can be computed one by one.
         outputs: arrays that ``compute`` returns.
         gaps: some of its values may be missing or infinite behind the warm-up, whatever it gets. Values of
             the others are at most 1e18 times what they get.
@@ -56,6 +59,7 @@ class Indicator:
     output: int | None = None
     family: str = ""
     windowed: bool = False
+    scans: bool = False
     outputs: int = 1
     gaps: bool = False
     definition: str = ""
@@ -97,7 +101,7 @@ def _library(
     columns: tuple[str, ...] = (),
     cost: Callable[..., float] = lambda *_: 3.0,
     windowed: bool = False,
-    gaps: bool = False,
+    scans: bool = False,
 ) -> Indicator:
     """A function of TA-Lib with one window, of a series or of columns."""
     arguments = (window(least=least, most=most),) if columns else (X, window(least=least, most=most))
@@ -110,7 +114,7 @@ def _library(
         compute=plain(function),
         cost=cost,
         windowed=windowed,
-        gaps=gaps,
+        scans=scans,
     )
 
 
@@ -149,9 +153,9 @@ _AVERAGES = (
     _library("trima", "TRIMA", "Triangular average: the mean of means.", one_less),
     _library("kama", "KAMA", "Kaufman's adaptive average.", as_many, cost=lambda *_: 8.0),
     _library("linreg", "LINEARREG", "End of the least-squares line through the window.", one_less,
-             most=LONGEST_SCAN, cost=lambda *_: 6.0, windowed=True),
+             cost=lambda *_: 6.0, windowed=True),
     _library("linreg_slope", "LINEARREG_SLOPE", "Slope of that line, price per bar.", one_less,
-             most=LONGEST_SCAN, cost=lambda *_: 6.0, windowed=True),
+             cost=lambda *_: 6.0, windowed=True),
     Indicator(
         name="vwap",
         doc="Mean of hlc3 over n bars, weighted by volume.",
@@ -166,7 +170,7 @@ _AVERAGES = (
 _MOMENTUM = (
     _library("rsi", "RSI", "Wilder's relative strength index, 0 to 100.", as_many),
     _library("cmo", "CMO", "Chande's momentum oscillator, -100 to 100.", as_many),
-    _library("roc", "ROC", "Change over n bars in percent.", as_many, least=1, windowed=True, gaps=True),
+    _defined("roc", "Change over n bars in percent.", "(x / x[n] - 1) * 100", X, N),
     _library("mom", "MOM", "Change over n bars.", as_many, least=1, windowed=True),
     Indicator(
         name="macd",
@@ -223,7 +227,7 @@ _MOMENTUM = (
         N,
     ),
     _library("cci", "CCI", "Commodity channel index.", one_less, columns=HLC, most=LONGEST_SCAN,
-             cost=lambda n: 3 + 2 * n),
+             cost=lambda n: 3 + 2 * n, scans=True),
     _library("mfi", "MFI", "Money flow index, 0 to 100.", as_many, columns=(*HLC, "volume"),
              cost=lambda *_: 5.0),
 )  # fmt: skip
@@ -247,6 +251,7 @@ _TREND = (
         columns=("high", "low"),
         lookback=as_many,
         compute=technical.aroon,
+        scans=True,
         cost=lambda n: 5 + 0.5 * n,
         family="aroon_up",
         outputs=2,
@@ -259,6 +264,7 @@ _TREND = (
         columns=("high", "low"),
         lookback=as_many,
         compute=technical.aroon,
+        scans=True,
         cost=lambda n: 5 + 0.5 * n,
         family="aroon_up",
         outputs=2,
@@ -296,7 +302,7 @@ _VOLATILITY = (
     ),
     Indicator(
         name="stdev",
-        doc="Standard deviation over n bars, divided by n.",
+        doc="Standard deviation of n bars (divisor n, not n - 1).",
         arguments=(X, N),
         lookback=one_less,
         compute=windows.rolling_deviation,

@@ -6,9 +6,7 @@ the limits allow; all of that is decided before there are data.
 
 from __future__ import annotations
 
-from apps.backtests.engine.language.document import Document, document
 from apps.backtests.engine.language.evaluation import Cache
-from apps.backtests.engine.language.frames import TIMEFRAMES
 from apps.backtests.engine.language.schema import DOCUMENT_SCHEMA
 
-__all__ = ["DOCUMENT_SCHEMA", "TIMEFRAMES", "Cache", "Document", "document"]
+__all__ = ["DOCUMENT_SCHEMA", "Cache"]

@@ -12,10 +12,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
+import numpy as np
+
 from apps.backtests.engine.indicators import INDICATORS, LONGEST_WINDOW, Indicator
 from apps.backtests.engine.language import limits
 from apps.backtests.engine.language.checking import Scope, chosen
 from apps.backtests.engine.language.functions import FUNCTIONS
+from apps.backtests.engine.language.logarithm import logarithm
 from apps.backtests.engine.language.nodes import (
     Binary,
     Call,
@@ -132,7 +135,7 @@ class Binder:
         for given in inputs:
             if isinstance(given, Ref):
                 parts.append(self.plan.steps[given.index].digest.hex())
-                if operation != "on" and operation != "on_flags":
+                if operation != "on":
                     deepest = max(deepest, self.plan.steps[given.index].lookback)
             else:
                 parts.append(repr(given))
@@ -224,7 +227,7 @@ class Binder:
         numbers = [item for item in given if isinstance(item, float)]
         if given and len(numbers) == len(given):
             return _scalar(name, numbers)
-        return self._step(name, *given, cost=len(given) or 3)
+        return self._step(name, *given, cost=6 if name == "log" else len(given) or 3)
 
     def _constant(self, answer: bool) -> Ref:
         return self._step("constant", detail=answer, cost=0.2)
@@ -348,7 +351,7 @@ def _scalar(name: str, given: list[float]) -> float:
         case "sqrt":
             return math.sqrt(given[0]) if given[0] >= 0 else math.nan
         case "log":
-            return math.log(given[0]) if given[0] > 0 else math.nan
+            return float(logarithm(np.array(given))[0])
         case "min":
             return min(given)
     return max(given)

@@ -91,14 +91,6 @@ class Checker:
                 return self._indicator(node)
         raise TypeError(f"not a node of the language: {node!r}")
 
-    def condition(self, node: Node) -> str:
-        """The same for an expression that must be true or not."""
-        return self._condition(node)
-
-    def value(self, node: Node) -> str:
-        """The same for an expression that must be numbers."""
-        return self._number(node)
-
     def _name(self, node: Name) -> str:
         name, scope = node.name, self.scope
         if name in scope.params:

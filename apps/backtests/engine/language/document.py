@@ -12,7 +12,16 @@ from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.language import limits
 from apps.backtests.engine.language.checking import Checker, Let, Scope, bounds, chosen, suggestion
 from apps.backtests.engine.language.functions import CONDITION, FLAG, NUMBER
-from apps.backtests.engine.language.nodes import Compare, Frame, Name, Node, Number, Refused, children
+from apps.backtests.engine.language.nodes import (
+    Compare,
+    Frame,
+    Name,
+    Node,
+    Number,
+    Refused,
+    children,
+    shown,
+)
 from apps.backtests.engine.language.parameters import Parameter, identifier, parameter, text
 from apps.backtests.engine.language.printing import printed
 from apps.backtests.engine.language.trees import expression, tree
@@ -24,6 +33,7 @@ KEYS = (
 )  # fmt: skip
 VERSION = 1
 LONGEST_TITLE = 100
+LONGEST_ABOUT = 2_000
 
 
 @dataclass(frozen=True)
@@ -90,20 +100,15 @@ class Document:
     def as_dict(self, *, trees: bool = False) -> dict[str, Any]:
         """The complete canonical JSON form; expressions as text, or as *trees*."""
 
-        def shown(node: Node | None) -> Any:
-            if node is None:
-                return None
-            return tree(node) if trees else printed(node)
-
         return {
             "version": VERSION,
             "name": self.name,
             "title": self.title,
             "description": self.description,
             "params": {name: item.as_dict() for name, item in self.params.items()},
-            "let": {name: shown(node) for name, node in self.lets.items()},
-            "require": [shown(node) for node in self.require],
-            **{name: shown(self.signals.get(name)) for name in SIGNALS},
+            "let": {name: _optional(node, trees) for name, node in self.lets.items()},
+            "require": [_optional(node, trees) for node in self.require],
+            **{name: _optional(self.signals.get(name), trees) for name in SIGNALS},
             "orders": orders_dict(self.orders, trees=trees),
             "risk": risk_dict(self.risk, trees=trees),
         }
@@ -142,7 +147,7 @@ def document(value: Any, field: str = "strategy") -> Document:
         raise SpecError(f"{field}.version", f"must be {VERSION}")
     name = identifier(given.get("name", "custom"), f"{field}.name", {})
     title = text(given.get("title", name), f"{field}.title", LONGEST_TITLE)
-    about = text(given.get("description", ""), f"{field}.description", 2_000)
+    about = text(given.get("description", ""), f"{field}.description", LONGEST_ABOUT)
     params = _params(given.get("params"), f"{field}.params")
     scope = Scope(params)
     lets = _lets(given.get("let"), f"{field}.let", scope)
@@ -169,7 +174,8 @@ def document(value: Any, field: str = "strategy") -> Document:
 
 def orders_of(value: Any, field: str, scope: Scope) -> Orders:
     """An orders block; None is a market order."""
-    given = mapping(value or {}, field, ("entry", "offset", "long_price", "short_price", "valid_bars"))
+    value = {} if value is None else value
+    given = mapping(value, field, ("entry", "offset", "long_price", "short_price", "valid_bars"))
     entry = _one_of(given.get("entry", "market"), f"{field}.entry", ("market", "limit", "stop"))
     prices = {
         key: None
@@ -192,7 +198,8 @@ def orders_of(value: Any, field: str, scope: Scope) -> Orders:
 
 def risk_of(value: Any, field: str, scope: Scope) -> Risk:
     """A risk block; None is no risk block."""
-    given = mapping(value or {}, field, (*LEVELS, "time_stop", "base"))
+    value = {} if value is None else value
+    given = mapping(value, field, (*LEVELS, "time_stop", "base"))
     levels: dict[str, Distance | None] = {}
     for key in LEVELS:
         level, where = given.get(key), f"{field}.{key}"
@@ -242,12 +249,12 @@ def mapping(value: Any, field: str, keys: Iterable[str]) -> Mapping[str, Any]:
         raise SpecError(field, "must be an object")
     for key in value:
         if key not in known:
-            shown = str(key)[:40].encode("ascii", "backslashreplace").decode()
-            guess = suggestion(shown, known)
+            name = shown(key)
+            guess = suggestion(name, known)
             message = f"is unknown; known are {', '.join(known)}"
             if guess:
                 message = f"is unknown; did you mean '{guess}'?"
-            raise SpecError(f"{field}.{shown}", message, suggestion=guess)
+            raise SpecError(f"{field}.{name}", message, suggestion=guess)
     return value
 
 
@@ -255,7 +262,7 @@ def _params(value: Any, field: str) -> dict[str, Parameter]:
     given = _named(value, field, limits.MOST_PARAMS)
     params: dict[str, Parameter] = {}
     for name, item in given.items():
-        where = f"{field}.{_shown(name)}"
+        where = f"{field}.{shown(name)}"
         params[identifier(name, where, params)] = parameter(name, item, where)
     return params
 
@@ -265,7 +272,7 @@ def _lets(value: Any, field: str, scope: Scope) -> dict[str, Node]:
     given = _named(value, field, limits.MOST_LETS)
     nodes: dict[str, Node] = {}
     for name, item in given.items():
-        where = f"{field}.{_shown(name)}"
+        where = f"{field}.{shown(name)}"
         identifier(name, where, {**scope.params, **nodes})
         try:
             nodes[name] = expression(item)
@@ -346,7 +353,3 @@ def _optional(node: Node | None, trees: bool) -> Any:
     if node is None:
         return None
     return tree(node) if trees else printed(node)
-
-
-def _shown(name: Any) -> str:
-    return str(name)[:40].encode("ascii", "backslashreplace").decode()

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from apps.backtests.engine.bars import Bars, Floats
 from apps.backtests.engine.indicators import INDICATORS, MovingAverage, crosses
 from apps.backtests.engine.indicators.crossings import Flags
-from apps.backtests.engine.indicators.technical import over_runs, over_windows
+from apps.backtests.engine.indicators.technical import over_pieces, over_runs, over_windows
 from apps.backtests.engine.language.frames import DAY, MINUTE, Columns, Higher, higher
+from apps.backtests.engine.language.logarithm import logarithm
 from apps.backtests.engine.language.plan import Plan, Ref, Step
 
 Check = Callable[[], object]
@@ -42,9 +43,6 @@ class Cache:
         self.limit = limit
         self.used = 0
         self._held: OrderedDict[bytes, tuple[Any, int]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._held)
 
     def get(self, key: bytes) -> Any:
         """What was put there, or None."""
@@ -133,7 +131,11 @@ class Evaluation:
 
     def higher(self, frame: str) -> Higher:
         if frame not in self._frames:
-            self._frames[frame] = higher(self.bars, self.step, frame)
+            key = f"higher {self.step} {frame}".encode()
+            held = self.cache.get(key) if self.cache is not None else None
+            self._frames[frame] = held or higher(self.bars, self.step, frame)
+            if self.cache is not None:
+                self.cache.put(key, self._frames[frame], self._frames[frame].nbytes)
         return self._frames[frame]
 
     def _compute(self, step: Step, inputs: list[Any]) -> Result:
@@ -163,7 +165,11 @@ class Evaluation:
         indicator = INDICATORS[name]
         assert indicator.compute is not None
         lookback = indicator.lookback(*numbers)
-        if indicator.columns:
+        if indicator.scans:
+            value = over_pieces(
+                indicator.compute, values, tuple(numbers), window=lookback + 1, check=self.check
+            )
+        elif indicator.columns:
             value = indicator.compute(*values, *numbers)
         elif indicator.windowed:
             value = over_windows(
@@ -283,13 +289,6 @@ def _root(x: Floats) -> Floats:
     return np.sqrt(x)
 
 
-def _logarithm(x: Floats) -> Floats:
-    result: Floats = np.log(x)
-    if not (x != 0).all():
-        result[x == 0.0] = np.nan
-    return result
-
-
 def _each(function: Callable[..., Any]) -> Callable[..., Any]:
     def compute(*values: Any) -> Any:
         result = values[0]
@@ -308,7 +307,7 @@ _ELEMENTWISE: dict[str, Callable[[list[Any], Any], Any]] = {
     "/": _divided,
     "abs": _plainly(np.abs),
     "sqrt": _plainly(_root),
-    "log": _plainly(_logarithm),
+    "log": _plainly(logarithm),
     "min": _plainly(_each(np.minimum)),
     "max": _plainly(_each(np.maximum)),
     "<": _plainly(np.less),

@@ -80,6 +80,11 @@ class Higher:
     columns: Columns
     known: NDArray[np.int64]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory held, for caches, with the columns that may still be made."""
+        return self.known.nbytes + 9 * self.columns.ts.nbytes
+
     def spread(self, values: Floats) -> Floats:
         """Values of the higher bars for the bars below; NaN before the first is known."""
         first = int(np.searchsorted(self.known, 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from apps.backtests.engine.errors import SpecError
 
@@ -105,6 +106,11 @@ class Refused(Exception):
         if self.suggestion:
             text += f"; did you mean '{self.suggestion}'?"
         return SpecError(field, text, position=self.at or None, suggestion=self.suggestion)
+
+
+def shown(name: Any) -> str:
+    """A name that somebody gave, as messages have it: not long, and in ASCII."""
+    return str(name)[:40].encode("ascii", "backslashreplace").decode()
 
 
 def children(node: Node) -> tuple[Node, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.language import limits
 from apps.backtests.engine.language.functions import RESERVED
+from apps.backtests.engine.language.nodes import shown
 from apps.backtests.engine.schema import validated
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
@@ -60,7 +61,7 @@ def parameter(name: str, value: Any, field: str) -> Parameter:
         raise SpecError(field, "must be an object with type, default, min, max, step and description")
     for key in value:
         if key not in _KEYS:
-            raise SpecError(f"{field}.{_key(key)}", f"is unknown; known are {', '.join(_KEYS)}")
+            raise SpecError(f"{field}.{shown(key)}", f"is unknown; known are {', '.join(_KEYS)}")
     kind = value.get("type", "integer")
     if not isinstance(kind, str) or kind not in ("integer", "number", "choice"):
         raise SpecError(f"{field}.type", "must be one of integer, number, choice")
@@ -161,7 +162,3 @@ def _number(value: Any, kind: str, field: str) -> float:
             raise SpecError(field, "must be an integer")
         return int(value)
     return float(value) + 0.0
-
-
-def _key(key: Any) -> str:
-    return str(key)[:40].encode("ascii", "backslashreplace").decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +12,7 @@ from apps.backtests.engine.bars import Bars
 from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.language import limits
 from apps.backtests.engine.language.binding import Binder
+from apps.backtests.engine.language.checking import chosen
 from apps.backtests.engine.language.document import (
     LEVELS,
     Distance,
@@ -66,12 +68,13 @@ def check_required(document: Document, params: Mapping[str, Any]) -> None:
         binder = Binder(document.scope, params)
         if binder.truth(node) is True:
             continue
-        if isinstance(node, Compare) and len(node.operators) == 1:
+        if isinstance(node, Compare) and len(node.operators) == 1 and chosen(node, document.params) is None:
             left, right = node.operands
             if isinstance(left, Name) and left.name in params:
                 shown = printed(right)
                 if not isinstance(right, Number):
-                    shown += f" ({number(binder.number(right))})"
+                    value = binder.number(right)
+                    shown += f" ({number(value) if math.isfinite(value) else 'unknown'})"
                 raise SpecError(f"params.{left.name}", f"must be {_WORDS[node.operators[0]]} {shown}")
         raise SpecError("params", f"must satisfy {printed(node)}")
 

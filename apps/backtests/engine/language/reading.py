@@ -110,6 +110,7 @@ def _check_characters(text: str) -> None:
         elif sign in ")]":
             depth -= 1
     operators = sum(text.count(sign) for sign in "+-*/<>=!")
+    _check_texts(text)
     for match in _WORD.finditer(_TIMEFRAME.sub(lambda found: " " * len(found.group()), text)):
         word, column = match.group(), match.start() + 1
         if word in _LOGIC_WORDS:
@@ -124,6 +125,14 @@ def _check_characters(text: str) -> None:
             raise Refused(f"'{word}' is not part of the language", column)
     if operators > limits.MOST_OPERATORS:
         raise Refused(f"has more than {limits.MOST_OPERATORS} operators")
+
+
+def _check_texts(text: str) -> None:
+    """Python has other kinds of texts: with a letter before the first quotation mark, or several in one."""
+    for plain in _TIMEFRAME.finditer(text):
+        before, behind = text[: plain.start()], text[plain.end() :].lstrip(" ")
+        if before[-1:].isalnum() or before[-1:] == "_" or behind[:1] in ("'", '"'):
+            raise Refused('a text is one name between quotation marks, as "4h"', plain.start() + 1)
 
 
 def _check_number(text: str, start: int) -> None:

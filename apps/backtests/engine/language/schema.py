@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apps.backtests.engine.language import limits
+from apps.backtests.engine.language.document import LONGEST_ABOUT, LONGEST_TITLE, VERSION
 from apps.backtests.engine.language.functions import FUNCTIONS
 from apps.backtests.engine.language.parameters import LONGEST_DESCRIPTION, LONGEST_NAME, NAME
 
@@ -36,10 +37,10 @@ DOCUMENT_SCHEMA: dict[str, Any] = {
     "title": "Strategy",
     **_closed(
         {
-            "version": {"const": 1, "default": 1},
+            "version": {"const": VERSION, "default": VERSION},
             "name": _NAME | {"default": "custom"},
-            "title": {"type": "string", "maxLength": 100},
-            "description": {"type": "string", "maxLength": 2_000, "default": ""},
+            "title": {"type": "string", "maxLength": LONGEST_TITLE},
+            "description": {"type": "string", "maxLength": LONGEST_ABOUT, "default": ""},
             "params": {
                 "type": "object",
                 "maxProperties": limits.MOST_PARAMS,

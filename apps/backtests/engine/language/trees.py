@@ -32,6 +32,7 @@ from apps.backtests.engine.language.nodes import (
     Number,
     Refused,
     Shift,
+    shown,
 )
 from apps.backtests.engine.language.printing import printed
 from apps.backtests.engine.language.reading import parsed
@@ -77,7 +78,7 @@ class _Reader:
             raise Refused("the key of an object is the name of its operator or function")
         operands = given if isinstance(given, list | tuple) else None
         if operands is None:
-            raise Refused(f"the operands of '{key[:40]}' are a list")
+            raise Refused(f"the operands of '{shown(key)}' are a list")
         if len(operands) > limits.MOST_NODES:
             raise Refused(f"has more than {limits.MOST_NODES} parts")
         return self.operation(key, list(operands), depth)
@@ -111,7 +112,7 @@ class _Reader:
                 raise Refused("'on' has a timeframe and an expression")
             return Frame(_timeframe(operands[0]), self.node(operands[1], depth + 1))
         if not (key.isascii() and key.isidentifier() and "__" not in key and not key.startswith("_")):
-            raise Refused(f"'{_shown(key)}' is not an operator or function")
+            raise Refused(f"'{shown(key)}' is not an operator or function")
         return Call(key, tuple(inner()))
 
     def chain(self, operands: list[Any], depth: int) -> Node:
@@ -167,12 +168,8 @@ def _number(value: float) -> Node:
 
 def _timeframe(name: str) -> str:
     if len(name) > 10 or not name.isalnum() or not name.isascii():
-        raise Refused(f"'{_shown(name)}' is not a timeframe")
+        raise Refused(f"'{shown(name)}' is not a timeframe")
     return name
-
-
-def _shown(text: str) -> str:
-    return text[:40].encode("ascii", "backslashreplace").decode()
 
 
 def _kind(value: Any) -> str:

@@ -13,14 +13,14 @@ from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.language.checking import suggestion
 from apps.backtests.engine.language.parameters import NAME
 from apps.backtests.engine.language.text import read
-from apps.backtests.engine.strategies.base import Level, Range, Signals, Strategy, of_document
+from apps.backtests.engine.strategies.base import Level, Signals, Strategy, of_document
 
 
-def of_text(text: str) -> Strategy:
-    """The strategy that *text*, the text form of a document, describes. Errors name the line, too."""
+def of_text(text: str, *, defaults: bool = True) -> Strategy:
+    """As ``strategy_of``, of *text*, the text form of a document. Errors name the line, too."""
     document, lines = read(text)
     try:
-        return of_document(document)
+        return of_document(document, defaults=defaults)
     except SpecError as error:
         path = error.field.removeprefix("strategy.")
         while path and path not in lines:
@@ -31,18 +31,21 @@ def of_text(text: str) -> Strategy:
         raise SpecError(error.field, message, position=error.position, suggestion=error.suggestion) from None
 
 
-def strategy_of(value: str | Mapping[str, Any]) -> Strategy:
+def strategy_of(value: str | Mapping[str, Any], *, defaults: bool = True) -> Strategy:
     """The strategy that *value* names or is: a built-in's name, a document, or its text form.
+
+    It runs with the defaults of its parameters where all have one; without *defaults* that is not asked for,
+    as of a document that is that of a strategy with replaced blocks.
 
     Raises:
         SpecError: for ``strategy`` or a field below it, with position and suggestion where there are any.
     """
     if isinstance(value, Mapping):
-        return of_document(value)
+        return of_document(value, defaults=defaults)
     if not isinstance(value, str):
         raise SpecError("strategy", "must be a name, a strategy document or its text form")
     if "\n" in value or "\r" in value or not NAME.fullmatch(value[:100]):
-        return of_text(value)
+        return of_text(value, defaults=defaults)
     if value not in STRATEGIES:
         guess = suggestion(value, STRATEGIES)
         message = f"must be one of {', '.join(STRATEGIES)}"
@@ -65,4 +68,4 @@ def _built_in() -> dict[str, Strategy]:
 
 STRATEGIES: dict[str, Strategy] = _built_in()
 
-__all__ = ["STRATEGIES", "Level", "Range", "Signals", "Strategy", "of_text", "strategy_of"]
+__all__ = ["STRATEGIES", "Level", "Signals", "Strategy", "of_text", "strategy_of"]

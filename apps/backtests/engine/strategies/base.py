@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from apps.backtests.engine.bars import Bars, Floats
 from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.kernel import ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
 from apps.backtests.engine.language import limits, program
-from apps.backtests.engine.language.document import LEVELS, Document
+from apps.backtests.engine.language.document import LEVELS, Document, document
 from apps.backtests.engine.language.evaluation import Cache, Result
 from apps.backtests.engine.language.parameters import parameters_schema, values_of
 from apps.backtests.engine.language.text import write
@@ -73,30 +72,19 @@ class Signals:
     base: str = "fill"
 
 
-@dataclass(frozen=True)
-class Range:
-    """What a parameter may be: ``min`` to ``max`` in steps of ``step``, or one of ``choices``."""
-
-    type: str
-    min: float
-    max: float
-    step: float
-    choices: tuple[str, ...] = ()
-    default: float | str | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class Strategy:
     """A checked strategy document, ready to run.
 
-    It pickles as its document. Bit *i* of its signals depends on bars up to *i* only.
+    Bit *i* of its signals depends on bars up to *i* only.
     """
 
     source: Document
     _replaced: dict[str, Strategy] = field(default_factory=dict, init=False, repr=False)
 
-    def __reduce__(self) -> tuple[Callable[[Mapping[str, Any]], Strategy], tuple[dict[str, Any]]]:
-        return of_document, (self.document,)
+    def __reduce__(self) -> tuple[type[Strategy], tuple[Document]]:
+        # Not as its JSON form: replaced blocks need not fit the defaults, as those of a document must.
+        return Strategy, (self.source,)
 
     @property
     def name(self) -> str:
@@ -116,11 +104,6 @@ class Strategy:
         return self.source.as_dict()
 
     @cached_property
-    def tree(self) -> dict[str, Any]:
-        """The same with expressions as trees of JSON."""
-        return self.source.as_dict(trees=True)
-
-    @cached_property
     def text(self) -> str:
         """The text form."""
         return write(self.source)
@@ -129,16 +112,6 @@ class Strategy:
     def schema(self) -> dict[str, Any]:
         """JSON Schema (2020-12) of the parameters."""
         return parameters_schema(self.title, self.source.params)
-
-    @cached_property
-    def ranges(self) -> Mapping[str, Range]:
-        """What a sweep may draw each parameter from."""
-        return MappingProxyType(
-            {
-                name: Range(item.type, item.min, item.max, item.step, item.choices, item.default)
-                for name, item in self.source.params.items()
-            }
-        )
 
     @property
     def timeframes(self) -> tuple[str, ...]:
@@ -185,29 +158,23 @@ class Strategy:
         """Work per bar with valid *params*, in passes over a column."""
         return program.bind(self.source, params).plan.cost + 1.0
 
-    def width(self, params: Params) -> float:
-        """Memory per bar for results with valid *params*, in columns of 8 bytes."""
-        return program.bind(self.source, params).plan.width
-
     def signals(
         self,
         bars: Bars,
         params: Params,
         *,
-        orders: Any = None,
-        risk: Any = None,
         check: Callable[[], object] | None = None,
         cache: Cache | None = None,
     ) -> Signals:
         """The signal stage over *bars* with valid, complete *params*.
 
-        *orders* and *risk* replace the document's blocks. *check* is called between computations; what it
-        raises ends the stage. *cache* shares results between calls over the same bars.
+        *check* is called between computations; what it raises ends the stage. *cache* shares results between
+        calls over the same bars.
 
         Raises:
-            SpecError: a timeframe that the strategy names does not fit the bars, or a block is wrong.
+            SpecError: a timeframe that the strategy names does not fit the bars.
         """
-        source = self.replaced(orders=orders, risk=risk).source
+        source = self.source
         bound = program.bind(source, params)
         found = program.evaluate(source, bound, bars, bars.step, check=check, cache=cache)
         count = len(bars)
@@ -242,19 +209,20 @@ class Strategy:
         return program.bind(self.source, params).scalars["stop_loss"] > 0
 
 
-def of_document(value: Any, field: str = "strategy") -> Strategy:
-    """The strategy that a document in JSON form describes. Raises SpecError below *field*."""
-    from apps.backtests.engine.language.document import document
+def of_document(value: Any, field: str = "strategy", *, defaults: bool = True) -> Strategy:
+    """The strategy that a document in JSON form describes. Raises SpecError below *field*.
 
+    Without *defaults* it need not run with the defaults of its parameters, as one whose blocks were replaced.
+    """
     source = document(value, field)
     strategy = Strategy(source)
     if len(strategy.text) > limits.LONGEST_DOCUMENT:
         raise SpecError(field, f"is longer than {limits.LONGEST_DOCUMENT} characters in its text form")
-    if all(item.default is not None for item in source.params.values()):
-        defaults = {name: item.default for name, item in source.params.items()}
-        program.bind(source, defaults, field)
+    if defaults and all(item.default is not None for item in source.params.values()):
+        params = {name: item.default for name, item in source.params.items()}
+        program.bind(source, params, field)
         try:
-            program.check_required(source, defaults)
+            program.check_required(source, params)
         except SpecError as error:
             raise SpecError(f"{field}.require", f"does not hold for the defaults: {error}") from None
     return strategy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ MakeBars = Callable[..., Bars]
 DAY = 86_400_000
 
 
+@functools.lru_cache(maxsize=64)
 def make_bars(
     count: int,
     seed: int = 1,
@@ -23,7 +25,10 @@ def make_bars(
     gaps: float = 0.0,
     flat: float = 0.0,
 ) -> Bars:
-    """A walk in cents; *gaps* and *flat* are the shares of bars that are missing and that do not move."""
+    """A walk in cents; *gaps* and *flat* are the shares of bars that are missing and that do not move.
+
+    The same bars are the same object; nobody can write to them.
+    """
     draw = random.Random(seed)
     rows, cents, at = [], 10_000, start
     while len(rows) < count:

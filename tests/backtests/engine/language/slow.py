@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -26,6 +28,7 @@ from apps.backtests.engine.language.nodes import (
 HOUR, DAY = 3_600_000, 86_400_000
 WIDTHS = {"5m": HOUR // 12, "15m": HOUR // 4, "30m": HOUR // 2, "1h": HOUR, "4h": 4 * HOUR, "1d": DAY}
 NAN = math.nan
+Method = Callable[["Slow", Node, int], Any]
 
 
 @dataclass
@@ -50,12 +53,15 @@ def monday(ts: int) -> int:
 def higher(bars: Sequence[Bar], step: int, timeframe: str) -> list[Bar]:
     """The higher bars that are complete at the close of the last of *bars*."""
     width = 7 * DAY if timeframe == "1w" else WIDTHS[timeframe]
-    opened = [monday(bar.ts) if timeframe == "1w" else bar.ts // width * width for bar in bars]
+
+    def opened(bar: Bar) -> int:
+        return monday(bar.ts) if timeframe == "1w" else bar.ts // width * width
+
     result = []
-    for begin in sorted(set(opened)):
-        inside = [bar for bar, at in zip(bars, opened, strict=True) if at == begin]
-        whole = begin != opened[0] or bars[0].ts == begin
-        over = bars[-1].ts + step >= begin + width or opened[-1] > begin
+    for begin, group in itertools.groupby(bars, opened):
+        inside = list(group)
+        whole = inside[0] is not bars[0] or bars[0].ts == begin
+        over = bars[-1].ts + step >= begin + width or inside[-1] is not bars[-1]
         if whole and over:
             high, low = max(bar.high for bar in inside), min(bar.low for bar in inside)
             volume = math.fsum(bar.volume for bar in inside)
@@ -63,12 +69,27 @@ def higher(bars: Sequence[Bar], step: int, timeframe: str) -> list[Bar]:
     return result
 
 
+def once(method: Method) -> Method:
+    """*method*, asked once for each node and bar: conditions of conditions look back again and again."""
+
+    @functools.wraps(method)
+    def answer(self: Slow, node: Node, i: int) -> Any:
+        key = (method.__name__, id(node), i)
+        if key not in self.known:
+            self.known[key] = method(self, node, i)
+        return self.known[key]
+
+    return answer
+
+
 class Slow:
     """Answers for one series of bars, each from all bars up to it."""
 
     def __init__(self, bars: Sequence[Bar], step: int) -> None:
         self.bars, self.step = bars, step
+        self.known: dict[tuple[str, int, int], Any] = {}
 
+    @once
     def value(self, node: Node, i: int) -> float:
         if i < 0:
             return NAN
@@ -94,6 +115,7 @@ class Slow:
                 return result
         raise AssertionError(node)
 
+    @once
     def truth(self, node: Node, i: int) -> bool | None:
         if i < 0:
             return None

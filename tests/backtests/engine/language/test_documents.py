@@ -68,7 +68,9 @@ def test_both_forms_describe_the_same_strategy() -> None:
     assert strategy_of(TEXT).document == strategy.document
     assert strategy_of(TEXT.replace("\n", "\r\n")).document == strategy.document
     assert strategy_of(strategy.document).document == strategy.document
-    assert strategy_of(json.loads(json.dumps(strategy.tree))).document == strategy.document
+    assert (
+        strategy_of(json.loads(json.dumps(strategy.source.as_dict(trees=True)))).document == strategy.document
+    )
     assert pickle.loads(pickle.dumps(strategy)).document == strategy.document
 
 
@@ -105,14 +107,15 @@ def test_lets_may_come_in_any_order() -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=list(STRATEGIES))
 def test_a_built_in_reads_as_its_own_text_and_fits_the_published_schemas(strategy: Strategy) -> None:
     assert of_text(strategy.text).document == strategy.document
-    assert strategy_of(strategy.tree).document == strategy.document
+    trees = strategy.source.as_dict(trees=True)
+    assert strategy_of(trees).document == strategy.document
     validator = Draft202012Validator(DOCUMENT_SCHEMA)
     validator.validate(strategy.document)
-    validator.validate(strategy.tree)
+    validator.validate(trees)
     Draft202012Validator.check_schema(strategy.schema)
     params = {
         name: {"fast": 10, "slow": 30}[name] if item.default is None else item.default
-        for name, item in strategy.ranges.items()
+        for name, item in strategy.source.params.items()
     }
     Draft202012Validator(strategy.schema).validate(params)
     assert strategy.validated(params) == params
@@ -330,11 +333,34 @@ def test_parameters_are_checked_before_there_are_data() -> None:
         odd.validated({"n": 5})
 
 
-def test_ranges_say_what_a_sweep_may_draw() -> None:
-    ranges = strategy_of(GOOD).ranges
-    assert (ranges["fast"].min, ranges["fast"].max, ranges["fast"].step) == (2, 200, 2)
-    assert (ranges["width"].type, ranges["width"].step) == ("number", pytest.approx(0.45))
-    assert ranges["side"].choices == ("long", "both")
+@pytest.mark.parametrize(
+    ("require", "field", "says"),
+    [
+        ("n < 9 / z", "params.n", "must be less than 9 / z (unknown)"),
+        ("n < sqrt(-n)", "params.n", "must be less than sqrt(-n) (unknown)"),
+        ("n > huge * huge * huge", "params.n", "must be greater than huge * huge * huge (unknown)"),
+        ("side == long", "params", "must satisfy side == long"),
+        ("long == side", "params", "must satisfy long == side"),
+        ("n == 5 or side != both", "params", "must satisfy n == 5 or side != both"),
+    ],
+)
+def test_what_is_required_is_said_whatever_it_is(require: str, field: str, says: str) -> None:
+    strategy = strategy_of(
+        {
+            "params": {
+                "n": {"min": 1, "max": 9},
+                "z": {"type": "number", "min": 0, "max": 9},
+                "side": {"type": "choice", "choices": ["long", "both"]},
+            },
+            "let": {"huge": " * ".join(["1e15"] * 10)},
+            "require": [require],
+            "entry_long": "close > 1",
+        }
+    )
+    with pytest.raises(SpecError) as caught:
+        strategy.validated({"n": 3, "z": 0, "side": "both"})
+    assert caught.value.field == field
+    assert caught.value.message.startswith(says)
 
 
 def test_blocks_can_be_replaced_and_may_use_the_strategys_names() -> None:
@@ -350,6 +376,28 @@ def test_blocks_can_be_replaced_and_may_use_the_strategys_names() -> None:
     with pytest.raises(SpecError) as caught:
         strategy.replaced(risk={"stop_loss": {"pct": "widht"}})
     assert (caught.value.field, caught.value.suggestion) == ("risk.stop_loss.pct", "width")
+
+
+def test_replaced_blocks_need_not_fit_the_defaults() -> None:
+    """They belong to the parameters that are given with them."""
+    replaced = STRATEGIES["rsi_reversal"].replaced(risk={"stop_loss": {"pct": "period / 10"}})
+    assert replaced.validated({"period": 5})["period"] == 5
+    with pytest.raises(SpecError):
+        replaced.validated({})
+    with pytest.raises(SpecError, match=r"must lie within 0 and 0\.99"):
+        strategy_of(replaced.document)
+    for value in (replaced.document, replaced.text):
+        assert strategy_of(value, defaults=False).document == replaced.document
+    assert pickle.loads(pickle.dumps(replaced)).document == replaced.document
+
+
+def test_an_empty_block_is_an_object_or_null() -> None:
+    for key in ("orders", "risk"):
+        assert strategy_of(changed(**{key: {}})).document == strategy_of(changed(**{key: None})).document
+        for value in (False, 0, "", []):
+            with pytest.raises(SpecError, match="must be an object") as caught:
+                strategy_of(changed(**{key: value}))
+            assert caught.value.field == f"strategy.{key}"
 
 
 def test_another_thread_may_forget_replaced_blocks_at_any_time() -> None:

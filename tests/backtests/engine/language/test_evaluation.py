@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.backtests.engine import STRATEGIES, Bars, SpecError
-from apps.backtests.engine.kernel import ENTER_LONG, ENTER_SHORT, EXIT_LONG
+from apps.backtests.engine.kernel import ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT
 from apps.backtests.engine.language import Cache
+from apps.backtests.engine.language.evaluation import Evaluation
+from apps.backtests.engine.language.functions import SERIES
 from apps.backtests.engine.language.nodes import (
     ARITHMETIC,
     COMPARISONS,
@@ -30,6 +32,7 @@ from apps.backtests.engine.language.nodes import (
     Shift,
 )
 from apps.backtests.engine.language.printing import printed
+from apps.backtests.engine.language.program import bind
 from apps.backtests.engine.language.reading import parsed
 from apps.backtests.engine.strategies import Signals, strategy_of
 from tests.backtests.engine.language.conftest import DAY, MakeBars, make_bars
@@ -263,14 +266,12 @@ def test_parameters_and_choices_reach_conditions_blocks_and_prices(make: MakeBar
     assert (both.bits & ENTER_SHORT).any()
     assert not (both.bits & EXIT_LONG).any()
     assert both.stop_loss is None
-    stop = strategy.signals(
-        bars, strategy.validated({}), orders={"entry": "stop", "offset": 0.01}, risk={"time_stop": "n"}
-    )
+    other = strategy.replaced(orders={"entry": "stop", "offset": 0.01}, risk={"time_stop": "n"})
+    stop = other.signals(bars, other.validated({}))
     np.testing.assert_array_equal(stop.long_price, bars.close * 1.01)
     assert (stop.order, stop.time_stop, stop.stop_loss) == ("stop", 3, None)
-    priced = strategy.signals(
-        bars, strategy.validated({}), orders={"entry": "stop", "long_price": "high - open"}, risk={}
-    )
+    other = strategy.replaced(orders={"entry": "stop", "long_price": "high - open"}, risk={})
+    priced = other.signals(bars, other.validated({}))
     rise = bars.high - bars.open
     np.testing.assert_array_equal(priced.long_price, np.where(rise > 0, rise, np.nan))
     assert np.isnan(priced.short_price).all()
@@ -316,6 +317,17 @@ def test_a_cache_shares_what_does_not_depend_on_the_parameters_and_changes_nothi
         strategy.signals(make(10), combinations[0], cache=cache)
 
 
+def test_a_cache_keeps_the_bars_of_a_higher_timeframe(make: MakeBars) -> None:
+    bars = make(3000)
+    cache = Cache(bars)
+    first = Evaluation(bars, HOUR, cache=cache).higher("4h")
+    assert Evaluation(bars, HOUR, cache=cache).higher("4h") is first
+    assert Evaluation(bars, HOUR, cache=cache).higher("1d") is not first
+    assert Evaluation(bars, HOUR).higher("4h") is not first
+    held = [first.known, first.columns.ts, *(first.columns.column(name) for name in SERIES)]
+    assert cache.used >= sum(column.nbytes for column in held)
+
+
 @pytest.mark.parametrize(
     ("text", "spare"),
     [
@@ -336,7 +348,7 @@ def test_the_width_of_a_strategy_is_the_memory_that_it_takes(text: str, spare: f
     peak = tracemalloc.get_traced_memory()[1] / len(bars) / 8
     tracemalloc.stop()
     # A step may need a few columns of its own while it runs.
-    assert peak - 5 < strategy.width({}) < peak + spare
+    assert peak - 5 < bind(strategy.source, {}).plan.width < peak + spare
 
 
 @pytest.mark.parametrize("jit", ["1", "0"])
@@ -366,6 +378,23 @@ def test_numbers_that_overflow_do_not_warn(
     bars = make(150, 2)
     columns = {name: getattr(bars, name) for name in ("ts", "open", "high", "low", "close")}
     entered(text, Bars(**columns, volume=np.full(150, 1e308)))
+
+
+def test_a_session_is_left_at_the_close_of_the_bar_behind_it(make: MakeBars) -> None:
+    strategy = STRATEGIES["session_range_breakout"]
+    bars = make(24 * 20, 4)
+    bits = strategy.signals(bars, strategy.validated({"opens": 8, "first": 2, "lasts": 6})).bits
+    hours = bars.ts % DAY // HOUR
+    entered = (bits & (ENTER_LONG | ENTER_SHORT)) > 0
+    assert entered.any()
+    assert set(hours[entered].tolist()) <= {8, 9}
+    decided = np.arange(len(bars)) >= np.flatnonzero(entered)[0]
+    late = decided & ((hours < 8) | (hours >= 14))
+    assert (bits[late] == EXIT_LONG | EXIT_SHORT).all()
+    assert not (bits[decided & ~late] == EXIT_LONG | EXIT_SHORT).any()
+    assert strategy.validated({"opens": 12, "lasts": 12})["lasts"] == 12
+    with pytest.raises(SpecError, match=r"^params must satisfy opens \+ lasts <= 24$"):
+        strategy.validated({"opens": 20, "lasts": 12})
 
 
 def test_too_few_bars_give_no_signals(make: MakeBars) -> None:

@@ -65,7 +65,7 @@ def deep(node: Node) -> bool:
 
 
 @given(TREES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_text_json_and_tree_are_one(node: Node) -> None:
     if deep(node):
         return
