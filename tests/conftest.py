@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,10 @@ def pytest_configure(config: pytest.Config) -> None:
     # How long an example takes depends on what else the machine does, and on what is compiled already.
     hypothesis.settings.register_profile("untimed", deadline=None)
     hypothesis.settings.load_profile("untimed")
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    if alone and config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.collectonly:
+        # Before all tests, rather than in each of their processes at once.
+        subprocess.run([sys.executable, "-c", "from apps.backtests.engine import warm_up; warm_up()"], check=True)
 
 
 #: Where tests are that take long, most of it waiting for processes.

@@ -2,7 +2,8 @@
 
 A worker, beat or relay spends seconds of CPU on imports before its first line of work, which is fine once a
 deployment and not hundreds of times a test run. What is forked is otherwise as new: a session, environment,
-arguments and log of its own, no module of the product imported, no connection open.
+arguments and log of its own, no settings read, no connection open, and of the product's modules only those
+of the backtest engine imported, which know nothing of either.
 
 Linux only: elsewhere, and for another program than this Python, the process is started in the ordinary way.
 """
@@ -33,6 +34,8 @@ from apps.stack.child import Process, Service, end_with_parent, popen
 
 #: What the product's processes import that reads no settings and holds neither thread nor connection.
 _LIBRARIES = (
+    "apps.backtests.engine",
+    "apps.backtests.engine.sweep",
     "boto3",
     "botocore.client",
     "botocore.endpoint",
@@ -59,6 +62,7 @@ _LIBRARIES = (
     "numpy",
     "prometheus_client",
     "psycopg",
+    "pyarrow",
     "redis",
     "smtplib",
 )

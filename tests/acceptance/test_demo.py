@@ -32,11 +32,12 @@ _SERVERS = (
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of the project without what it has made, so that a demo of the developer's is left alone."""
+    """A copy of the project without what it has made, so that a demo of the developer's is left alone.
+
+    What is compiled is copied, too: a first start in a clone of its own is for `.ci/run`'s caller to try.
+    """
     copy = tmp_path_factory.mktemp("demo") / "chandlery"
-    left_out = shutil.ignore_patterns(
-        ".venv", ".data", ".git", "__pycache__", ".*_cache", ".hypothesis", "tests"
-    )
+    left_out = shutil.ignore_patterns(".venv", ".data", ".git", ".*_cache", ".hypothesis", "tests")
     shutil.copytree(CHECKOUT, copy, ignore=left_out)
     yield copy
     if (copy / ".data").exists():

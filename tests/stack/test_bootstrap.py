@@ -83,43 +83,34 @@ def test_an_environment_is_made_once_and_completed_when_requirements_change(envi
     assert kept.exists(), "it was completed, not made anew"
 
 
-def test_a_creation_that_was_interrupted_begins_again(environment: Environment) -> None:
+def test_what_was_interrupted_begins_again(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     environment.folder.mkdir()
     (environment.folder / "rubbish").touch()
-    assert environment.state() == "broken"
-    environment.make_ready()
-    assert environment.state() == "ready"
-    assert not (environment.folder / "rubbish").exists()
-
-
-def test_an_installation_that_was_interrupted_begins_again(
-    environment: Environment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    assert environment.state() == "broken", "its creation was interrupted"
     with monkeypatch.context() as patch:
         patch.setenv("PIP_FIND_LINKS", "/nonexistent")
         with pytest.raises(installers.InstallFailed, match="tinypackage"):
             environment.make_ready()
-    assert environment.state() == "broken"
+    assert not (environment.folder / "rubbish").exists()
+    assert environment.state() == "broken", "the installation into it was interrupted"
     environment.make_ready()
     assert environment.state() == "ready"
     assert _imports(environment, "tinypackage")
 
 
-def test_an_environment_whose_python_is_gone_is_made_anew(environment: Environment) -> None:
-    environment.make_ready()
-    for path in environment.python.parent.glob("python*"):
-        path.unlink()
-    environment.python.symlink_to("/nonexistent/python3")
-    assert environment.state() == "broken"
-    environment.make_ready()
-    assert _imports(environment, "tinypackage")
-
-
-def test_packages_of_another_python_make_it_unfit(environment: Environment) -> None:
+def test_an_environment_whose_python_is_gone_or_another_is_made_anew(environment: Environment) -> None:
     environment.make_ready()
     library = next((environment.folder / "lib").glob("python3.*"))
     library.rename(library.with_name("python3.0"))
-    assert environment.state() == "broken"
+    assert environment.state() == "broken", "its packages are another Python's"
+    library.with_name("python3.0").rename(library)
+    assert environment.state() == "ready"
+    for path in environment.python.parent.glob("python*"):
+        path.unlink()
+    environment.python.symlink_to("/nonexistent/python3")
+    assert environment.state() == "broken", "its Python is gone"
+    environment.make_ready()
+    assert _imports(environment, "tinypackage")
 
 
 def test_variables_that_would_misdirect_pip_do_not_reach_it() -> None:
