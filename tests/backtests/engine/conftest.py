@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -45,6 +46,7 @@ def bars_of() -> BarsOf:
 def walk(bars_of: BarsOf) -> Callable[[int, int], Bars]:
     """``walk(count, seed)``: a random walk in whole cents from integer arithmetic alone."""
 
+    @cache
     def make(count: int, seed: int) -> Bars:
         state, cents, opens, closes = seed * 2 + 1, 1_000_000, [], []
         for _ in range(count):
