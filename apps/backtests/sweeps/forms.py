@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from apps.backtests.api.asked import BacktestRequestSerializer
 from apps.backtests.api.forms import Form
+from apps.backtests.models import Backtest
 from apps.backtests.sweeps.asking import METRICS, MOST_BEST
 from apps.backtests.sweeps.models import Sweep
 from apps.core.serializers import StrictSerializer
@@ -26,6 +27,11 @@ class SweepRequestSerializer(BacktestRequestSerializer):
     A sweep fetches no candles. What each part may be is up to `requesting.sweep_request`.
     """
 
+    missing = serializers.ChoiceField(
+        choices=[one for one in Backtest.Missing.choices if one[0] != Backtest.Missing.FETCH],
+        default=Backtest.Missing.REFUSE,
+        help_text="What to do about minutes that are missing: nothing is fetched for a sweep.",
+    )
     space = serializers.JSONField(
         help_text="What to try for each parameter: a list of values, or an object with from, to and step."
     )
