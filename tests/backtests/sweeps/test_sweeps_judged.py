@@ -51,7 +51,7 @@ def test_candles_that_change_end_the_chunks_that_are_left_and_never_mix(api: Any
     errors = TaskRun.objects.filter(batch_id=answer["batch"], state=State.DEAD).values_list(
         "error", flat=True
     )
-    assert len(errors) == SweepChunk.objects.count() - 1
+    assert len(errors) == shown["progress"]["chunks_failed"] == SweepChunk.objects.count() - 1 > 1
     assert all("candles were changed" in error["message"] for error in errors)
     why = "candles were changed since the sweep was begun"
     assert shown["notes"] == [
@@ -60,6 +60,22 @@ def test_candles_that_change_end_the_chunks_that_are_left_and_never_mix(api: Any
     ]
     assert shown["overfit"]["trials"] == len(before)
     assert shown["walked"] is None
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_what_chunks_under_way_have_done_counts(api: Any, stored: str) -> None:
+    answer = post(api, body(stored)).json()
+    runs = [TaskRun.objects.filter(pk=chunk.task_run) for chunk in SweepChunk.objects.all()]
+    for run, state, progress in zip(
+        runs,
+        (State.RUNNING, State.RUNNING, State.RUNNING, State.DEAD),
+        ({"done": 2, "total": 4}, {"done": 1, "total": 4}, None, {"done": 3, "total": 4}),
+        strict=False,
+    ):
+        run.update(state=state, progress=progress)
+    shown = api.get(answer["url"]).json()
+    assert (shown["state"], shown["progress"]["done"]) == ("running", 3)
+    assert (shown["progress"]["chunks_done"], shown["progress"]["chunks_failed"]) == (0, 1)
 
 
 @pytest.mark.usefixtures("small_chunks")
