@@ -16,6 +16,8 @@ from apps.core.serializers import StrictSerializer
 
 #: What of a body only sweeps have.
 _OWN = ("space", "method", "samples", "seed", "metric", "best", "walk_forward")
+#: What to do about missing minutes: no candles are fetched for a sweep.
+MISSING = [choice for choice in Backtest.Missing.choices if choice[0] != Backtest.Missing.FETCH]
 #: Rows of combinations that are answered in JSON unless told otherwise.
 ROWS = 100
 _CONDITION = re.compile(r"\s*([\w.]{1,60})\s*(<=|>=|!=|<|>|=)\s*(\S{1,60})\s*")
@@ -28,9 +30,12 @@ class SweepRequestSerializer(BacktestRequestSerializer):
     """
 
     missing = serializers.ChoiceField(
-        choices=[one for one in Backtest.Missing.choices if one[0] != Backtest.Missing.FETCH],
+        choices=MISSING,
         default=Backtest.Missing.REFUSE,
-        help_text="What to do about minutes that are missing: nothing is fetched for a sweep.",
+        help_text=(
+            "Where minutes of the range are missing without a known cause: `refuse` (409, with the gaps), or"
+            " `ignore` them and run on what is there. A sweep fetches nothing."
+        ),
     )
     space = serializers.JSONField(
         help_text="What to try for each parameter: a list of values, or an object with from, to and step."
