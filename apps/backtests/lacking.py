@@ -27,14 +27,18 @@ class Lack:
 
 
 class MissingCandles(Exception):
-    """Minutes of the range are missing, and it was not asked to fetch or to ignore them."""
+    """Minutes of the range are missing, and it was not asked to fetch or to ignore them.
 
-    def __init__(self, lacks: Sequence[Lack]) -> None:
+    *fetch*: whether whoever asked could have them fetched.
+    """
+
+    def __init__(self, lacks: Sequence[Lack], *, fetch: bool = True) -> None:
         self.lacks = [lack for lack in lacks if lack.ranges]
         self.minutes = sum((hi - lo) // MINUTE for lack in lacks for lo, hi in lack.ranges)
+        ways = 'fetched first ("missing": "fetch"), or ignored' if fetch else "ignored"
         super().__init__(
-            f"{self.minutes} minutes are missing, in {self.count} gaps. They can be fetched first"
-            ' ("missing": "fetch"), or ignored ("missing": "ignore").'
+            f"{self.minutes} minutes are missing, in {self.count} gaps. They can be {ways}"
+            ' ("missing": "ignore").'
         )
 
     @property

@@ -159,6 +159,8 @@ SPECTACULAR_SETTINGS = {
         "TaskOperation": "apps.tasks.states.Operation",
         "WorkerState": "apps.liveness.states.SessionState",
         "BackfillState": "apps.candles.selectors.BackfillState",
+        "MissingEnum": "apps.backtests.models.Backtest.Missing",
+        "SweepMissing": "apps.backtests.sweeps.forms.MISSING",
     },
 }
 

@@ -66,7 +66,7 @@ def still_there() -> Iterator[None]:
     try:
         yield
     except ObjectDoesNotExist:
-        raise Http404("This backtest has just been deleted.") from None
+        raise Http404("It has just been deleted.") from None
 
 
 def shown(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
@@ -10,9 +11,9 @@ from django.utils.safestring import SafeString
 
 from apps.backtests.sweeps import selectors
 from apps.backtests.sweeps.announcing import page_of
-from apps.backtests.sweeps.ending import Ended, sweep_cancel
+from apps.backtests.sweeps.ending import Ended, sweep_cancel, sweep_delete
 from apps.backtests.sweeps.models import Sweep
-from apps.candles.admin.described import DescribedAdmin, Subject, answered, chosen, run_link
+from apps.candles.admin.described import DescribedAdmin, Subject, answered, chosen, looking, run_link
 from apps.candles.wording import when
 
 
@@ -33,6 +34,22 @@ class SweepAdmin(DescribedAdmin):
     )  # fmt: skip
     readonly_fields = fields
     actions = ("cancel",)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_actions(request)
+        # It would delete without the service, which cancels what runs.
+        found.pop("delete_selected", None)
+        return found
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return looking(_describe)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Also asked for the sweeps of a user who is deleted."""
+        return self.has_operate_permission(request)
+
+    def delete_model(self, request: HttpRequest, obj: Sweep) -> None:
+        sweep_delete(sweep=obj, actor=f"user:{request.user.pk}")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         found: QuerySet[Any] = super().get_queryset(request)
@@ -87,9 +104,7 @@ class SweepAdmin(DescribedAdmin):
     @admin.display(description="notes")
     def notes(self, sweep: Sweep) -> SafeString | str:
         """What the judgement had to leave out."""
-        return format_html_join(
-            "", "<p>{}</p>", ((note,) for note in (sweep.summary or {}).get("notes") or [])
-        )
+        return format_html_join("", "<p>{}</p>", ((note,) for note in selectors.notes_of(sweep)))
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Sweep]) -> HttpResponse | None:
@@ -114,14 +129,22 @@ class SweepAdmin(DescribedAdmin):
                 sweep_cancel(sweep=one, actor=f"user:{request.user.pk}")
                 done += 1
             except Ended:
-                self.message_user(request, f"{one} has ended already.", messages.WARNING)
+                self.tell_each(request, [f"{one} has ended already."])
+            except Sweep.DoesNotExist:
+                self.tell_each(request, [f"{one} was deleted meanwhile."])
         self.message_user(request, f"{done} cancelled.", messages.SUCCESS)
         return None
 
 
+def _describe(page: list[Sweep]) -> None:
+    """Set how each of these sweeps stands."""
+    statuses = selectors.statuses(page)
+    for one in page:
+        vars(one)["status"] = statuses[one.pk]
+
+
 def _status(sweep: Sweep) -> selectors.Status:
-    """How it stands, looked up once."""
     if "status" not in vars(sweep):
-        vars(sweep)["status"] = selectors.statuses([sweep])[sweep.pk]
+        _describe([sweep])
     found: selectors.Status = vars(sweep)["status"]
     return found

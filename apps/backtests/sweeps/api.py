@@ -13,12 +13,12 @@ from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from apps.backtests.api.finding import PROBLEM, actor_of, body_of, refused
+from apps.backtests.api.finding import PROBLEM, actor_of, body_of, refused, still_there
 from apps.backtests.api.forms import Form, as_file, as_json, wanted_form
 from apps.backtests.api.results import ResultView
 from apps.backtests.api.shown import MissingCandlesSerializer
@@ -48,6 +48,9 @@ from apps.backtests.sweeps.shown import (
 )
 from apps.core.problems import CONTENT_TYPE, Conflict
 from apps.core.views import ApiView, link_next
+
+#: What the admin asks for, too, before it cancels and deletes.
+OPERATE = "backtests.change_sweep"
 
 _COMPARE = {
     "=": pc.equal, "!=": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater,
@@ -136,11 +139,14 @@ class SweepDetail(ApiView):
 
     @extend_schema(
         operation_id="sweeps_destroy",
-        responses={204: None, 404: PROBLEM},
-        description="Delete a sweep with what it found. One that runs is cancelled. Its backtests stay.",
+        responses={204: None, 403: PROBLEM, 404: PROBLEM},
+        description=(
+            "Delete a sweep with what it found. One that runs is cancelled. Its backtests stay. Of staff who"
+            " are not its owner, this needs the permission to change sweeps."
+        ),
     )
     def delete(self, request: Request, sweep_id: uuid.UUID) -> Response:
-        sweep_delete(sweep=_own(request, sweep_id), actor=actor_of(request))
+        sweep_delete(sweep=_operable(request, sweep_id), actor=actor_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -150,13 +156,17 @@ class SweepCancel(ApiView):
     @extend_schema(
         operation_id="sweeps_cancel",
         request=None,
-        responses={200: SweepSerializer, 404: PROBLEM, 409: PROBLEM},
-        description="Cancel what has not been computed. What was found stays. 409 where it has ended.",
+        responses={200: SweepSerializer, 403: PROBLEM, 404: PROBLEM, 409: PROBLEM},
+        description=(
+            "Cancel what has not been computed. What was found stays. 409 where it has ended. Of staff who"
+            " are not its owner, this needs the permission to change sweeps."
+        ),
     )
     def post(self, request: Request, sweep_id: uuid.UUID) -> Response:
-        sweep = _own(request, sweep_id)
+        sweep = _operable(request, sweep_id)
         try:
-            sweep_cancel(sweep=sweep, actor=actor_of(request))
+            with still_there():
+                sweep_cancel(sweep=sweep, actor=actor_of(request))
         except Ended as exc:
             raise Conflict(str(exc)) from None
         return Response(_one(request, sweep))
@@ -253,6 +263,17 @@ def _own(request: Request, sweep_id: uuid.UUID) -> Sweep:
     found = selectors.sweeps(user=request.user).filter(pk=sweep_id).first()
     if found is None:
         raise NotFound(f"There is no sweep {sweep_id} of yours.")
+    return found
+
+
+def _operable(request: Request, sweep_id: uuid.UUID) -> Sweep:
+    """The sweep, if the caller may end or delete it: its owner, and staff with the admin's permission.
+
+    Raises `NotFound` where the caller may not even see it, and `PermissionDenied`.
+    """
+    found = _own(request, sweep_id)
+    if found.owner_id != request.user.pk and not request.user.has_perm(OPERATE):
+        raise PermissionDenied(f"This needs the permission {OPERATE}, or to be the owner.")
     return found
 
 

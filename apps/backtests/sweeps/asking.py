@@ -23,8 +23,8 @@ MOST_BEST = 50
 _SEEDS = 2**53
 #: Work of the simulation of a bar, in the units of a strategy's cost; uncompiled, it is this much more.
 _SIMULATION, _UNCOMPILED = 10.0, 40.0
-#: Steps of the plans of all combinations, which are made while somebody waits: some 15 µs each.
-_MOST_STEPS = 400_000
+#: Parts of the strategy over all combinations, which are looked at while somebody waits: some 4 µs each.
+_MOST_PARTS = 2_000_000
 _MOST_OF_A_CHUNK = 2_000
 _SPAN = re.compile(r"([1-9][0-9]{0,8})([mhdw])")
 _UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -66,12 +66,13 @@ def sweep_question(
         strategy = strategy.replaced(orders=spec.get("orders"), risk=spec.get("risk"))
         sizing = spec.get("sizing")
         by_risk = isinstance(sizing, Mapping) and sizing.get("type") == "risk"
-        scales = Scales(strategy=strategy, needs_stop=by_risk, most_steps=_MOST_STEPS)
+        scales = Scales(strategy=strategy, needs_stop=by_risk, most=_MOST_PARTS)
         found = _combinations(scales, spec.get("params", {}), space, method, samples, seed)
     except TooMuchToWeigh:
         raise InvalidBacktest(
             "space",
-            f"All combinations have more than {_MOST_STEPS} steps of strategy together: try fewer of them.",
+            f"To check all combinations, more than {_MOST_PARTS} parts of the strategy have to be looked at:"
+            " try fewer of them.",
         ) from None
     except SpecError as exc:
         raise InvalidBacktest.of(exc) from None

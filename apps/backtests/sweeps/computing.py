@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from apps.backtests.engine import BarsError, SpecError
 from apps.backtests.engine.bars import Floats
-from apps.backtests.engine.run import fingerprint_of
 from apps.backtests.engine.sweep import Table, sweep_windows
 from apps.backtests.engine.sweep.walk import kept_of, windows_of, with_bars
 from apps.backtests.reporting import Reporter
@@ -38,7 +37,7 @@ def chunk_run(*, chunk: SweepChunk | None, source: DataSource | None = None) -> 
     reporter = Reporter(this)
     reporter.phase("combinations", total=len(params))
     try:
-        ground = ground_for(sweep, source)
+        ground, fingerprint = ground_for(sweep, source)
         windows = [(0, len(ground.ts))]
         # What has no bars is left out; the judgement says so.
         folds = with_bars(ground.ts, folds_in(sweep.walk_forward, to_ms(sweep.start), to_ms(sweep.end)))
@@ -51,7 +50,7 @@ def chunk_run(*, chunk: SweepChunk | None, source: DataSource | None = None) -> 
         "table": pack(whole.metrics),
         "returns": _returns(sweep, whole),
         "walk": None if not folds else pack(_flat(kept_of(parts, sweep.metric))),
-        "data_fingerprint": fingerprint_of(ground.bars, ground.detail),
+        "data_fingerprint": fingerprint,
         "computed_at": timezone.now(),
     }
     with this.completing({"combinations": len(whole)}):

@@ -17,7 +17,10 @@ class Ended(Exception):
 
 @transaction.atomic
 def sweep_cancel(*, sweep: Sweep, actor: str) -> None:
-    """Cancel all that has not been computed; what was stays, and is judged. Raises `Ended`."""
+    """Cancel all that has not been computed; what was stays, and is judged.
+
+    Raises `Ended`, and `Sweep.DoesNotExist` when it was deleted meanwhile.
+    """
     held = Sweep.objects.select_for_update().get(pk=sweep.pk)
     over = TaskRun.objects.filter(pk=held.finish_run, state__in=ENDED)
     if held.finished_at is not None or held.cancelled_at is not None or over.exists():

@@ -81,7 +81,7 @@ def _walk(sweep: Sweep, found: Found, source: DataSource | None, notes: list[str
         return None
     try:
         asked = folds_in(sweep.walk_forward, to_ms(sweep.start), to_ms(sweep.end))
-        ground = ground_for(sweep, source)
+        ground, _ = ground_for(sweep, source)
     except (BarsError, SourceError, SpecError) as exc:
         notes.append(f"the walk-forward cannot be followed: {exc}")
         return None
@@ -91,7 +91,10 @@ def _walk(sweep: Sweep, found: Found, source: DataSource | None, notes: list[str
         notes.append(f"{left} of {len(asked)} folds have no bars to train or to test on and are left out")
     if not folds:
         return None
-    return walked(ground, found, walk_of(found, len(folds)), folds, sweep.metric)
+    made = walked(ground, found, walk_of(found, len(folds)), folds, sweep.metric)
+    if made is None:
+        notes.append("the walk-forward cannot be followed: its equity leaves the range of numbers")
+    return made
 
 
 def _reason(sweep: Sweep) -> str:

@@ -9,12 +9,15 @@ from rest_framework import serializers
 
 from apps.backtests.api.asked import BacktestRequestSerializer
 from apps.backtests.api.forms import Form
+from apps.backtests.models import Backtest
 from apps.backtests.sweeps.asking import METRICS, MOST_BEST
 from apps.backtests.sweeps.models import Sweep
 from apps.core.serializers import StrictSerializer
 
 #: What of a body only sweeps have.
 _OWN = ("space", "method", "samples", "seed", "metric", "best", "walk_forward")
+#: What to do about missing minutes: no candles are fetched for a sweep.
+MISSING = [choice for choice in Backtest.Missing.choices if choice[0] != Backtest.Missing.FETCH]
 #: Rows of combinations that are answered in JSON unless told otherwise.
 ROWS = 100
 _CONDITION = re.compile(r"\s*([\w.]{1,60})\s*(<=|>=|!=|<|>|=)\s*(\S{1,60})\s*")
@@ -26,6 +29,14 @@ class SweepRequestSerializer(BacktestRequestSerializer):
     A sweep fetches no candles. What each part may be is up to `requesting.sweep_request`.
     """
 
+    missing = serializers.ChoiceField(
+        choices=MISSING,
+        default=Backtest.Missing.REFUSE,
+        help_text=(
+            "Where minutes of the range are missing without a known cause: `refuse` (409, with the gaps), or"
+            " `ignore` them and run on what is there. A sweep fetches nothing."
+        ),
+    )
     space = serializers.JSONField(
         help_text="What to try for each parameter: a list of values, or an object with from, to and step."
     )

@@ -80,11 +80,13 @@ def _pbo(returns: Floats) -> dict[str, Any] | None:
 
 def walked(
     ground: Ground, found: Found, kept: dict[str, Floats], folds: Sequence[Fold], metric: str
-) -> dict[str, Any]:
-    """What a walk-forward through *folds* comes to, as JSON types."""
+) -> dict[str, Any] | None:
+    """What a walk-forward through *folds* comes to, as JSON types; None where float64 cannot hold it."""
     choices = choices_of(folds, kept, metric)
     rows = {choice.number: found.row(choice.number) for choice in choices if choice.number is not None}
     ts, equity = chained(ground, {place: row["params"] for place, row in rows.items()}, choices)
+    if not np.isfinite(equity).all():
+        return None
     shown = downsample(equity, _POINTS)
     return {
         "metric": metric,

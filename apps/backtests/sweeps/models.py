@@ -46,8 +46,8 @@ class Sweep(models.Model):
     repeated = models.IntegerField(help_text="Combinations that came to the same as others.")
     batch = models.UUIDField(help_text="The runs that compute the chunks.")
     finish_run = models.UUIDField(help_text="The run that judges the whole, once they have ended.")
-    data_version = models.TextField(
-        default="", help_text="Of the candles when it was asked for, as identity.data_version."
+    data_fingerprint = models.TextField(
+        default="", help_text="Of the bars that it is of; empty until they were first loaded."
     )
     summary = models.JSONField(null=True, help_text="The judgement; null until then.")
     finished_at = models.DateTimeField(null=True)

@@ -10,7 +10,6 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from apps.backtests.asking import InvalidBacktest, moments
-from apps.backtests.identity import data_version
 from apps.backtests.lacking import MissingCandles, check_not_empty, find_lacks
 from apps.backtests.models import Backtest
 from apps.backtests.requesting import Key, KeyReused
@@ -67,13 +66,12 @@ def sweep_request(
         walk_forward=walk_forward,
     )
     base, found = asked.base, asked.combinations
-    version = data_version(base.instruments, base.start, base.end)
     if missing == Backtest.Missing.IGNORE:
         check_not_empty(base)
     else:
         lacks = find_lacks(base)
         if any(lack.ranges for lack in lacks):
-            raise MissingCandles(lacks)
+            raise MissingCandles(lacks, fetch=False)
     first, last = moments(base)
     sweep = Sweep(
         owner_id=owner_id,
@@ -93,7 +91,6 @@ def sweep_request(
         combinations=len(found),
         refused=found.refused,
         repeated=found.repeated,
-        data_version=version,
         finish_run=uuid7(),
         idempotency_key=key.text if key else None,
         body_hash=key.body_hash if key else "",

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import BigIntegerField, Count, Q, QuerySet, Sum
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 
-from apps.backtests.sweeps.models import Sweep, SweepChunk
+from apps.backtests.sweeps.models import Sweep, SweepChunk, SweepPick
 from apps.backtests.sweeps.reading import found_of
 from apps.tasks.models import TaskRun
 from apps.tasks.states import ENDED, State
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,21 +54,24 @@ def statuses(found: Sequence[Sweep]) -> dict[uuid.UUID, Status]:
             done=Sum("count", filter=computed), chunks=Count("pk"), ready=Count("pk", filter=computed)
         )
     }
-    batches = [one.batch for one in found]
-    under_way: dict[uuid.UUID, int] = {}
-    failed: dict[uuid.UUID, int] = {}
-    active = TaskRun.objects.filter(state__in=(State.RUNNING, State.DEAD), batch_id__in=batches)
-    for batch, state, progress in active.values_list("batch_id", "state", "progress"):
-        assert batch is not None
-        if state == State.DEAD:
-            failed[batch] = failed.get(batch, 0) + 1
-        else:
-            under_way[batch] = under_way.get(batch, 0) + ((progress or {}).get("done") or 0)
+    dead, running = Q(state=State.DEAD), Q(state=State.RUNNING)
+    done = Cast(KeyTextTransform("done", "progress"), BigIntegerField())
+    active = TaskRun.objects.filter(dead | running, batch_id__in=[one.batch for one in found])
+    batches = {
+        row["batch_id"]: row
+        for row in active.values("batch_id")
+        .order_by()
+        .annotate(
+            failed=Count("pk", filter=dead),
+            running=Count("pk", filter=running),
+            busy=Sum(done, filter=running),
+        )
+    }
     ends = TaskRun.objects.only("state", "error").in_bulk([one.finish_run for one in found])
     made = {}
     for one in found:
-        row, end = counted.get(one.pk), ends.get(one.finish_run)
-        made[one.pk] = _status(one, row, under_way, failed.get(one.batch, 0), end)
+        chunks, runs = counted.get(one.pk, _NOTHING), batches.get(one.batch, _NOTHING)
+        made[one.pk] = _status(one, chunks, runs, ends.get(one.finish_run))
     return made
 
 
@@ -83,15 +90,25 @@ def best_so_far(sweep: Sweep) -> list[dict[str, Any]]:
     return [{"rank": rank, **row, "backtest": picks.get(row["number"])} for rank, row in enumerate(rows, 1)]
 
 
-def _status(
-    sweep: Sweep,
-    counted: dict[str, int | None] | None,
-    under_way: dict[uuid.UUID, int],
-    failed: int,
-    end: TaskRun | None,
-) -> Status:
-    row = counted or {}
-    done, ready = row.get("done") or 0, row.get("ready") or 0
+def notes_of(sweep: Sweep) -> list[str]:
+    """What the judgement had to leave out, and which runs in full are of other candles than the sweep."""
+    if sweep.summary is None:
+        return []
+    notes = list(sweep.summary["notes"])
+    # One that is older than fingerprints has none, and nothing can be compared.
+    if sweep.data_fingerprint:
+        full = SweepPick.objects.filter(sweep=sweep, backtest__result__isnull=False)
+        other = full.exclude(backtest__result__data_fingerprint=sweep.data_fingerprint).order_by("rank")
+        notes += [
+            f"number {number} was run in full on other candles: they were changed meanwhile"
+            for number in other.values_list("number", flat=True)
+        ]
+    return notes
+
+
+def _status(sweep: Sweep, counted: Mapping[str, Any], runs: Mapping[str, Any], end: TaskRun | None) -> Status:
+    done, ready = counted.get("done") or 0, counted.get("ready") or 0
+    failed, running = runs.get("failed", 0), runs.get("running", 0)
     state, error = State.SCHEDULED, None
     if sweep.cancelled_at is not None:
         state = State.CANCELLED
@@ -100,14 +117,14 @@ def _status(
     elif end is not None and end.state in (State.DEAD, State.CANCELLED):
         state = State(end.state)
         error = None if end.error is None else {key: end.error[key] for key in ("type", "message")}
-    elif ready or failed or sweep.batch in under_way:
+    elif ready or failed or running:
         state = State.RUNNING
-    busy = under_way.get(sweep.batch, 0) if state is State.RUNNING else 0
+    busy = (runs.get("busy") or 0) if state is State.RUNNING else 0
     return Status(
         state=state,
         done=min(done + busy, sweep.combinations),
         total=sweep.combinations,
-        chunks=row.get("chunks") or 0,
+        chunks=counted.get("chunks") or 0,
         chunks_done=ready,
         chunks_failed=failed,
         error=error,

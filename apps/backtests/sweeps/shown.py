@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from apps.backtests.api.shown import StandingSerializer
 from apps.backtests.sweeps.models import Sweep
-from apps.backtests.sweeps.selectors import Status
+from apps.backtests.sweeps.selectors import Status, notes_of
 
 
 class CombinationSerializer(serializers.Serializer[Any]):
@@ -100,7 +100,10 @@ class SweepSerializer(SweepSummarySerializer):
         help_text="Combinations that the judgement is about; null before the end."
     )
     notes = serializers.SerializerMethodField(
-        help_text="What the judgement had to leave out, and why; null before the end."
+        help_text=(
+            "What the judgement had to leave out, and why, and which runs in full are of other candles; null"
+            " before the end."
+        )
     )
 
     class Meta(SweepSummarySerializer.Meta):
@@ -132,7 +135,7 @@ class SweepSerializer(SweepSummarySerializer):
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField(), allow_null=True))
     def get_notes(self, sweep: Sweep) -> Any:
-        return (sweep.summary or {}).get("notes")
+        return None if sweep.summary is None else notes_of(sweep)
 
 
 class CombinationPageSerializer(serializers.Serializer[Any]):

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from apps.backtests.engine import Bars, BarsError, Sizing, Spec, SpecError
-from apps.backtests.engine.feed import Feed, feed_of
 from apps.backtests.engine.kernel import ENTER_LONG
 from apps.backtests.engine.language import Cache
 from apps.backtests.engine.run import Data, Result, run, run_signals
@@ -144,7 +143,7 @@ def test_what_began_after_the_last_open_is_closed_at_the_last_close(
 def test_compiled_and_uncompiled_sweeps_are_equal_byte_for_byte(
     walk: Walk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bars = walk(20_000, 3)
+    bars = walk(5000, 3)
     combinations = [{**params, "both": True, "stop": 0.01, "ranges": 3} for params in GRID]
     tables = [
         sweep(bars, spec_of(**COSTS), combinations, signals=crossing, returns=True, jit=jit)
@@ -248,10 +247,7 @@ def test_a_window_starts_flat_with_indicators_that_saw_what_was_before(walk: Wal
     results = []
     for params in combinations:
         whole = crossing(bars, params)
-        feed = feed_of(bars, whole)
-        cut = type(whole)(bits=whole.bits[part], warmup=0)
-        assert isinstance(feed, Feed)
-        results.append(run_signals(inside, cut, spec))
+        results.append(run_signals(inside, Signals(bits=whole.bits[part], warmup=0), spec))
     assert_rows_are_runs(table, results, least=3)
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from apps.backtests.engine import STRATEGIES, SpecError, strategy_of
-from apps.backtests.engine.sweep.weighing import Scales, TooMuchToWeigh
+from apps.backtests.engine.indicators import INDICATORS
+from apps.backtests.engine.sweep import grid, space_of
+from apps.backtests.engine.sweep.weighing import Scales, TooMuchToWeigh, parts_of
 
 SMA = STRATEGIES["sma_cross"]
 CROSS = {"fast": 5, "slow": 20}
@@ -79,14 +81,65 @@ def test_a_stop_loss_is_asked_for_where_it_is_needed(risk: Any, has: bool) -> No
     assert Scales(strategy=strategy).weighed(complete) > 0
 
 
-def test_steps_are_counted_up_to_a_limit() -> None:
+def test_parts_are_counted_up_to_a_limit() -> None:
     scales = Scales(strategy=SMA)
     complete = scales.validated(CROSS)
+    required = scales.parts
+    # Three parameters, and of "fast < slow" three parts.
+    assert required == 6
     scales.weighed(complete)
-    each = scales.steps
-    assert each > 3
-    limited = Scales(strategy=SMA, most_steps=2 * each)
+    each = scales.parts - required
+    assert each > 10
+    limited = Scales(strategy=SMA, most=2 * each)
     limited.weighed(complete)
     limited.weighed(complete)
     with pytest.raises(TooMuchToWeigh):
         limited.weighed(complete)
+
+
+#: What is bound from its first line on, up to the last, which refuses most parameters.
+REFUSING: dict[str, Any] = {
+    "name": "refusing",
+    "title": "Refusing",
+    "params": {"n": {"type": "number", "default": 2, "min": 1, "max": 900}},
+    "entry_long": " and ".join(f"ema(close, {at}) > 1" for at in range(2, 22)),
+    "exit_long": "close[n] > 1",
+}
+
+
+def test_what_is_refused_is_counted_as_well() -> None:
+    strategy = strategy_of(REFUSING)
+    space = space_of({"n": {"from": 1.5, "to": 100.5, "step": 1}}, strategy.schema, most=999)
+    scales = Scales(strategy=strategy)
+    with pytest.raises(SpecError, match="leaves no combination"):
+        grid(space, {}, scales.validated, weighed=scales.weighed)
+    assert scales.parts > 100 * 20 * 4
+    limited = Scales(strategy=strategy, most=scales.parts // 2)
+    with pytest.raises(TooMuchToWeigh):
+        grid(space, {}, limited.validated, weighed=limited.weighed)
+
+
+def test_what_does_not_fulfil_the_conditions_is_counted_as_well() -> None:
+    strategy = strategy_of({**REFUSING, "require": [" and ".join(["n < 3"] * 20)], "exit_long": None})
+    limited = Scales(strategy=strategy, most=400)
+    for _ in range(4):
+        with pytest.raises(SpecError, match="must satisfy"):
+            limited.validated({"n": 5})
+    with pytest.raises(TooMuchToWeigh):
+        for _ in range(4):
+            with pytest.raises(SpecError):
+                limited.validated({"n": 5})
+
+
+def test_a_let_counts_once_for_each_timeframe_and_an_indicator_as_its_definition() -> None:
+    def parts(entry: str) -> int:
+        source = strategy_of(
+            {"name": "own", "title": "Own", "let": {"high_enough": "close > open"}, "entry_long": entry}
+        ).source
+        return parts_of(source, [source.signals["entry_long"]])
+
+    assert parts("high_enough") == 4
+    assert parts("high_enough and high_enough[1]") == 3 + 3 + 2
+    assert parts('high_enough and on("1d", high_enough)') == 2 + 3 + 2 + 3
+    defined = next(one for one in INDICATORS.values() if one.definition and len(one.arguments) == 2)
+    assert parts(f"{defined.name}(9, 3) > 1") > 5

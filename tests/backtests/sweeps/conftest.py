@@ -8,26 +8,50 @@ from typing import Any
 import pytest
 
 from apps.candles.storage.writer import write_candles
+from apps.tasks.testing import run_pending
 from tests.candles.conftest import shared_candles as shared_candles
 from tests.candles.helpers import instrument, walk
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAYS = 12
 END = START + timedelta(days=DAYS)
+#: Days for who looks at no figures.
+FEW = 2
+#: Combinations of `body`: fast >= slow for 13 and 10 alone.
+KEPT, REFUSED = 19, 1
 
 
-def store(symbol: str = "BTC/USDT", *, seed: int = 7) -> str:
+def store(symbol: str = "BTC/USDT", *, seed: int = 7, days: int = DAYS) -> str:
     """Some days of minutes of a random walk; the name of their instrument."""
     market = instrument(symbol)
     write_candles(
-        instrument=market, minutes=walk(DAYS * 1440, start=int(START.timestamp() * 1000), seed=seed)
+        instrument=market, minutes=walk(days * 1440, start=int(START.timestamp() * 1000), seed=seed)
     )
     return market.text
 
 
 @pytest.fixture
 def stored(db: Any) -> str:
+    """`DAYS` of minutes."""
     return store()
+
+
+@pytest.fixture
+def few(db: Any) -> str:
+    """`FEW` days of minutes, for `brief`."""
+    return store(days=FEW)
+
+
+@pytest.fixture
+def bare(db: Any) -> str:
+    """An instrument without candles, for what is refused before any is read."""
+    return instrument("BTC/USDT").text
+
+
+@pytest.fixture
+def small_chunks(settings: Any) -> None:
+    """Chunks of few combinations, compiled or not."""
+    settings.BACKTESTS_SWEEP_CHUNK_WORK = 4 * DAYS * 24 * 25
 
 
 @pytest.fixture
@@ -42,7 +66,7 @@ def api(client: Any, alice: Any) -> Any:
 
 
 def body(market: str, **changes: Any) -> dict[str, Any]:
-    """A request of 15 combinations; None leaves a field out."""
+    """A request of 20 combinations; None leaves a field out."""
     content = {
         "instrument": market,
         "timeframe": "1h",
@@ -56,6 +80,17 @@ def body(market: str, **changes: Any) -> dict[str, Any]:
         **changes,
     }
     return {name: value for name, value in content.items() if value is not None}
+
+
+def brief(market: str, **changes: Any) -> dict[str, Any]:
+    """The same over `FEW` days."""
+    return body(market, **{"end": (START + timedelta(days=FEW)).isoformat(), **changes})
+
+
+def run_some(count: int) -> None:
+    """Execute so many of the runs that are due, and not all of them."""
+    with pytest.raises(RuntimeError, match="still due"):
+        run_pending(limit=count)
 
 
 def post(api: Any, content: Any, **headers: Any) -> Any:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from apps.backtests.engine.sweep import heatmap
 from apps.backtests.models import Sweep, SweepChunk
 from apps.backtests.sweeps.columns import (
     floats,
@@ -23,7 +22,7 @@ from apps.candles.sources.disk import DiskSource, export_npz
 from apps.candles.sources.timescale import TimescaleSource
 from apps.tasks import Cancelled
 from apps.tasks.testing import run_pending
-from tests.backtests.sweeps.conftest import DAYS, body, post
+from tests.backtests.sweeps.conftest import body, brief, post
 
 pytestmark = pytest.mark.django_db
 
@@ -35,8 +34,8 @@ def whole(chunk: SweepChunk) -> SweepChunk:
     return SweepChunk.objects.defer(None).select_related("sweep").get(pk=chunk.pk)
 
 
-def test_a_chunk_computed_again_is_the_same_to_the_byte(api: Any, stored: str, settings: Any) -> None:
-    settings.BACKTESTS_SWEEP_CHUNK_WORK = 8 * DAYS * 24 * 25
+@pytest.mark.usefixtures("small_chunks")
+def test_a_chunk_computed_again_is_the_same_to_the_byte(api: Any, stored: str) -> None:
     post(api, body(stored, walk_forward={"train": "6d", "test": "3d"}))
     run_pending()
     chunks = [whole(chunk) for chunk in SweepChunk.objects.all()]
@@ -65,8 +64,8 @@ def test_another_source_of_the_same_candles_gives_the_same(api: Any, stored: str
     assert whole(chunk).data_fingerprint == chunk.data_fingerprint
 
 
-def test_a_chunk_of_a_sweep_that_is_gone_ends(api: Any, stored: str) -> None:
-    post(api, body(stored))
+def test_a_chunk_of_a_sweep_that_is_gone_ends(api: Any, few: str) -> None:
+    post(api, brief(few))
     chunk = whole(SweepChunk.objects.get())
     Sweep.objects.all().delete()
     with pytest.raises(Cancelled):
@@ -92,4 +91,3 @@ def test_longer_periods_compound_the_shorter_ones() -> None:
     coarse = thinned(returns, 3)
     assert coarse[0] == pytest.approx([1.1 * 1.2 - 1, -0.1, 0.5])
     assert coarse[1].tolist() == [0.0] * 3
-    assert heatmap([1], [1], np.array([np.nan])).values.shape == (1, 1)

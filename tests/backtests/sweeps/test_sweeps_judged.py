@@ -10,26 +10,25 @@ import pyarrow as pa
 import pytest
 from django.db import connection
 
-from apps.backtests.models import Backtest, Sweep, SweepChunk
+from apps.backtests.engine import Bars, Spec
+from apps.backtests.engine.sweep import folds_of, ground_of
+from apps.backtests.engine.sweep.walk import KEPT as KEPT_OF_FOLDS
+from apps.backtests.models import Backtest, BacktestResult, Sweep, SweepChunk
 from apps.backtests.sweeps import reading
-from apps.backtests.sweeps.reading import Decoded, found_of, returns_of, walk_of
+from apps.backtests.sweeps.judging import walked
+from apps.backtests.sweeps.reading import Decoded, Found, found_of, returns_of, walk_of
 from apps.candles.selectors import instrument_get
 from apps.candles.storage.writer import write_candles
 from apps.tasks.models import TaskRun
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending
-from tests.backtests.sweeps.conftest import DAYS, END, START, body, post
+from tests.backtests.sweeps.conftest import END, KEPT, START, body, post, run_some
 from tests.candles.helpers import walk
 
 pytestmark = pytest.mark.django_db
 
-KEPT = 19
 WALK = {"train": "6d", "test": "3d"}
-
-
-@pytest.fixture
-def small_chunks(settings: Any) -> None:
-    settings.BACKTESTS_SWEEP_CHUNK_WORK = 8 * DAYS * 24 * 25
+HOUR = 3_600_000
 
 
 def change_candles(start: datetime) -> None:
@@ -40,9 +39,8 @@ def change_candles(start: datetime) -> None:
 
 @pytest.mark.usefixtures("small_chunks")
 def test_candles_that_change_end_the_chunks_that_are_left_and_never_mix(api: Any, stored: str) -> None:
-    answer = post(api, body(stored, walk_forward=WALK)).json()
-    with pytest.raises(RuntimeError, match="still due"):
-        run_pending(limit=1)
+    answer = post(api, body(stored, walk_forward=WALK, best=0)).json()
+    run_some(1)
     before = found_of(Sweep.objects.get()).table
     change_candles(START + timedelta(days=3))
     run_pending()
@@ -53,9 +51,9 @@ def test_candles_that_change_end_the_chunks_that_are_left_and_never_mix(api: Any
     errors = TaskRun.objects.filter(batch_id=answer["batch"], state=State.DEAD).values_list(
         "error", flat=True
     )
-    assert len(errors) == SweepChunk.objects.count() - 1
+    assert len(errors) == shown["progress"]["chunks_failed"] == SweepChunk.objects.count() - 1 > 1
     assert all("candles were changed" in error["message"] for error in errors)
-    why = "candles were changed since the sweep was asked for"
+    why = "candles were changed since the sweep was begun"
     assert shown["notes"] == [
         f"{KEPT - len(before)} combinations were not computed: {why}",
         f"the walk-forward cannot be followed: {why}",
@@ -64,11 +62,73 @@ def test_candles_that_change_end_the_chunks_that_are_left_and_never_mix(api: Any
     assert shown["walked"] is None
 
 
-def test_candles_that_change_outside_of_the_range_change_nothing(api: Any, stored: str) -> None:
+@pytest.mark.usefixtures("small_chunks")
+def test_what_chunks_under_way_have_done_counts(api: Any, stored: str) -> None:
     answer = post(api, body(stored)).json()
-    change_candles(END + timedelta(days=40))
+    runs = [TaskRun.objects.filter(pk=chunk.task_run) for chunk in SweepChunk.objects.all()]
+    for run, state, progress in zip(
+        runs,
+        (State.RUNNING, State.RUNNING, State.RUNNING, State.DEAD),
+        ({"done": 2, "total": 4}, {"done": 1, "total": 4}, None, {"done": 3, "total": 4}),
+        strict=False,
+    ):
+        run.update(state=state, progress=progress)
+    shown = api.get(answer["url"]).json()
+    assert (shown["state"], shown["progress"]["done"]) == ("running", 3)
+    assert (shown["progress"]["chunks_done"], shown["progress"]["chunks_failed"]) == (0, 1)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_candles_that_come_after_the_range_change_nothing(api: Any, stored: str) -> None:
+    """Of the same month, as those of an instrument that is followed."""
+    answer = post(api, body(stored, walk_forward=WALK)).json()
+    run_some(1)
+    change_candles(END)
     run_pending()
+    shown = api.get(answer["url"]).json()
+    assert (shown["state"], shown["computed"], shown["notes"]) == ("succeeded", KEPT, [])
+    assert shown["walked"] is not None
+    results = BacktestResult.objects.values_list("data_fingerprint", flat=True)
+    assert set(results) == {Sweep.objects.get().data_fingerprint} != {""}
+
+
+@pytest.mark.parametrize("detail", [None, "30m"])
+def test_runs_in_full_on_other_candles_are_noted(api: Any, stored: str, detail: str | None) -> None:
+    execution = {} if detail is None else {"detail": detail}
+    answer = post(api, body(stored, best=2, execution=execution)).json()
+    # The one chunk and the judgement; then the first of the best.
+    run_some(3)
     assert api.get(answer["url"]).json()["notes"] == []
+    change_candles(START + timedelta(days=3))
+    run_pending()
+    shown = api.get(answer["url"]).json()
+    other = shown["best_so_far"][1]["number"]
+    said = [f"number {other} was run in full on other candles: they were changed meanwhile"]
+    assert shown["notes"] == said
+    page = api.get(f"/backtests/sweeps/{answer['id']}/report.json").json()
+    assert (page["notes"], page["ended"]) == (said, True)
+
+
+def test_a_walk_that_leaves_the_range_of_numbers_has_no_result() -> None:
+    """A price that is 1e30 times the one before in every other pair of bars, and always bought low."""
+    prices = np.tile([1e-15, 1e-15, 1e15, 1e15], 40)
+    opens = np.roll(prices, 1)
+    bars = Bars(
+        ts=3 * HOUR * np.arange(len(prices)),
+        open=opens,
+        high=np.maximum(opens, prices),
+        low=np.minimum(opens, prices),
+        close=prices,
+        volume=np.ones(len(prices)),
+    )
+    document = {"name": "cheap", "title": "Cheap", "entry_long": "close < 1", "exit_long": "close > 1"}
+    ground = ground_of(bars, Spec.from_dict({"strategy": document, "params": {}}))
+    folds = folds_of(0, int(bars.ts[-1]), train=24 * HOUR, test=96 * HOUR, most=9)
+    found = Found(table=pa.table({"number": [0], "sharpe": [1.0]}), params=())
+    kept = {name: np.ones((1, len(folds))) for name in KEPT_OF_FOLDS}
+    assert len(folds) > 1
+    assert walked(ground, found, kept, folds, "sharpe") is None
+    assert walked(ground, found, {**kept, "inside": kept["inside"] * np.nan}, folds, "sharpe") is not None
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -130,8 +190,7 @@ def test_folds_without_bars_are_left_out_and_that_is_said(api: Any, stored: str)
 @pytest.mark.usefixtures("small_chunks")
 def test_chunks_are_decoded_once(api: Any, stored: str, monkeypatch: pytest.MonkeyPatch) -> None:
     post(api, body(stored, best=0))
-    with pytest.raises(RuntimeError, match="still due"):
-        run_pending(limit=2)
+    run_some(2)
     sweep = Sweep.objects.get()
     calls: list[int] = []
     unpack = reading.unpack

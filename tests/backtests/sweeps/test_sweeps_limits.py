@@ -6,18 +6,20 @@ from typing import Any
 
 import pytest
 
+from apps.backtests.asking import InvalidBacktest
 from apps.backtests.engine import jit
 from apps.backtests.engine.sweep import grid, space_of
 from apps.backtests.engine.sweep.weighing import Scales
 from apps.backtests.models import Backtest, Sweep
 from apps.backtests.strategies import resolve
 from apps.backtests.sweeps import asking
+from apps.backtests.sweeps.requesting import sweep_request
 from apps.tasks.testing import run_pending
-from tests.backtests.sweeps.conftest import DAYS, body, post
+from tests.backtests.sweeps.conftest import END, FEW, KEPT, START, body, brief, post
 
 pytestmark = pytest.mark.django_db
 
-BARS = DAYS * 24
+BARS = FEW * 24
 OWN: dict[str, Any] = {
     "version": 1,
     "name": "own",
@@ -57,8 +59,8 @@ def test_risk_sizing_drops_combinations_without_a_stop_and_counts_them(api: Any,
     assert (by_equity["combinations"], by_equity["refused"]) == (6, 0)
 
 
-def test_risk_sizing_without_any_stop_is_refused(api: Any, stored: str) -> None:
-    asked = body(stored, sizing=RISK)
+def test_risk_sizing_without_any_stop_is_refused(api: Any, bare: str) -> None:
+    asked = brief(bare, sizing=RISK)
     refused = post(api, asked)
     assert refused.status_code == 400
     (error,) = refused.json()["errors"]
@@ -75,13 +77,11 @@ def test_risk_sizing_without_any_stop_is_refused(api: Any, stored: str) -> None:
     assert not Sweep.objects.exists()
 
 
-def test_the_dearest_combination_is_the_one_whose_size_is_checked(
-    api: Any, stored: str, settings: Any
-) -> None:
+def test_the_dearest_combination_is_the_one_whose_size_is_checked(api: Any, few: str, settings: Any) -> None:
     space = {"n": [3, 4, 90, 5]}
     costs = costs_of(space)
     assert max(costs) == costs[2] > costs[0]
-    asked = body(stored, strategy=DEAR, params={}, space=space)
+    asked = brief(few, strategy=DEAR, params={}, space=space)
     settings.BACKTESTS_MAX_WORK = BARS * (costs[0] + costs[2]) / 2
     refused = post(api, asked)
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "start")
@@ -92,13 +92,13 @@ def test_the_dearest_combination_is_the_one_whose_size_is_checked(
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_the_work_is_that_of_all_combinations_as_long_as_it_takes_here(
-    api: Any, stored: str, settings: Any, monkeypatch: pytest.MonkeyPatch, compiled: bool
+    api: Any, few: str, settings: Any, monkeypatch: pytest.MonkeyPatch, compiled: bool
 ) -> None:
     monkeypatch.setattr(jit, "chosen", lambda _: (lambda: None) if compiled else None)
     space = {"n": [3, *range(70, 100), 4]}
     costs = costs_of(space)
     work = BARS * (sum(costs) + (1 if compiled else 40) * 10 * len(costs))
-    asked = body(stored, strategy=DEAR, params={}, space=space)
+    asked = brief(few, strategy=DEAR, params={}, space=space)
     settings.BACKTESTS_MAX_SWEEP_WORK = work * 0.999
     refused = post(api, asked).json()
     assert [error["field"] for error in refused["errors"]] == ["space"]
@@ -106,16 +106,31 @@ def test_the_work_is_that_of_all_combinations_as_long_as_it_takes_here(
     assert post(api, asked).status_code == 202
 
 
-def test_more_steps_than_somebody_would_wait_for_are_refused(
-    api: Any, stored: str, monkeypatch: pytest.MonkeyPatch
+def test_more_parts_than_somebody_would_wait_for_are_refused(
+    api: Any, bare: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "_MOST_STEPS", 100)
-    (error,) = post(api, body(stored)).json()["errors"]
-    assert (error["field"], "steps" in error["detail"]) == ("space", True)
+    monkeypatch.setattr(asking, "_MOST_PARTS", 100)
+    (error,) = post(api, brief(bare)).json()["errors"]
+    assert (error["field"], "parts" in error["detail"]) == ("space", True)
 
 
-def test_a_random_sweep_that_finds_fewer_says_so(api: Any, stored: str) -> None:
-    asked = body(stored, method="random", samples=40)
+def test_a_random_sweep_that_finds_fewer_says_so(api: Any, few: str) -> None:
+    asked = brief(few, method="random", samples=40)
     shown = post(api, asked).json()
-    assert (shown["combinations"], shown["samples"], shown["exhausted"]) == (19, 40, True)
-    assert post(api, {**asked, "samples": 19}).json()["exhausted"] is False
+    assert (shown["combinations"], shown["samples"], shown["exhausted"]) == (KEPT, 40, True)
+    assert post(api, {**asked, "samples": KEPT}).json()["exhausted"] is False
+
+
+def test_what_fetching_would_be_needed_for_is_refused_to_python_as_well(alice: Any, bare: str) -> None:
+    with pytest.raises(InvalidBacktest) as caught:
+        sweep_request(
+            owner_id=alice.pk,
+            instruments=[bare],
+            timeframe="1h",
+            start=START,
+            end=END,
+            spec={"strategy": "sma_cross"},
+            space={"fast": [2], "slow": [9]},
+            missing=Backtest.Missing.FETCH,
+        )
+    assert caught.value.field == "missing"

@@ -17,7 +17,7 @@ from apps.candles.selectors import instrument_get
 from apps.candles.storage.writer import delete_candles
 from apps.tasks.testing import run_pending
 from tests.backtests.report.looking import number, wait_for_ground
-from tests.backtests.sweeps.conftest import DAYS, END, START, body, post, store
+from tests.backtests.sweeps.conftest import END, START, body, post, run_some, store
 from tests.browser import Visit, beside, needs_chromium, visiting
 
 pytestmark = needs_chromium
@@ -61,11 +61,6 @@ def asked(alice: Any, market: str, **changes: Any) -> Sweep:
     return beside(ask)
 
 
-def run_some(count: int) -> None:
-    with pytest.raises(RuntimeError, match="still due"):
-        run_pending(limit=count)
-
-
 def opened(visit: Visit, sweep: Sweep) -> Page:
     visit.page.goto(f"/backtests/sweeps/{sweep.pk}")
     expect(visit.page.locator("#report")).to_have_attribute("data-state", "ready")
@@ -76,10 +71,10 @@ def part(page: Page, name: str) -> Any:
     return page.locator(f'[data-part="{name}"]')
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_a_sweep_is_drawn_from_its_first_chunk_to_its_end(
-    alice: Any, market: str, live_server: Any, visit: Visit, settings: Any
+    alice: Any, market: str, live_server: Any, visit: Visit
 ) -> None:
-    settings.BACKTESTS_SWEEP_CHUNK_WORK = 4 * DAYS * 24 * 25
     sweep = asked(alice, market, walk_forward=WALK, metric="return_pct")
     page = opened(visit, sweep)
     expect(page.get_by_role("heading", level=1)).to_have_text("Sweep of Moving-average crossover")

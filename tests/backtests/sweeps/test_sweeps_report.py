@@ -13,23 +13,19 @@ from django.test import Client
 from apps.backtests.models import Backtest, Sweep, SweepPick
 from apps.backtests.sweeps.mapping import MOST, map_of
 from apps.backtests.sweeps.reading import Found, found_of
+from apps.candles.selectors import instrument_get
+from apps.candles.storage.writer import delete_candles
 from apps.core.ids import uuid7
 from apps.tasks.testing import run_pending
-from tests.backtests.sweeps.conftest import DAYS, body, post
+from tests.backtests.sweeps.conftest import END, START, body, brief, post, run_some
 
 pytestmark = pytest.mark.django_db
 
 
-def run_some(count: int) -> None:
-    """Execute so many of the runs that are due, and not all of them."""
-    with pytest.raises(RuntimeError, match="still due"):
-        run_pending(limit=count)
-
-
+@pytest.mark.usefixtures("small_chunks")
 def test_a_document_changes_with_every_chunk_until_all_is_there(
     api: Any, stored: str, settings: Any, admin_user: Any
 ) -> None:
-    settings.BACKTESTS_SWEEP_CHUNK_WORK = 4 * DAYS * 24 * 25
     answer = post(api, body(stored, walk_forward={"train": "6d", "test": "3d"})).json()
     page, address = (f"/backtests/sweeps/{answer['id']}{end}" for end in ("", "/report.json"))
     assert answer["report_url"] == f"http://testserver{page}"
@@ -111,14 +107,46 @@ def test_a_shared_report_does_not_tell_of_the_sweep(api: Any, stored: str) -> No
     assert "/backtests/sweeps/" not in Client().get(link).content.decode()
 
 
-def test_a_sweep_that_was_cancelled_or_came_to_nothing_ends(api: Any, stored: str) -> None:
-    cancelled = post(api, body(stored)).json()
+def test_a_sweep_that_was_cancelled_ends(api: Any, few: str) -> None:
+    cancelled = post(api, brief(few)).json()
     api.post(f"{cancelled['url']}/cancel")
     run_pending()
     shown = api.get(f"/backtests/sweeps/{cancelled['id']}/report.json").json()
     assert (shown["state"], shown["ended"], shown["best"]) == ("cancelled", True, [])
-    assert (shown["overfit"], shown["walk"]) == (None, None)
+    assert (shown["overfit"], shown["walk"], shown["error"]) == (None, None, None)
     assert mail.outbox == []
+
+
+def test_a_sweep_that_came_to_nothing_ends_and_says_why(api: Any, few: str) -> None:
+    asked = post(api, brief(few)).json()
+    delete_candles(instrument=instrument_get(few), start=START, end=END)
+    run_pending()
+    shown = api.get(f"/backtests/sweeps/{asked['id']}/report.json").json()
+    assert (shown["state"], shown["ended"], shown["best"]) == ("dead", True, [])
+    assert (shown["overfit"], shown["walk"], shown["notes"]) == (None, None, [])
+    assert "there are no bars" in shown["error"]["message"]
+    assert (shown["progress"]["chunks_failed"], mail.outbox) == (1, [])
+
+
+def test_a_range_of_integers_is_counted_however_it_is_written(api: Any, few: str) -> None:
+    document = {
+        "name": "own",
+        "title": "Own",
+        "params": {
+            "n": {"type": "integer", "default": 10, "min": 2, "max": 100},
+            "stop": {"type": "number", "default": 0.01, "min": 0.001, "max": 0.5},
+        },
+        "entry_long": "crossover(close, ema(close, n))",
+        "risk": {"stop_loss": {"pct": "stop"}},
+    }
+    space = {"n": {"from": 2.0, "to": 60.0}, "stop": {"from": 0.01, "to": 0.02}}
+    changes = {"strategy": document, "params": {}, "method": "random", "samples": 5}
+    asked = post(api, brief(few, space=space, **changes)).json()
+    shown = api.get(f"/backtests/sweeps/{asked['id']}/report.json").json()
+    assert [(one["name"], one["values"], one["count"]) for one in shown["swept"]] == [
+        ("n", "2 to 60", 59),
+        ("stop", "0.01 to 0.02", None),
+    ]
 
 
 def test_one_parameter_alone_is_one_row_and_many_values_are_put_together(api: Any, stored: str) -> None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-
-from apps.backtests.engine import STRATEGIES, run
+from apps.backtests.engine import STRATEGIES, certify, run
 from tests.benchmarks.backtests import data, plan
 from tests.benchmarks.backtests.one_core import OneCore, milliseconds
 from tests.benchmarks.experiment import Samples
 from tests.benchmarks.figures import Figure
-
-_MODULE = "apps.backtests.engine.certificate"
 
 
 class Certifying(OneCore):
@@ -26,15 +21,11 @@ class Certifying(OneCore):
         ),
     )
 
-    def obstacle(self) -> str | None:
-        return None if find_spec(_MODULE) is not None else "the engine has no certificates"
-
     def make_ready(self) -> None:
         days = self.bench.size(data.YEAR, 5)
         self._bars, self._spec = data.bars(days=days), plan.spec()
         self._strategy = STRATEGIES[self._spec.strategy]
-        self._certify = import_module(_MODULE).certify
-        self._certify(self._bars, self._strategy, self._spec.params)
+        certify(self._bars, self._strategy, self._spec.params)
         run(self._bars, self._spec)
         self.remarks = {"certificate": data.origin(days)}
 
@@ -42,7 +33,7 @@ class Certifying(OneCore):
         return {
             "certificate": self.by_turns(
                 turn,
-                lambda: milliseconds(lambda: self._certify(self._bars, self._strategy, self._spec.params)),
+                lambda: milliseconds(lambda: certify(self._bars, self._strategy, self._spec.params)),
                 lambda: milliseconds(lambda: run(self._bars, self._spec)),
                 self.bench.size(5, 1),
             )

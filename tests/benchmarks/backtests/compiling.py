@@ -34,7 +34,7 @@ class FirstCall(OneCore):
         plan.save(data.bars(days=1).head(_BARS), self._file)
 
     def sample(self, turn: int) -> Samples:
-        children = self.bench.size(15, 3)
+        children = self.bench.size(15, 1)
         said = answer(self.bench, "first_call", str(self._file), str(children))
         if not said["compiled"]:
             raise Failed("numba cannot be used here")

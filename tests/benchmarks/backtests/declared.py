@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from apps.backtests.engine import Spec, SpecError, run
+from apps.backtests.engine import Spec, run
 from tests.benchmarks.backtests import data, plan
 from tests.benchmarks.backtests.one_core import OneCore, milliseconds
-from tests.benchmarks.experiment import Failed, Samples
+from tests.benchmarks.experiment import Samples
 from tests.benchmarks.figures import Figure, Goal, Kind
 
 #: It enters about as often as the crossing averages do: what is compared are signals, not trades.
@@ -41,15 +41,6 @@ class Declared(OneCore):
 
     def _declared(self) -> Spec:
         return plan.spec(strategy=STRATEGY, risk=None)
-
-    def obstacle(self) -> str | None:
-        try:
-            self._declared()
-        except SpecError as exc:
-            if exc.field == "strategy":
-                return f"the engine takes no strategy as text: {exc.message}"
-            raise Failed(str(exc)) from exc
-        return None
 
     def make_ready(self) -> None:
         days = self.bench.size(data.YEAR, 5)

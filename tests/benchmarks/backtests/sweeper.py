@@ -1,7 +1,8 @@
 """``python -m tests.benchmarks.backtests.sweeper WHO FILE COUNT``: one sweep in a process of its own.
 
 WHO is ``ours`` or an engine of vectorbt's, FILE has the bars. Prints JSON: the seconds, the highest memory of
-the process in bytes, and of each combination the final equity and the number of trades.
+the process in bytes, and before that the same when two combinations had been swept; and of each combination
+the final equity and the number of trades.
 """
 
 from __future__ import annotations
@@ -11,26 +12,17 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from apps.backtests.engine import Bars, warm_up
+from apps.backtests.engine.sweep import sweep
 from tests.benchmarks.backtests import plan
-
-_SWEEPS = "apps.backtests.engine.sweep"
 
 Windows = Sequence[tuple[int, int]]
 
 
-def obstacle() -> str | None:
-    """Why ours cannot be run here; None when it can."""
-    return None if find_spec(_SWEEPS) is not None else "the engine has no sweeps"
-
-
 def ours(bars: Bars, windows: Windows) -> tuple[list[float], list[int]]:
     """The final equity and the number of trades of each combination."""
-    from apps.backtests.engine.sweep import sweep
-
     spec = plan.spec()
     table = sweep(bars, spec, [{**spec.params, "fast": fast, "slow": slow} for fast, slow in windows])
     finals, trades = table.metrics["final_equity"], table.metrics["n_trades"]
@@ -59,17 +51,18 @@ def main(who: str, file: str, count: str) -> None:
     """See the module."""
     bars, windows = plan.load(Path(file)), plan.combinations(int(count))
 
-    def sweep(on: Bars, some: Windows) -> tuple[list[float], list[int]]:
+    def swept(on: Bars, some: Windows) -> tuple[list[float], list[int]]:
         return ours(on, some) if who == "ours" else theirs(who, on, some)
 
     if who == "ours":
         warm_up()
     # What is compiled or imported at the first call is not counted.
-    sweep(bars.head(1000), windows[:2])
+    swept(bars, windows[:2])
+    few = peak()
     began = time.perf_counter()
-    finals, trades = sweep(bars, windows)
+    finals, trades = swept(bars, windows)
     spent = time.perf_counter() - began
-    print(json.dumps({"seconds": spent, "peak": peak(), "finals": finals, "trades": trades}))
+    print(json.dumps({"seconds": spent, "few": few, "peak": peak(), "finals": finals, "trades": trades}))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Sweeps: one strategy with many combinations of parameters over the same bars.
 
 ``space_of`` reads what to try, ``grid`` and ``draws`` make combinations of it, ``sweep`` measures them on
-bars, ``walk_forward`` chooses among them by the past alone.
+bars, ``folds_of`` and the module ``walk`` choose among them by the past alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from apps.backtests.engine.sweep.running import ground_of, sweep, sweep_windows
 from apps.backtests.engine.sweep.space import Combinations, Space, draws, fixed_of, grid, space_of
 from apps.backtests.engine.sweep.table import Heatmap, Table, best, heatmap, joined
 from apps.backtests.engine.sweep.tally import warm_up
-from apps.backtests.engine.sweep.walk import Choice, Fold, Walk, folds_of, walk_forward
+from apps.backtests.engine.sweep.walk import Choice, Fold, folds_of
 
 __all__ = [
     "LOW_IS_GOOD",
@@ -22,7 +22,6 @@ __all__ = [
     "Heatmap",
     "Space",
     "Table",
-    "Walk",
     "best",
     "draws",
     "fixed_of",
@@ -34,6 +33,5 @@ __all__ = [
     "space_of",
     "sweep",
     "sweep_windows",
-    "walk_forward",
     "warm_up",
 ]

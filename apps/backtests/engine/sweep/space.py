@@ -102,8 +102,8 @@ def grid(
     """Every combination that *validated* and *weighed* accept; the last parameter changes fastest.
 
     *fixed* has the values of parameters that are not swept. *validated* returns them complete and
-    canonical, or raises SpecError; *weighed*, which is asked once about those that are different, what one
-    costs, or likewise.
+    canonical, or raises SpecError; *weighed*, which is not asked again about what is kept, what one costs,
+    or likewise.
 
     Raises:
         SpecError: naming ``space``: nothing is left, or more than *most* are.

@@ -11,11 +11,9 @@ import numpy as np
 from apps.backtests.engine.bars import Floats, Times
 from apps.backtests.engine.errors import SpecError
 from apps.backtests.engine.feed import Feed, feed_of
-from apps.backtests.engine.run import Data
 from apps.backtests.engine.simulation import Simulation
-from apps.backtests.engine.spec import Spec
 from apps.backtests.engine.sweep.lanes import Ground, Window
-from apps.backtests.engine.sweep.running import Maker, Progress, ground_of, makers_of, sweep_windows
+from apps.backtests.engine.sweep.running import Maker, makers_of
 from apps.backtests.engine.sweep.table import Table, best
 
 #: What is kept of every combination and fold, by name: shape ``(combinations, folds)``.
@@ -46,25 +44,6 @@ class Choice:
     inside: float | None
     outside: float | None
     return_pct: float
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Walk:
-    """The outcome of a walk.
-
-    Attributes:
-        choices: one for each fold.
-        inside, outside: the metric of every combination in every fold, shape ``(combinations, folds)``.
-        return_pct: of the test windows in a row, each with all that the one before left.
-        ts, equity: of the test windows in a row, at each bar's close.
-    """
-
-    choices: tuple[Choice, ...]
-    inside: Floats
-    outside: Floats
-    return_pct: float
-    ts: Times
-    equity: Floats
 
 
 def folds_of(
@@ -156,47 +135,19 @@ def choices_of(folds: Sequence[Fold], kept: Mapping[str, Floats], metric: str) -
     return tuple(made)
 
 
-def walk_forward(
-    data: Data,
-    spec: Spec,
-    combinations: Sequence[Mapping[str, Any]],
-    folds: Sequence[Fold],
-    *,
-    metric: str = "sharpe",
-    detail: Data | None = None,
-    signals: Maker | None = None,
-    progress: Progress | None = None,
-    jit: bool | None = None,
-) -> Walk:
-    """Walk *spec* with *combinations* through *folds*. Indicators see the bars before a window, too.
-
-    Raises as `sweep` does, and SpecError naming ``walk_forward``.
-    """
-    ground = ground_of(data, spec, detail)
-    windows = windows_of(ground.ts, folds)
-    tables = sweep_windows(ground, combinations, windows, signals=signals, progress=progress, jit=jit)
-    kept = kept_of(tables, metric)
-    choices = choices_of(folds, kept, metric)
-    ts, equity = chained(ground, combinations, choices, signals=signals, jit=jit)
-    return Walk(
-        choices=choices,
-        inside=kept["inside"],
-        outside=kept["outside"],
-        return_pct=(float(equity[-1]) / spec.cash - 1) * 100,
-        ts=ts,
-        equity=equity,
-    )
-
-
 def chained(
     ground: Ground,
-    combinations: Sequence[Mapping[str, Any]] | Mapping[int, Mapping[str, Any]],
+    combinations: Mapping[int, Mapping[str, Any]],
     choices: Sequence[Choice],
     *,
     signals: Maker | None = None,
     jit: bool | None = None,
 ) -> tuple[Times, Floats]:
-    """Times and equity of the test windows in a row, each begun with what the one before left."""
+    """Times and equity of the test windows in a row, each begun with what the one before left.
+
+    *combinations* are parameters by number, of all that were chosen. Indicators see the bars before a window.
+    Equity that leaves the range of float64 is infinite or NaN from there on.
+    """
     cash = ground.spec.cash
     worth, times, curves = 1.0, [], []
     makers = makers_of(ground, signals)
@@ -206,7 +157,8 @@ def chained(
         if choice.number is not None:
             curve = _traced(ground, makers, combinations[choice.number], (start, stop), jit)
         times.append(ground.ts[start:stop])
-        curves.append(worth * curve)
+        with np.errstate(all="ignore"):
+            curves.append(worth * curve)
         worth *= float(curve[-1]) / cash
     return np.concatenate(times), np.concatenate(curves)
 

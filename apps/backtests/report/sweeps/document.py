@@ -93,19 +93,20 @@ def sweep_document(sweep: Sweep, standing: Standing) -> dict[str, Any]:
     summary, status = sweep.summary or {}, standing.status
     overfit = summary.get("overfit")
     judged = {row["number"]: row["deflated"] for row in overfit["best"]} if overfit else {}
-    order, places = _order(sweep), _places(sweep)
+    rules = _rules(sweep)
+    order, places = _order(sweep, rules), _places(sweep, rules)
     return {
         "kind": "sweep",
         "version": VERSION,
         "title": title_of(sweep),
         "about": about(sweep),
-        "notes": summary.get("notes", []),
+        "notes": selectors.notes_of(sweep),
         "state": str(status.state),
         "ended": standing.ended,
         "error": status.error,
         "progress": {name: getattr(status, name) for name in _PROGRESS},
         "swept": [
-            {"name": name, "places": places.get(name), **_tried(sweep.space[name])}
+            {"name": name, "places": places.get(name), **_tried(sweep.space[name], rules.get(name, {}))}
             for name in order
             if name in sweep.space
         ],
@@ -134,35 +135,40 @@ def _full(backtest: Any, standing: Standing) -> dict[str, Any]:
     return {"url": url, "state": state}
 
 
-def _order(sweep: Sweep) -> list[str]:
-    """The parameters as the strategy lists them; by the alphabet where there is no such strategy any more."""
-    names = sorted(sweep.spec["params"])
+def _rules(sweep: Sweep) -> Mapping[str, Any]:
+    """What the strategy says of each parameter; nothing where there is no such strategy any more."""
     try:
-        listed = list(strategy_of(sweep.spec["strategy"]).schema["properties"])
+        rules: Mapping[str, Any] = strategy_of(sweep.spec["strategy"]).schema["properties"]
     except SpecError:
-        return names
+        return {}
+    return rules
+
+
+def _order(sweep: Sweep, rules: Mapping[str, Any]) -> list[str]:
+    """The parameters as the strategy lists them; others, by the alphabet, behind."""
+    names, listed = sorted(sweep.spec["params"]), list(rules)
     return sorted(names, key=lambda name: listed.index(name) if name in listed else len(listed))
 
 
-def _tried(given: Any) -> dict[str, Any]:
-    """One parameter's values in words, and how many they are."""
+def _tried(given: Any, rule: Mapping[str, Any]) -> dict[str, Any]:
+    """One parameter's values in words, and how many they are; *rule* is what the strategy says of it."""
     if isinstance(given, Mapping):
         low, high, step = given["from"], given["to"], given.get("step")
-        if step is None and not (isinstance(low, int) and isinstance(high, int)):
+        if rule.get("type") == "integer":
+            low, high, step = int(low), int(high), int(step or 1)
+        elif step is None:
             return {"values": f"{low} to {high}", "count": None}
-        step = step or 1
         count = int((high - low) / step * (1 + 1e-12) + 1e-9) + 1
         return {"values": f"{low} to {high}{'' if step == 1 else f' in steps of {step}'}", "count": count}
     return {"values": ", ".join(map(str, given)), "count": len(given)}
 
 
-def _places(sweep: Sweep) -> dict[str, list[Any]]:
+def _places(sweep: Sweep, rules: Mapping[str, Any]) -> dict[str, list[Any]]:
     """The values of the parameters of a grid, ascending, of those that have not too many."""
     if sweep.method != Sweep.Method.GRID:
         return {}
     try:
-        schema = strategy_of(sweep.spec["strategy"]).schema
-        space = space_of(sweep.space, schema, most=conf.max_combinations())
+        space = space_of(sweep.space, {"properties": rules}, most=conf.max_combinations())
     except SpecError:
         return {}
     found = {

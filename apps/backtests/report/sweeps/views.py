@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from apps.backtests.api.finding import still_there
 from apps.backtests.report import answers
 from apps.backtests.report.file import module_names
 from apps.backtests.report.sweeps.document import about, standing_of, sweep_document, title_of
@@ -20,7 +21,7 @@ from apps.backtests.sweeps.models import Sweep
 
 _FOLDER = "backtests/sweep"
 #: Modules of the report's page that this one has no use for.
-_OTHERS = {"main", "candles", "compare", "loading", "markers", "tables", "trades", "view"}
+_OTHERS = {"main", "candles", "compare", "loading", "markers", "trades", "view"}
 
 
 @require_safe
@@ -45,8 +46,9 @@ def report(request: HttpRequest, sweep_id: uuid.UUID) -> HttpResponse:
 def report_json(request: HttpRequest, sweep_id: uuid.UUID) -> HttpResponse:
     """The sweep's document as it stands: while it runs, with what there is by now, and another tag soon."""
     sweep = _own(request, sweep_id)
-    standing = standing_of(sweep)
-    return answers.tagged(request, standing.tag(), lambda: sweep_document(sweep, standing))
+    with still_there():
+        standing = standing_of(sweep)
+        return answers.tagged(request, standing.tag(), lambda: sweep_document(sweep, standing))
 
 
 def _own(request: HttpRequest, sweep_id: uuid.UUID) -> Sweep:

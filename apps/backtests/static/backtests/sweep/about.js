@@ -81,29 +81,3 @@ export function swept(root, facts, { swept: tried, fixed, facts: known }) {
     ),
   );
 }
-
-/** Headings with names and values below them. */
-export function groups(root, sections) {
-  fill(
-    root,
-    sections.map(({ group, items }) =>
-      element(
-        "table",
-        {},
-        element("caption", {}, group),
-        element(
-          "tbody",
-          {},
-          items.map(({ name, value }) =>
-            element(
-              "tr",
-              {},
-              element("th", { scope: "row" }, name.replaceAll("_", " ")),
-              element("td", { class: "number" }, String(value ?? NONE)),
-            ),
-          ),
-        ),
-      ),
-    ),
-  );
-}

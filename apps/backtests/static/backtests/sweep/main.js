@@ -1,7 +1,8 @@
 // The page of a sweep: gets its document again and again while it runs, and shows what there is.
 
 import { element, fill } from "../report/dom.js";
-import { groups, notes, progress, swept } from "./about.js";
+import { groups } from "../report/tables.js";
+import { notes, progress, swept } from "./about.js";
 import { combinations } from "./combinations.js";
 import { Explorer } from "./explorer.js";
 import { overfit } from "./overfit.js";
