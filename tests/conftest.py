@@ -32,7 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
     alone = "PYTEST_XDIST_WORKER" not in os.environ
     if alone and config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.collectonly:
         # Before all tests, rather than in each of their processes at once.
-        subprocess.run([sys.executable, "-c", "from apps.backtests.engine import warm_up; warm_up()"], check=True)
+        compiling = "from apps.backtests.engine import warm_up; warm_up()"
+        subprocess.run([sys.executable, "-c", compiling], check=True)
 
 
 #: Where tests are that take long, most of it waiting for processes.
