@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from apps.backtests.engine.indicators import MovingAverage, compiled, crosses
+from apps.backtests.engine.indicators import INDICATORS, MovingAverage, compiled, crosses, technical
 
 PRICES = st.lists(st.floats(0.001, 100_000), min_size=1, max_size=60)
 CENTS = st.lists(st.integers(1, 40), min_size=2, max_size=60)
@@ -138,3 +138,21 @@ def test_machine_code_of_other_source_is_not_used(tmp_path: Path) -> None:
     after = file.stat()
     assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     assert crossed() == "[False, False]"
+
+
+@pytest.mark.parametrize("name", ["adx", "supertrend"])
+def test_loops_that_are_not_compiled_look_between_whether_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    prices = 100 + np.random.default_rng(5).normal(size=200).cumsum()
+    columns = {"high": prices + 1, "low": prices - 1, "close": prices}
+    indicator = INDICATORS[name]
+    assert indicator.compute is not None
+    arguments = [columns[column] for column in indicator.columns] + [7, 2.0][: len(indicator.arguments)]
+    whole = indicator.compute(*arguments)
+    assert np.isfinite(whole[20:]).all()
+    monkeypatch.setenv("CHANDLERY_JIT", "0")
+    monkeypatch.setattr(technical, "_STRETCH", 64)
+    looks: list[int] = []
+    found = indicator.compute(*arguments, check=lambda: looks.append(1))
+    assert (found.tobytes(), len(looks)) == (whole.tobytes(), 4)

@@ -74,32 +74,37 @@ def crossings(a: Vector, b: Vector, strict: bool, up: Vector, down: Vector) -> N
             down[i] = (gap < -margin) & (before >= -tie)
 
 
-def supertrend(close: Vector, middle: Vector, distance: Vector, result: Vector) -> None:
-    """Write the trailing band: below the close in a rise, above it in a fall; NaN where *distance* is."""
-    upper = lower = 0.0
-    side = 0
-    for i in range(len(close)):
+def supertrend(
+    first: int, stop: int, close: Vector, middle: Vector, distance: Vector, state: Vector, result: Vector
+) -> None:
+    """Write the trailing band: below the close in a rise, above it in a fall; NaN where *distance* is.
+
+    *state*, at first zeros, has three places for what is carried from the bars before *first*.
+    """
+    upper, lower, side = state[0], state[1], state[2]
+    for i in range(first, stop):
         room = distance[i]
         if room != room:
-            side = 0
+            side = 0.0
             continue
         high = middle[i] + room
         low = middle[i] - room
-        if side == 0:
+        if side == 0.0:
             upper = high
             lower = low
-            side = 1 if close[i] >= middle[i] else -1
+            side = 1.0 if close[i] >= middle[i] else -1.0
         else:
             before = close[i - 1]
             if high < upper or before > upper:
                 upper = high
             if low > lower or before < lower:
                 lower = low
-            if side < 0 and close[i] > upper:
-                side = 1
-            elif side > 0 and close[i] < lower:
-                side = -1
-        result[i] = lower if side > 0 else upper
+            if side < 0.0 and close[i] > upper:
+                side = 1.0
+            elif side > 0.0 and close[i] < lower:
+                side = -1.0
+        result[i] = lower if side > 0.0 else upper
+    state[0], state[1], state[2] = upper, lower, side
 
 
 def window_sums(values: Vector, window: int, scratch: Vector, result: Vector) -> None:
@@ -174,15 +179,17 @@ def window_extremes(values: Vector, window: int, sign: float, scratch: Vector, r
             result[start + window + i] = max(best, scratch[i + 1]) * sign + 0.0
 
 
-def trend_strength(high: Vector, low: Vector, window: int, result: Vector) -> None:
+def trend_strength(
+    first: int, stop: int, high: Vector, low: Vector, window: int, state: Vector, result: Vector
+) -> None:
     """Write Wilder's average directional index, 0 to 100, from bar ``2 * window - 1`` on.
 
-    The true range cancels out of it. Where price has not moved yet, it stays as it was.
+    The true range cancels out of it. Where price has not moved yet, it stays as it was. *state*, at first
+    zeros, has three places for what is carried from the bars before *first*.
     """
-    rise = fall = 0.0
-    strength = 0.0
+    rise, fall, strength = state[0], state[1], state[2]
     kept = 1.0 - 1.0 / window
-    for i in range(1, len(high)):
+    for i in range(max(first, 1), stop):
         up = high[i] - high[i - 1]
         down = low[i - 1] - low[i]
         more_up = up if up > down and up > 0.0 else 0.0
@@ -204,6 +211,7 @@ def trend_strength(high: Vector, low: Vector, window: int, result: Vector) -> No
         if moved > 0.0:
             strength = strength * kept + 100.0 * abs(rise - fall) / moved / window
         result[i] = strength
+    state[0], state[1], state[2] = rise, fall, strength
 
 
 _LOOPS = (
@@ -278,11 +286,11 @@ def warm_up() -> bool:
     _run("prefix_sums", given, 1.0, sums, sums.copy())
     _run("window_means", frozen(sums), frozen(sums), 1, 1.0, two.copy())
     _run("crossings", given, given, False, flags, flags.copy())
-    _run("supertrend", given, given, given, two.copy())
+    _run("supertrend", 0, 2, given, given, given, np.zeros(3), two.copy())
     _run("window_sums", given, 1, np.ones(1), two.copy())
     _run("window_deviations", given, 1, np.ones((4, 1)), two.copy())
     _run("window_extremes", given, 1, 1.0, np.ones(1), two.copy())
-    _run("trend_strength", given, given, 2, two.copy())
+    _run("trend_strength", 0, 2, given, given, 2, np.zeros(3), two.copy())
     return True
 
 

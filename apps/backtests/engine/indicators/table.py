@@ -43,6 +43,7 @@ class Indicator:
             rounding.
         scans: it looks at its whole window again on every bar, so that its values depend on the window and
             the window's place alone, bit for bit, and pieces of the bars can be computed one by one.
+        looped: ``compute`` takes *check*, too, and calls it now and then where it is slow.
         outputs: arrays that ``compute`` returns.
         gaps: some of its values may be missing or infinite behind the warm-up, whatever it gets. Values of
             the others are at most 1e18 times what they get.
@@ -60,6 +61,7 @@ class Indicator:
     family: str = ""
     windowed: bool = False
     scans: bool = False
+    looped: bool = False
     outputs: int = 1
     gaps: bool = False
     definition: str = ""
@@ -239,6 +241,7 @@ _TREND = (
         columns=("high", "low"),
         lookback=lambda n: 2 * n - 1,
         compute=technical.adx,
+        looped=True,
         cost=lambda *_: 8.0,
     ),
     _library("plus_di", "PLUS_DI", "Upward movement, 0 to 100.", as_many, columns=HLC, cost=lambda *_: 8.0),
@@ -286,6 +289,7 @@ _TREND = (
         columns=HLC,
         lookback=as_many,
         compute=technical.supertrend,
+        looped=True,
         cost=lambda *_: 8.0,
     ),
 )  # fmt: skip

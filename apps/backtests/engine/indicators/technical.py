@@ -16,7 +16,10 @@ from apps.backtests.engine.bars import Floats
 from apps.backtests.engine.indicators import compiled
 from apps.backtests.engine.indicators.library import talib
 
+Check = Callable[[], object]
+
 _CHECKED = 4096  # runs between two checks: about 20 ms
+_STRETCH = 65_536  # bars between two checks of an uncompiled loop: about 40 ms
 _PIECE = 16_384  # bars between two checks: about 20 ms where each looks at 500 bars
 
 
@@ -44,31 +47,34 @@ def aroon(high: Floats, low: Floats, window: int) -> tuple[Floats, Floats]:
     return up, down
 
 
-def supertrend(high: Floats, low: Floats, close: Floats, window: int, width: float) -> Floats:
+def supertrend(
+    high: Floats, low: Floats, close: Floats, window: int, width: float, *, check: Check | None = None
+) -> Floats:
     """The band of *width* average true ranges around the middle of the bar that price has not crossed."""
     distance = talib().ATR(high, low, close, window) if window > 1 else talib().TRANGE(high, low, close)
-    distance = distance * width
-    middle = (high + low) * 0.5
-    loop = compiled.compiled("supertrend")
-    if loop is not None:
-        result = np.full(len(close), np.nan)
-        loop(compiled.frozen(close), compiled.frozen(middle), compiled.frozen(distance), result)
-        return result
-    band = [np.nan] * len(close)
-    compiled.supertrend(close.tolist(), middle.tolist(), distance.tolist(), band)
-    return np.array(band)
+    return _looped(compiled.supertrend, (close, (high + low) * 0.5, distance * width), check=check)
 
 
-def adx(high: Floats, low: Floats, window: int) -> Floats:
+def adx(high: Floats, low: Floats, window: int, *, check: Check | None = None) -> Floats:
     """Wilder's average directional index, 0 to 100, begun as TA-Lib does, in half its time."""
-    loop = compiled.compiled("trend_strength")
-    if loop is not None:
-        result = np.full(len(high), np.nan)
-        loop(compiled.frozen(high), compiled.frozen(low), window, result)
+    return _looped(compiled.trend_strength, (high, low), window, check=check)
+
+
+def _looped(
+    loop: Callable[..., None], columns: Sequence[Floats], *options: int, check: Check | None
+) -> Floats:
+    """What *loop*, of three carried values, writes for all bars; uncompiled, with *check* in between."""
+    count, state, result = len(columns[0]), np.zeros(3), np.full(len(columns[0]), np.nan)
+    machine = compiled.compiled(loop.__name__)
+    if machine is not None:
+        machine(0, count, *map(compiled.frozen, columns), *options, state, result)
         return result
-    strength = [np.nan] * len(high)
-    compiled.trend_strength(high.tolist(), low.tolist(), window, strength)
-    return np.array(strength)
+    lists, carried, written = [column.tolist() for column in columns], state.tolist(), result.tolist()
+    for first in range(0, count, _STRETCH):
+        if check is not None:
+            check()
+        loop(first, min(first + _STRETCH, count), *lists, *options, carried, written)
+    return np.array(written)
 
 
 def over_windows(
@@ -101,7 +107,7 @@ def over_pieces(
     options: tuple[float, ...],
     *,
     window: int,
-    check: Callable[[], object] | None = None,
+    check: Check | None = None,
 ) -> Any:
     """``compute(*columns, *options)`` of a function of its window alone, with *check* in between.
 
@@ -130,7 +136,7 @@ def over_runs(
     *,
     start: int,
     lookback: int,
-    check: Callable[[], object] | None = None,
+    check: Check | None = None,
 ) -> Any:
     """``compute(values, *options)`` on every run of finite values from bar *start* on.
 

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from apps.backtests.engine.bars import Bars, Floats
 from apps.backtests.engine.indicators import INDICATORS, MovingAverage, crosses
 from apps.backtests.engine.indicators.crossings import Flags
-from apps.backtests.engine.indicators.technical import over_pieces, over_runs, over_windows
+from apps.backtests.engine.indicators.technical import Check, over_pieces, over_runs, over_windows
 from apps.backtests.engine.language.frames import DAY, MINUTE, Columns, Higher, higher
 from apps.backtests.engine.language.logarithm import logarithm
 from apps.backtests.engine.language.plan import Plan, Ref, Step
-
-Check = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -169,6 +167,8 @@ class Evaluation:
             value = over_pieces(
                 indicator.compute, values, tuple(numbers), window=lookback + 1, check=self.check
             )
+        elif indicator.looped:
+            value = indicator.compute(*values, *numbers, check=self.check)
         elif indicator.columns:
             value = indicator.compute(*values, *numbers)
         elif indicator.windowed:

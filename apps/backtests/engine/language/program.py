@@ -10,6 +10,7 @@ from typing import Any
 
 from apps.backtests.engine.bars import Bars
 from apps.backtests.engine.errors import SpecError
+from apps.backtests.engine.indicators.technical import Check
 from apps.backtests.engine.language import limits
 from apps.backtests.engine.language.binding import Binder
 from apps.backtests.engine.language.checking import chosen
@@ -22,7 +23,7 @@ from apps.backtests.engine.language.document import (
     orders_of,
     risk_of,
 )
-from apps.backtests.engine.language.evaluation import Cache, Check, Evaluation
+from apps.backtests.engine.language.evaluation import Cache, Evaluation
 from apps.backtests.engine.language.frames import check_timeframe
 from apps.backtests.engine.language.nodes import Compare, Name, Node, Number, Refused
 from apps.backtests.engine.language.plan import Plan
