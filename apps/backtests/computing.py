@@ -86,7 +86,7 @@ def backtest_run(*, backtest: Backtest | None, source: DataSource | None = None)
                 result,
                 curve,
                 bars=list(data.values()),
-                spec=spec,
+                cash=spec.cash,
                 maker=backtest.pk,
                 certificate=certificate,
                 timings=timings.parts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -72,6 +73,7 @@ def backtest_request(
         end=last,
         strategy=asked.strategy,
         spec=asked.spec.as_dict(),
+        definition=json.dumps(asked.spec.definition.document),
         spec_hash=asked.spec.spec_hash,
         request_hash=identity.request_hash(
             spec_hash=asked.spec.spec_hash,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 
 from apps.backtests.columns import Curve, encode_curve, encode_trades
-from apps.backtests.engine import Bars, Result, Spec, downsample
+from apps.backtests.engine import Bars, Result, downsample
 from apps.backtests.heavy import write_heavy
 from apps.backtests.models import Backtest, BacktestResult
 from apps.backtests.report.drawing import drawing_of, encode_drawing
@@ -60,14 +59,14 @@ def packed(
     curve: Curve,
     *,
     bars: Sequence[Bars],
-    spec: Spec,
+    cash: float,
     maker: UUID,
     certificate: dict[str, Any] | None,
     timings: dict[str, float],
 ) -> Packed:
     """A result made ready to be stored: this compresses it.
 
-    *bars* are those of each instrument, in the order of the backtest *maker*, which had *spec* run on them.
+    *bars* are those of each instrument, in the order of the backtest *maker*, which began with *cash*.
     """
     kept = curve.at(downsample(curve.value, PREVIEW))
     row = BacktestResult(
@@ -82,7 +81,6 @@ def packed(
         ambiguous=result.ambiguous,
         bounds=result.bounds,
         certificate=certificate,
-        definition=json.dumps(spec.definition.document),
         maker=maker,
         timings=timings,
         trades_data=b"",
@@ -91,7 +89,7 @@ def packed(
     with ThreadPoolExecutor(1) as beside:
         equity = beside.submit(encode_curve, curve)
         trades = encode_trades(result.trades, curve.ts)
-        drawing = encode_drawing(drawing_of(bars, spec.cash))
+        drawing = encode_drawing(drawing_of(bars, cash))
         return Packed(row=row, trades=trades, equity=equity.result(), drawing=drawing)
 
 

@@ -105,6 +105,17 @@ def test_values_of_finer_bars_are_of_their_closes(api, stored):
     assert ts == list(range(MS + HOUR, MS + DAYS * 24 * HOUR + 1, HOUR // 4))
 
 
+def test_a_strategy_without_parameters_is_called_by_its_title_alone(api, stored):
+    """Where it has some they are what tells its runs apart."""
+    runs = [finished(api, body(stored, strategy=HOLD, params={})), finished(api, body(stored))]
+    ids = ",".join(one["id"] for one in runs)
+    shown = api.get("/backtests/compare.json", {"ids": ids}).json()["runs"]
+    assert [one["title"] for one in shown] == [
+        "Hold, binance:BTC/USDT 15m",
+        "Moving-average crossover (fast 5, slow 20, direction long), binance:BTC/USDT 15m",
+    ]
+
+
 def test_ranges_apart_have_no_curve_in_common(api, stored):
     middle = (START + timedelta(days=2)).isoformat()
     one = finished(api, body(stored, end=middle))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection, connections, transaction
 from django.test import Client
 
 from apps.backtests import services
+from apps.backtests.engine import STRATEGIES
 from apps.backtests.models import Backtest, BacktestResult
+from apps.backtests.report import access
 from apps.candles.models import Instrument
 from apps.candles.storage.writer import write_candles
 from apps.tasks.models import TaskRun
@@ -23,6 +26,7 @@ from tests.support import blocked, wait_until
 __all__ = ["shared_candles"]
 
 DAY = 86_400_000
+LIST = "/api/v1/backtests"
 
 
 @pytest.mark.django_db
@@ -61,6 +65,58 @@ def test_another_request_is_computed(api, stored, changes):
     other = finished(api, body(stored, **changes))
     assert other["reused"] is False
     assert BacktestResult.objects.count() == 2
+
+
+SMA = STRATEGIES["sma_cross"].document
+#: What sma_cross does, in somebody's own words.
+HERS = {
+    **SMA,
+    "name": "alices",
+    "title": "ALICE SECRET",
+    "description": "Alice thought of this.",
+    "params": {name: {**rule, "description": "Alice's."} for name, rule in SMA["params"].items()},
+}
+
+
+def words(client: Client, answer: dict[str, Any], other: dict[str, Any]) -> str:
+    """All that is said of a backtest wherever it is shown, beside another one."""
+    pk = answer["id"]
+    link = client.post(f"{answer['url']}/share").json()
+    pages = [f"/backtests/{pk}{part}" for part in ("", "/report.json", "/report.html")]
+    shared = [link["url"], link["report_url"], f"{link['report_url']}/report.json"]
+    compared = [f"{base}?ids={pk},{other['id']}" for base in ("/backtests/compare.json", f"{LIST}/compare")]
+    found = [client.get(one) for one in (LIST, answer["url"], *pages, *shared, *compared)]
+    assert [one.status_code for one in found] == [200] * len(found)
+    return "".join(one.content.decode() for one in found)
+
+
+@pytest.mark.django_db
+def test_a_shared_result_tells_nothing_in_the_words_of_others(api, bob, stored):
+    """What only describes a strategy makes no other result, and is of who wrote it."""
+    asked = {api: HERS, bob: "sma_cross"}
+    answers: dict[Client, list[dict[str, Any]]] = {api: [], bob: []}
+    for cash, first in ((1000, api), (2000, bob)):
+        for client in sorted(asked, key=lambda one: one is not first):
+            answer = post(client, body(stored, cash=cash, strategy=asked[client])).json()
+            assert answer["reused"] is (client is not first)
+            run_pending()
+            answers[client].append(answer)
+    assert BacktestResult.objects.count() == 2
+    for client, (one, other) in answers.items():
+        said = words(client, one, other) + words(client, other, one)
+        assert (said.count("ALICE SECRET") > 5) is (client is api)
+        assert (said.count("Moving-average crossover") > 5) is (client is bob)
+        assert ("alice" in said.lower()) is (client is api)
+        assert ("Moving-average" in said) is (client is bob)
+
+
+@pytest.mark.django_db
+def test_what_ends_between_two_looks_has_run_on_a_known_version(api, alice, stored):
+    waiting = access.visible(user=alice, backtest_id=UUID(post(api, body(stored)).json()["id"]))
+    assert access.fingerprint(waiting) is None
+    run_pending()
+    assert access.fingerprint(waiting) == BacktestResult.objects.get().fingerprint
+    assert access.document(waiting)["notes"] == []
 
 
 @pytest.mark.django_db
