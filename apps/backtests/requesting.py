@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from apps.backtests import asking, fetching, identity
 from apps.backtests.lacking import Lack, MissingCandles, check_not_empty, find_lacks
 from apps.backtests.models import Backtest, BacktestResult
+from apps.backtests.storing import result_held
 from apps.core.ids import uuid7
 
 
@@ -124,8 +125,9 @@ def _reuse(backtest: Backtest) -> bool:
     if known is None:
         return False
     # Locked, so that it does not go with the backtest that has it now.
-    backtest.result = BacktestResult.objects.select_for_update().filter(pk=known).first()
-    backtest.reused = backtest.result is not None
+    backtest.reused = result_held(known)
+    if backtest.reused:
+        backtest.result = BacktestResult.objects.get(pk=known)
     return backtest.reused
 
 

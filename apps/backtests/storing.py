@@ -17,9 +17,13 @@ from apps.backtests.engine import Bars, Result, downsample
 from apps.backtests.heavy import write_heavy
 from apps.backtests.models import Backtest, BacktestResult
 from apps.backtests.report.drawing import drawing_of, encode_drawing
+from apps.core.database import execute
+from apps.core.resources import sql
 
 logger = logging.getLogger(__name__)
 
+# Where what a deletion began with has the results of what goes with it.
+_LEFT = "_results_left"
 #: Points of the preview of an equity curve.
 PREVIEW = 2_000
 
@@ -112,21 +116,37 @@ def result_keep(*, result: Result, pack: Callable[[], Packed]) -> tuple[Backtest
             return found, True
 
 
+def result_held(result_id: UUID) -> bool:
+    """Whether this result is there and stays until the end of the transaction. This waits for nobody.
+
+    It is gone, too, where somebody deletes it at this moment, or looks whether to. Whoever has one may
+    therefore ask for others, in any order.
+    """
+    with execute(sql(__package__, "hold_result.sql"), {"id": result_id}) as cursor:
+        return cursor.fetchone() is not None
+
+
 @receiver(pre_delete, sender=Backtest, dispatch_uid="backtests.look_again")
-def look_again(instance: Backtest, **_: Any) -> None:
+def look_again(instance: Backtest, origin: Any, **_: Any) -> None:
     """What is deleted is locked, and has the result of now: it may have been given one since it was read.
 
     Whoever stores that result is waited for; whoever comes later finds the backtest gone.
     """
     held = Backtest.objects.select_for_update().filter(pk=instance.pk)
     instance.result_id = held.values_list("result_id", flat=True).first()
+    if instance.result_id is not None:
+        vars(origin).setdefault(_LEFT, set()).add(instance.result_id)
 
 
 @receiver(post_delete, sender=Backtest, dispatch_uid="backtests.let_go")
-def let_go(instance: Backtest, **_: Any) -> None:
-    """With the last backtest that has it, a result goes too, however the backtest went."""
-    if instance.result_id is None:
-        return
-    held = BacktestResult.objects.select_for_update().filter(pk=instance.result_id)
-    if held.first() is not None and not Backtest.objects.filter(result_id=instance.result_id).exists():
-        BacktestResult.objects.filter(pk=instance.result_id).delete()
+def let_go(origin: Any, **_: Any) -> None:
+    """With the last backtest that has it, a result goes too, however the backtest went.
+
+    By the first of these signals all backtests of the deletion are gone. Their results are locked in the
+    order of their ids: of two who delete at once, neither waits for the other while that waits for it.
+    """
+    left = vars(origin).pop(_LEFT, None)
+    if left:
+        held = BacktestResult.objects.select_for_update().filter(pk__in=left).order_by("pk")
+        pks = list(held.values_list("pk", flat=True))
+        BacktestResult.objects.filter(pk__in=pks, backtests=None).delete()
