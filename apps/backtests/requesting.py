@@ -50,7 +50,8 @@ def backtest_request(
     then is returned; a key is kept as long as its backtest.
 
     Raises `InvalidBacktest` naming the field, `MissingCandles` where minutes are missing and *missing* is
-    ``refuse``, and `KeyReused` for a key that came with another body. Nothing is queued then.
+    ``refuse``, `TooManyFetches` where it is ``fetch`` and the owner has enough being fetched, and `KeyReused`
+    for a key that came with another body. Nothing is queued then.
     """
     if key is not None and (earlier := _earlier(owner_id, key)) is not None:
         return earlier
@@ -92,9 +93,8 @@ def backtest_request(
     try:
         with transaction.atomic():
             if fetch:
-                backtest.backfills = [
-                    str(pk) for pk in fetching.backfills_order(lacks=lacks, actor=f"user:{owner_id}")
-                ]
+                ordered = fetching.backfills_order(lacks=lacks, owner_id=owner_id)
+                backtest.backfills = [str(pk) for pk in ordered]
                 _request_after_fetch(backtest)
             elif not _reuse(backtest):
                 _request(backtest)
