@@ -112,6 +112,8 @@ def test_a_shared_result_tells_nothing_in_the_words_of_others(api, bob, stored):
 def test_what_ends_between_two_looks_has_run_on_a_known_version(api, alice, stored):
     waiting = access.visible(user=alice, backtest_id=UUID(post(api, body(stored)).json()["id"]))
     assert access.fingerprint(waiting) is None
+    # Another version than that of when it was asked for.
+    write_candles(instrument=Instrument.objects.get(), minutes=walk(60, start=MS, seed=3))
     run_pending()
     assert access.fingerprint(waiting) == BacktestResult.objects.get().fingerprint
     assert access.document(waiting)["notes"] == []
