@@ -49,7 +49,7 @@ class TimeframeFilter(admin.SimpleListFilter):
         return [(name, name) for name in TIMEFRAMES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        return queryset.filter(timeframe=self.value()) if self.value() else None
+        return queryset.filter(timeframe=self.value()) if self.value() in TIMEFRAMES else None
 
 
 class SharedFilter(admin.SimpleListFilter):
@@ -102,6 +102,19 @@ class BacktestAdmin(DescribedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Backtest]:
         return selectors.with_results(super().get_queryset(request)).select_related("owner")
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        # What deletes here asks first, and cancels what runs.
+        return {name: one for name, one in super().get_actions(request).items() if name != "delete_selected"}
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may do what there are buttons for. Django asks this, too, before it deletes an owner."""
+        return self.has_operate_permission(request)
+
+    def delete_model(self, request: HttpRequest, obj: Backtest) -> None:
+        # What somebody else has deleted meanwhile is gone as well.
+        with suppress(Backtest.DoesNotExist):
+            backtest_delete(backtest=obj, actor=f"user:{request.user.pk}")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return looking(_describe)

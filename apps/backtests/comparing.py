@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.backtests.columns import Curve
+from apps.backtests.columns import Curve, Floats, Times
 from apps.backtests.engine import downsample
 from apps.backtests.models import Backtest
 from apps.backtests.selectors import curve_of
@@ -29,14 +30,19 @@ def compared(backtests: Sequence[Backtest], *, points: int) -> dict[str, Any]:
     results = [backtest.result for backtest in backtests]
     assert all(result is not None for result in results)
     names = list(dict.fromkeys(name for result in results if result for name in result.metrics))
-    curves = [_at_closes(backtest) for backtest in backtests]
-    ts, growth = _together(curves)
+    curves = _at_closes(backtests)
+    inside = _inside(curves)
+    coarsest = min(range(len(curves)), key=lambda at: (-_step(backtests[at]), len(inside[at])))
+    ts = reduce(np.union1d, _distinct(inside))
+    # Of up to ten times millions of values, each array goes as soon as the next is made of it.
+    growth = [_grown(curves.pop(0), ts) for _ in backtests]
     kept = _drawn(growth, points)
+    drawn = [values[kept].tolist() for values in growth]
     return {
         "metrics": {name: [result.metrics.get(name) for result in results if result] for name in names},
         "differences": _differences([_settings(backtest) for backtest in backtests]),
-        "equity": {"ts": ts[kept].tolist(), "growth": [values[kept].tolist() for values in growth]},
-        "correlation": _correlation(_coarsest(backtests, curves, ts), ts, growth),
+        "equity": {"ts": ts[kept].tolist(), "growth": drawn},
+        "correlation": _correlation([_changes(growth.pop(0), ts, inside[coarsest]) for _ in backtests]),
     }
 
 
@@ -45,20 +51,34 @@ def _step(backtest: Backtest) -> int:
     return TIMEFRAMES[backtest.spec["execution"]["detail"] or backtest.timeframe].width
 
 
-def _at_closes(backtest: Backtest) -> Curve:
-    """Its curve with the moments at which each value was known, which are the ends of the bars."""
-    assert backtest.result is not None
-    curve = curve_of(backtest.result)
-    return Curve(ts=curve.ts + _step(backtest), value=curve.value)
+def _at_closes(backtests: Sequence[Backtest]) -> list[Curve]:
+    """Their curves with the moments at which each value was known, which are the ends of the bars."""
+    curves: list[Curve] = []
+    for backtest in backtests:
+        assert backtest.result is not None
+        curve = curve_of(backtest.result)
+        ts = _same(curve.ts + _step(backtest), [one.ts for one in curves])
+        curves.append(Curve(ts=ts, value=curve.value))
+    return curves
 
 
-def _coarsest(
-    backtests: Sequence[Backtest], curves: Sequence[Curve], ts: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """The closes, among *ts*, of the widest bars; of equally wide ones where there are the fewest."""
-    inside = [curve.ts[np.isin(curve.ts, ts, assume_unique=True)] for curve in curves]
-    place = min(range(len(curves)), key=lambda at: (-_step(backtests[at]), len(inside[at])))
-    return inside[place]
+def _same(ts: Times, known: Sequence[Times]) -> Times:
+    """That of *known* which is equal, so that it is there once."""
+    return next((one for one in known if one is ts or np.array_equal(one, ts)), ts)
+
+
+def _distinct(times: Sequence[Times]) -> list[Times]:
+    return list({id(ts): ts for ts in times}.values())
+
+
+def _inside(curves: Sequence[Curve]) -> list[Times]:
+    """The moments of each in the time that every curve covers; of those that are equal one array."""
+    first = max(int(curve.ts[0]) for curve in curves)
+    last = min(int(curve.ts[-1]) for curve in curves)
+    found: list[Times] = []
+    for curve in curves:
+        found.append(_same(curve.ts[slice(*np.searchsorted(curve.ts, (first, last + 1)))], found))
+    return found
 
 
 def _settings(backtest: Backtest) -> dict[str, Any]:
@@ -88,24 +108,19 @@ def _differences(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {path: values for path, values in columns.items() if any(value != values[0] for value in values)}
 
 
-def _together(curves: Sequence[Curve]) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
-    """All moments of the time that every curve covers, and the growth of each at them."""
-    first = max(int(curve.ts[0]) for curve in curves)
-    last = min(int(curve.ts[-1]) for curve in curves)
-    inside = [curve.ts[slice(*np.searchsorted(curve.ts, (first, last + 1)))] for curve in curves]
-    ts = np.unique(np.concatenate(inside))
-    return ts, [_grown(curve, ts) for curve in curves]
-
-
-def _grown(curve: Curve, ts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _grown(curve: Curve, ts: Times) -> Floats:
+    """The growth of a curve since the first of these moments, all of which it covers."""
     if not len(ts):
         return np.empty(0)
-    # The last value that is known at each moment.
-    values = curve.value[np.searchsorted(curve.ts, ts, side="right") - 1]
+    begin = int(np.searchsorted(curve.ts, ts[0], side="right")) - 1
+    values = curve.value[begin : begin + len(ts)]
+    if not np.array_equal(curve.ts[begin : begin + len(ts)], ts):
+        # The last value that is known at each moment.
+        values = curve.value[np.searchsorted(curve.ts, ts, side="right") - 1]
     return values / values[0] if values[0] > 0 else np.zeros(len(ts))
 
 
-def _drawn(growth: Sequence[NDArray[np.float64]], points: int) -> NDArray[np.int64]:
+def _drawn(growth: Sequence[Floats], points: int) -> NDArray[np.int64]:
     """The places at which to draw: each curve's share of peaks and troughs."""
     if not len(growth[0]):
         return np.empty(0, np.int64)
@@ -119,22 +134,26 @@ def _drawn(growth: Sequence[NDArray[np.float64]], points: int) -> NDArray[np.int
     return kept
 
 
-def _correlation(
-    closes: NDArray[np.int64], ts: NDArray[np.int64], growth: Sequence[NDArray[np.float64]]
-) -> list[list[float | None]]:
-    at = np.flatnonzero(np.isin(ts, closes, assume_unique=True))
-    returns = []
-    for values in growth:
-        held = values[at]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            change = held[1:] / held[:-1] - 1
-        returns.append(np.where(np.isfinite(change), change, 0.0))
-    return [[_pearson(one, other) for other in returns] for one in returns]
+def _changes(growth: Floats, ts: Times, closes: Times) -> Floats:
+    """The changes of a curve from each of *closes*, which are among *ts*, to the next; less their mean."""
+    held = growth if len(closes) == len(ts) else growth[np.searchsorted(ts, closes)]
+    if len(held) < 2:
+        return np.empty(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change: Floats = held[1:] / held[:-1]
+    change -= 1
+    change[~np.isfinite(change)] = 0.0
+    change -= change.mean()
+    return change
 
 
-def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
-    if len(a) < 2:
-        return None
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((a @ a) * (b @ b)))
-    return round(min(1.0, max(-1.0, float(a @ b) / scale)), 6) if scale > 0 else None
+def _correlation(changes: Sequence[Floats]) -> list[list[float | None]]:
+    """Of each with each; null where one does not change."""
+    sizes = [float(np.sqrt(one @ one)) for one in changes]
+    found: list[list[float | None]] = [[None] * len(changes) for _ in changes]
+    for row, one in enumerate(changes):
+        for column in range(row, len(changes)):
+            if (scale := sizes[row] * sizes[column]) > 0:
+                value = 1.0 if row == column else float(one @ changes[column]) / scale
+                found[row][column] = found[column][row] = round(min(1.0, max(-1.0, value)), 6)
+    return found

@@ -13,6 +13,7 @@ from apps.backtests.announcing import announce
 from apps.backtests.asking import asked_again
 from apps.backtests.columns import Curve
 from apps.backtests.engine import Bars, BarsError, Result, Spec, SpecError, certify
+from apps.backtests.engine.jit import chosen
 from apps.backtests.engine.run import run_signals, signals_of
 from apps.backtests.engine.strategies import Signals
 from apps.backtests.identity import data_version
@@ -27,8 +28,11 @@ from apps.candles.sources.stored import stored_source
 from apps.candles.timeframes import to_ms
 from apps.tasks import Cancelled, PermanentError, current_run
 
-# Bars between two looks at whether the run was cancelled: few milliseconds, however the engine runs.
-_CHUNK = 16_384
+# Bars, of all instruments together, between two looks at whether the run was cancelled. Compiled a bar takes
+# a microsecond, uncompiled six, and with many instruments more: it is some ten milliseconds.
+_CHUNK, _UNCOMPILED = 16_384, 1_024
+# With very many instruments, so many moments at least.
+_FEWEST = 16
 
 
 class Timings:
@@ -86,7 +90,7 @@ def backtest_run(*, backtest: Backtest | None, source: DataSource | None = None)
                 result,
                 curve,
                 bars=list(data.values()),
-                spec=spec,
+                cash=spec.cash,
                 maker=backtest.pk,
                 certificate=certificate,
                 timings=timings.parts,
@@ -109,7 +113,8 @@ def backtest_run(*, backtest: Backtest | None, source: DataSource | None = None)
 def _fingerprinting(bars: Sequence[Bars]) -> Iterator[None]:
     """Have the bars' fingerprints made meanwhile, which takes as long as simulating them.
 
-    Hashing keeps no other thread of Python waiting, and each is made once.
+    Hashing keeps no other thread of Python waiting, and each is made once. A hash that is under way when the
+    block ends is not waited for: whoever is cancelled ends now, and it touches nothing else.
     """
 
     def make() -> None:
@@ -118,13 +123,12 @@ def _fingerprinting(bars: Sequence[Bars]) -> Iterator[None]:
                 return
             _ = one.fingerprint
 
-    ended, beside = threading.Event(), threading.Thread(target=make, name="fingerprints")
+    ended, beside = threading.Event(), threading.Thread(target=make, name="fingerprints", daemon=True)
     beside.start()
     try:
         yield
     finally:
         ended.set()
-        beside.join()
 
 
 def _instruments(backtest: Backtest) -> tuple[Instrument, ...]:
@@ -174,7 +178,9 @@ def _simulated(
     reporter: Reporter,
 ) -> Result:
     reporter.phase("simulating")
-    return run_signals(data, signals, spec, detail=detail, progress=reporter, chunk=_CHUNK)
+    bars = _CHUNK if chosen(None) else _UNCOMPILED
+    chunk = max(_FEWEST, bars // len(signals))
+    return run_signals(data, signals, spec, detail=detail, progress=reporter, chunk=chunk)
 
 
 def _certified(

@@ -45,6 +45,14 @@ def max_fetch() -> int:
     return int(getattr(settings, "BACKTESTS_MAX_FETCH_MINUTES", 5 * 366 * 1440))
 
 
+def max_fetching() -> int:
+    """``BACKTESTS_MAX_FETCHING``: the most backtests of one owner that wait for candles (10).
+
+    Of all that is being fetched for an owner, it limits the minutes, to so many times `max_fetch`.
+    """
+    return int(getattr(settings, "BACKTESTS_MAX_FETCHING", 10))
+
+
 def max_search() -> int:
     """``BACKTESTS_MAX_SEARCH_MINUTES``: in so many minutes, of all instruments, missing ones are looked for
     while somebody waits for the answer (10 million).

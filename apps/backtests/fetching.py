@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from apps.backtests import conf
 from apps.backtests.asking import InvalidBacktest
 from apps.backtests.lacking import Lack
 from apps.backtests.models import Backtest
-from apps.candles.models import Backfill
-from apps.candles.ranges import Range, merged
+from apps.candles.models import Backfill, BackfillChunk
+from apps.candles.ranges import Range, clipped, merged, without
 from apps.candles.requesting import backfills_request
 from apps.candles.selectors import BackfillState, BackfillStatus, backfill_statuses
 from apps.candles.services import InvalidBackfill
-from apps.candles.timeframes import MINUTE, to_datetime
+from apps.candles.timeframes import MINUTE, to_datetime, to_ms
 from apps.tasks import Cancelled, PermanentError, RetryLater
 from apps.tasks.models import TaskRun
+from apps.tasks.states import ACTIVE
 
 #: Gaps closer together than this (ms) are fetched as one, which costs an exchange no more.
 _NEAR = 1000 * MINUTE
@@ -27,30 +30,80 @@ _MOST = 10
 #: Seconds between two looks at backfills: at first, and at most.
 _SOON, _LATER = 1.0, 15.0
 
+_ACTIVE = TaskRun.objects.filter(state__in=ACTIVE)
 
-def backfills_order(*, lacks: Sequence[Lack], actor: str) -> list[UUID]:
-    """Ask for what is lacking, in the caller's transaction. Returns the backfills.
 
-    Raises `InvalidBacktest` where an exchange cannot give it, and where it is too much.
+class TooManyFetches(Exception):
+    """As much as may be is being fetched for the owner already."""
+
+
+def backfills_order(*, lacks: Sequence[Lack], owner_id: int) -> list[UUID]:
+    """Have what is lacking fetched, in the caller's transaction. Returns the backfills to wait for.
+
+    What somebody's backfill is going to fetch is not asked for again. Requests of one owner are dealt with
+    one after the other.
+
+    Raises `InvalidBacktest` where an exchange cannot give it, and where it is too much for one backtest;
+    `TooManyFetches` where it is with what the owner waits for.
     """
-    parts = [(lack.instrument.text, start, end) for lack in lacks for start, end in _together(lack.ranges)]
-    minutes = sum((end - start) // MINUTE for _, start, end in parts)
-    if minutes > conf.max_fetch():
+    wanted = [(lack.instrument, _together(lack.ranges)) for lack in lacks]
+    if (minutes := sum(_minutes(ranges) for _, ranges in wanted)) > conf.max_fetch():
         raise InvalidBacktest(
             "missing", f"{minutes} minutes would have to be fetched; {conf.max_fetch()} is the limit."
         )
-    ordered = []
-    for text, start, end in parts:
-        try:
-            asked = backfills_request(
-                instrument_id_text=text, start=to_datetime(start), end=to_datetime(end), actor=actor
-            )
-        except InvalidBackfill as exc:
-            raise InvalidBacktest(
-                "missing", f"The missing candles of {text} cannot be fetched: {exc}."
-            ) from None
-        ordered += [backfill.pk for backfill in asked]
-    return ordered
+    get_user_model().objects.select_for_update(no_key=True).get(pk=owner_id)
+    found: list[UUID] = []
+    new: list[tuple[str, Range]] = []
+    for instrument, ranges in wanted:
+        coming = _coming(exchange=instrument.exchange, symbol=instrument.symbol)
+        found += [pk for pk, part in coming if any(clipped([part], *one) for one in ranges)]
+        new += [(instrument.text, one) for one in without(ranges, merged(part for _, part in coming))]
+    actor = f"user:{owner_id}"
+    _check_few(owner_id, actor, _minutes(one for _, one in new))
+    for text, one in new:
+        found += _asked_for(text, *one, actor)
+    return list(dict.fromkeys(found))
+
+
+def _check_few(owner_id: int, actor: str, minutes: int) -> None:
+    """Raises `TooManyFetches`. Backfills go on when the backtest that wanted them is cancelled or deleted."""
+    most = conf.max_fetching()
+    mine = Backtest.objects.filter(Exists(_ACTIVE.filter(pk=OuterRef("fetch_run"))), owner_id=owner_id)
+    if mine.count() >= most:
+        raise TooManyFetches(f"{most} of your backtests wait for candles, which is the limit.")
+    coming = _minutes(part for _, part in _coming(requested_by=actor))
+    if coming + minutes > most * conf.max_fetch():
+        raise TooManyFetches(
+            f"{coming} minutes are being fetched for you; with these it would be more than"
+            f" {most * conf.max_fetch()}, which is the limit."
+        )
+
+
+def _coming(**of: str) -> list[tuple[UUID, Range]]:
+    """What is still to be fetched by backfills of which this is true, each with its ranges."""
+    whole = Backfill.objects.filter(Exists(_ACTIVE.filter(pk=OuterRef("prepare_run"))), **of)
+    # These are looked for later: what has been prepared meanwhile has its chunks now.
+    chunks = BackfillChunk.objects.filter(
+        Exists(_ACTIVE.filter(pk=OuterRef("task_run"))),
+        **{f"backfill__{name}": value for name, value in of.items()},
+    )
+    rows = [*whole.values_list("pk", "start", "end"), *chunks.values_list("backfill_id", "start", "end")]
+    return [(pk, (to_ms(start), to_ms(end))) for pk, start, end in rows]
+
+
+def _asked_for(text: str, start: int, end: int, actor: str) -> list[UUID]:
+    """New backfills."""
+    try:
+        asked = backfills_request(
+            instrument_id_text=text, start=to_datetime(start), end=to_datetime(end), actor=actor
+        )
+    except InvalidBackfill as exc:
+        raise InvalidBacktest("missing", f"The missing candles of {text} cannot be fetched: {exc}.") from None
+    return [backfill.pk for backfill in asked]
+
+
+def _minutes(ranges: Iterable[Range]) -> int:
+    return sum((end - start) // MINUTE for start, end in ranges)
 
 
 def candles_await(*, backtest: Backtest | None, attempt: int, run_id: UUID | None) -> None:

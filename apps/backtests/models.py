@@ -24,7 +24,8 @@ class LightResults(models.Manager["BacktestResult"]):
 class BacktestResult(models.Model):
     """One row is one outcome: of a specification, on these very bars, by this version of the engine.
 
-    Whatever backtests have the same three share it. It goes with the last of them.
+    Whatever backtests have the same three share it, whoever they are of: it says nothing in anybody's words.
+    It goes with the last of them.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -44,13 +45,6 @@ class BacktestResult(models.Model):
     )
     certificate = models.JSONField(null=True, help_text="That no signal looked ahead, and how it was tested.")
     timings = models.JSONField(default=dict, help_text="Milliseconds of the run that made it, by part.")
-    definition = models.TextField(
-        default="",
-        help_text=(
-            "The strategy's document as it ran, with the orders and risk of the specification: JSON, in the"
-            " order that JSON columns do not keep. Empty: unknown."
-        ),
-    )
     maker = models.UUIDField(null=True, help_text="The backtest whose run made it, which may be gone.")
     trades_data = models.BinaryField(help_text="All trades, as an Arrow stream; see `columns`.")
     equity_data = models.BinaryField(
@@ -100,6 +94,13 @@ class Backtest(models.Model):
     end = models.DateTimeField(help_text="The end of the last bar.")
     strategy = models.TextField(help_text="Its name.")
     spec = models.JSONField(help_text="The complete specification, defaults filled in.")
+    definition = models.TextField(
+        default="",
+        help_text=(
+            "The strategy's document as it was asked for, with the orders and risk of the specification:"
+            " JSON, in the order that JSON columns do not keep. Empty: unknown."
+        ),
+    )
     spec_hash = models.TextField()
     request_hash = models.TextField(help_text="Of specification, instruments, timeframe, range and engine.")
     data_version = models.TextField(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from django.db import IntegrityError, transaction
 from apps.backtests import asking, fetching, identity
 from apps.backtests.lacking import Lack, MissingCandles, check_not_empty, find_lacks
 from apps.backtests.models import Backtest, BacktestResult
+from apps.backtests.storing import result_held
 from apps.core.ids import uuid7
 
 
@@ -48,7 +50,8 @@ def backtest_request(
     then is returned; a key is kept as long as its backtest.
 
     Raises `InvalidBacktest` naming the field, `MissingCandles` where minutes are missing and *missing* is
-    ``refuse``, and `KeyReused` for a key that came with another body. Nothing is queued then.
+    ``refuse``, `TooManyFetches` where it is ``fetch`` and the owner has enough being fetched, and `KeyReused`
+    for a key that came with another body. Nothing is queued then.
     """
     if key is not None and (earlier := _earlier(owner_id, key)) is not None:
         return earlier
@@ -72,6 +75,7 @@ def backtest_request(
         end=last,
         strategy=asked.strategy,
         spec=asked.spec.as_dict(),
+        definition=json.dumps(asked.spec.definition.document),
         spec_hash=asked.spec.spec_hash,
         request_hash=identity.request_hash(
             spec_hash=asked.spec.spec_hash,
@@ -89,9 +93,8 @@ def backtest_request(
     try:
         with transaction.atomic():
             if fetch:
-                backtest.backfills = [
-                    str(pk) for pk in fetching.backfills_order(lacks=lacks, actor=f"user:{owner_id}")
-                ]
+                ordered = fetching.backfills_order(lacks=lacks, owner_id=owner_id)
+                backtest.backfills = [str(pk) for pk in ordered]
                 _request_after_fetch(backtest)
             elif not _reuse(backtest):
                 _request(backtest)
@@ -122,8 +125,9 @@ def _reuse(backtest: Backtest) -> bool:
     if known is None:
         return False
     # Locked, so that it does not go with the backtest that has it now.
-    backtest.result = BacktestResult.objects.select_for_update().filter(pk=known).first()
-    backtest.reused = backtest.result is not None
+    backtest.reused = result_held(known)
+    if backtest.reused:
+        backtest.result = BacktestResult.objects.get(pk=known)
     return backtest.reused
 
 

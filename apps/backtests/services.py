@@ -5,7 +5,7 @@ from __future__ import annotations
 from apps.backtests.asking import InvalidBacktest
 from apps.backtests.computing import backtest_run
 from apps.backtests.ending import Ended, backtest_cancel, backtest_delete
-from apps.backtests.fetching import candles_await
+from apps.backtests.fetching import TooManyFetches, candles_await
 from apps.backtests.lacking import MissingCandles
 from apps.backtests.requesting import Key, KeyReused, backtest_request
 from apps.backtests.sharing import backtest_share, backtest_unshare
@@ -16,6 +16,7 @@ __all__ = [
     "Key",
     "KeyReused",
     "MissingCandles",
+    "TooManyFetches",
     "backtest_cancel",
     "backtest_delete",
     "backtest_request",

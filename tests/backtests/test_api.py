@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.conf import settings
 from django.core import mail
+from django.test import override_settings
 
 from apps.backtests import services
 from apps.backtests.columns import decode_curve
@@ -115,85 +116,87 @@ def test_null_is_refused_where_it_means_nothing(api, stored):
     assert answer.json()["spec"]["maintenance_margin"] is None
 
 
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"instrument": "binance:NO/SUCH"}, "instrument"),
-        ({"instrument": "nonsense"}, "instrument"),
-        ({"instrument": "a\0b"}, "instrument"),
-        ({"instrument": ["a"]}, "instrument"),
-        ({"instruments": ["binance:BTC/USDT"]}, "instruments"),
-        ({"instrument": None, "instruments": []}, "instruments"),
-        ({"instrument": None, "instruments": "binance:BTC/USDT"}, "instruments"),
-        ({"instrument": None, "instruments": ["binance:BTC/USDT", "binance:BTC/USDT"]}, "instruments"),
-        ({"instrument": None, "instruments": ["binance:BTC/USDT", "binance:ETH/EUR"]}, "instruments"),
-        ({"instrument": None, "instruments": [f"binance:T{n}/USDT" for n in range(51)]}, "instruments"),
-        ({"timeframe": "7m"}, "timeframe"),
-        ({"timeframe": 5}, "timeframe"),
-        ({"start": END.isoformat(), "end": START.isoformat()}, "start"),
-        ({"start": START.isoformat(), "end": START.isoformat()}, "start"),
-        ({"start": "2026-03-01T00:00:00"}, "start"),
-        ({"start": "yesterday"}, "start"),
-        ({"end": {}}, "end"),
-        ({"end": "2199-01-01T00:00Z"}, "end"),
-        ({"start": "1980-01-01T00:00Z", "timeframe": "1m"}, "start"),
-        ({"start": "2026-03-01T00:01Z", "end": "2026-03-01T00:02Z"}, "end"),
-        ({"missing": "guess"}, "missing"),
-        ({"title": "x" * 201}, "title"),
-        ({"labels": ["x"] * 21}, "labels"),
-        ({"strategy": "magic"}, "strategy"),
-        ({"strategy": 1}, "strategy"),
-        ({"strategy": []}, "strategy"),
-        ({"strategy": "__import__('os').system('true')"}, "strategy"),
-        ({"strategy": "sma_cross\0"}, "strategy"),
-        ({"params": {"fast": 30, "slow": 20}}, "params.fast"),
-        ({"params": {"fast": "10", "slow": 20}}, "params.fast"),
-        ({"params": {"fast": 5, "slow": 20, "colour": "red"}}, "params.colour"),
-        ({"params": {"fast": 5, "slow": 1e308}}, "params.slow"),
-        ({"params": []}, "params"),
-        ({"cash": -1}, "cash"),
-        ({"cash": "lots"}, "cash"),
-        ({"costs": {"taker": None}}, "costs.taker"),
-        ({"costs": {"taker": 2}}, "costs.taker"),
-        ({"costs": {"__class__": 2}}, "costs.__class__"),
-        ({"costs": 5}, "costs"),
-        ({"sizing": {"type": "equity", "value": 2}}, "sizing.value"),
-        ({"leverage": 3000}, "leverage"),
-        ({"execution": {"detail": "4h"}}, "execution.detail"),
-        ({"execution": {"detail": "nonsense"}}, "execution.detail"),
-        ({"orders": {"\0": 1}}, "orders"),
-        ({"no_such_thing": 3}, "no_such_thing"),
-    ],
-)
-def test_what_cannot_be_run_is_refused_and_the_field_is_named(api, stored, changes, field):
+REFUSED = [
+    ({"instrument": "binance:NO/SUCH"}, "instrument"),
+    ({"instrument": "nonsense"}, "instrument"),
+    ({"instrument": "a\0b"}, "instrument"),
+    ({"instrument": ["a"]}, "instrument"),
+    ({"instruments": ["binance:BTC/USDT"]}, "instruments"),
+    ({"instrument": None, "instruments": []}, "instruments"),
+    ({"instrument": None, "instruments": "binance:BTC/USDT"}, "instruments"),
+    ({"instrument": None, "instruments": ["binance:BTC/USDT", "binance:BTC/USDT"]}, "instruments"),
+    ({"instrument": None, "instruments": ["binance:BTC/USDT", "binance:ETH/EUR"]}, "instruments"),
+    ({"instrument": None, "instruments": [f"binance:T{n}/USDT" for n in range(51)]}, "instruments"),
+    ({"timeframe": "7m"}, "timeframe"),
+    ({"timeframe": 5}, "timeframe"),
+    ({"start": END.isoformat(), "end": START.isoformat()}, "start"),
+    ({"start": START.isoformat(), "end": START.isoformat()}, "start"),
+    ({"start": "2026-03-01T00:00:00"}, "start"),
+    ({"start": "yesterday"}, "start"),
+    ({"end": {}}, "end"),
+    ({"end": "2199-01-01T00:00Z"}, "end"),
+    ({"start": "1980-01-01T00:00Z", "timeframe": "1m"}, "start"),
+    ({"start": "2026-03-01T00:01Z", "end": "2026-03-01T00:02Z"}, "end"),
+    ({"missing": "guess"}, "missing"),
+    ({"title": "x" * 201}, "title"),
+    ({"labels": ["x"] * 21}, "labels"),
+    ({"strategy": "magic"}, "strategy"),
+    ({"strategy": 1}, "strategy"),
+    ({"strategy": []}, "strategy"),
+    ({"strategy": "__import__('os').system('true')"}, "strategy"),
+    ({"strategy": "sma_cross\0"}, "strategy"),
+    ({"params": {"fast": 30, "slow": 20}}, "params.fast"),
+    ({"params": {"fast": "10", "slow": 20}}, "params.fast"),
+    ({"params": {"fast": 5, "slow": 20, "colour": "red"}}, "params.colour"),
+    ({"params": {"fast": 5, "slow": 1e308}}, "params.slow"),
+    ({"params": []}, "params"),
+    ({"cash": -1}, "cash"),
+    ({"cash": "lots"}, "cash"),
+    ({"costs": {"taker": None}}, "costs.taker"),
+    ({"costs": {"taker": 2}}, "costs.taker"),
+    ({"costs": {"__class__": 2}}, "costs.__class__"),
+    ({"costs": 5}, "costs"),
+    ({"sizing": {"type": "equity", "value": 2}}, "sizing.value"),
+    ({"leverage": 3000}, "leverage"),
+    ({"execution": {"detail": "4h"}}, "execution.detail"),
+    ({"execution": {"detail": "nonsense"}}, "execution.detail"),
+    ({"orders": {"\0": 1}}, "orders"),
+    ({"no_such_thing": 3}, "no_such_thing"),
+]
+
+
+def test_what_cannot_be_run_is_refused_and_the_field_is_named(api, stored):
     instrument("ETH/EUR")
-    response = post(api, body(stored, **changes))
-    assert response.status_code == 400, response.content
-    assert response["Content-Type"] == "application/problem+json"
-    for error in response.json()["errors"]:
-        assert f"{error['field']}.".startswith(f"{field}."), error
+    for changes, field in REFUSED:
+        response = post(api, body(stored, **changes))
+        assert response.status_code == 400, (changes, response.content)
+        assert response["Content-Type"] == "application/problem+json", changes
+        for error in response.json()["errors"]:
+            assert f"{error['field']}.".startswith(f"{field}."), (changes, error)
     assert not TaskRun.objects.exists()
     assert not Backtest.objects.exists()
 
 
-@pytest.mark.parametrize("name", ["BACKTESTS_MAX_BARS", "BACKTESTS_MAX_ALL_BARS", "BACKTESTS_MAX_WORK"])
-def test_what_would_take_too_much_is_refused(api, stored, settings, name):
+def test_what_would_take_too_much_is_refused(api, stored, settings):
     spec = Spec.from_dict({"strategy": "sma_cross", "params": {"fast": 5, "slow": 20}})
-    cost = cost_of(STRATEGIES["sma_cross"], spec.params) if name == "BACKTESTS_MAX_WORK" else 1
-    setattr(settings, name, DAYS * 96 * cost - 1)
-    refused = post(api, body(stored))
-    assert [error["field"] for error in refused.json()["errors"]] == ["start"]
-    assert "384" in refused.json()["detail"]
-    assert not TaskRun.objects.exists()
-    setattr(settings, name, DAYS * 96 * cost)
+    limits = dict.fromkeys(("BACKTESTS_MAX_BARS", "BACKTESTS_MAX_ALL_BARS"), 1.0)
+    limits["BACKTESTS_MAX_WORK"] = cost_of(STRATEGIES["sma_cross"], spec.params)
+    for name, cost in limits.items():
+        least = DAYS * 96 * cost
+        with override_settings(**{name: least - 1}):
+            refused = post(api, body(stored))
+        assert [error["field"] for error in refused.json()["errors"]] == ["start"], name
+        assert "384" in refused.json()["detail"], name
+        assert not TaskRun.objects.exists(), name
+    for name, cost in limits.items():
+        setattr(settings, name, DAYS * 96 * cost)
     assert post(api, body(stored)).status_code == 202
 
 
-@pytest.mark.parametrize("missing", ["instrument", "timeframe", "start", "end", "strategy"])
-def test_what_is_missing_is_named(api, stored, missing):
-    content = body(stored)
-    del content[missing]
-    assert [error["field"] for error in post(api, content).json()["errors"]] == [missing]
+def test_what_is_missing_is_named(api, stored):
+    for missing in ("instrument", "timeframe", "start", "end", "strategy"):
+        refused = post(api, body(stored, **{missing: None})).json()
+        assert [error["field"] for error in refused["errors"]] == [missing]
 
 
 @pytest.mark.parametrize(

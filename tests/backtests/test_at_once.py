@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,16 +14,18 @@ from django.test import Client
 
 from apps.backtests.models import Backtest, BacktestResult
 from apps.backtests.services import candles_await
+from apps.backtests.storing import result_held
 from apps.core.ids import uuid7
 from apps.tasks.models import TaskRun
 from apps.tasks.testing import run_pending
-from tests.backtests.helpers import body, market, post
+from tests.backtests.helpers import END, START, body, market, post
 from tests.candles.conftest import shared_candles
 from tests.support import blocked, wait_until
 
 __all__ = ["shared_candles"]
 
-pytestmark = pytest.mark.usefixtures("shared_candles")
+#: Tests of several connections.
+committing = pytest.mark.usefixtures("shared_candles")
 
 
 class Beside:
@@ -79,6 +82,7 @@ def while_it_stores(deed: Callable[[], Any]) -> Any:
     return done.ended()
 
 
+@committing
 def test_what_is_deleted_while_its_run_stores_leaves_nothing(api, waiting):
     answer = while_it_stores(lambda: api.delete(waiting["url"]))
     assert answer.status_code == 204
@@ -87,6 +91,7 @@ def test_what_is_deleted_while_its_run_stores_leaves_nothing(api, waiting):
     assert not BacktestResult.objects.exists()
 
 
+@committing
 def test_what_goes_with_its_owner_while_its_run_stores_leaves_nothing(alice, waiting):
     while_it_stores(alice.delete)
     assert TaskRun.objects.get(pk=waiting["task_run"]).state == "succeeded"
@@ -94,6 +99,7 @@ def test_what_goes_with_its_owner_while_its_run_stores_leaves_nothing(alice, wai
     assert not BacktestResult.objects.exists()
 
 
+@committing
 def test_what_is_cancelled_while_its_run_stores_has_ended(api, waiting):
     answer = while_it_stores(lambda: api.post(f"{waiting['url']}/cancel"))
     assert answer.status_code == 409
@@ -109,13 +115,15 @@ def while_it_is_deleted(waiting: dict[str, Any], deed: Callable[[], Any]) -> Any
     return done.ended()
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("delete", ""), ("post", "/cancel"), ("post", "/share"), ("delete", "/share")]
-)
-def test_what_somebody_else_deletes_meanwhile_is_not_found(api, waiting, method, path):
-    answer = while_it_is_deleted(waiting, lambda: getattr(api, method)(f"{waiting['url']}{path}"))
-    assert answer.status_code == 404
-    assert answer["Content-Type"] == "application/problem+json"
+@committing
+def test_what_somebody_else_deletes_meanwhile_is_not_found(api):
+    content = body(market())
+    for method, path in (("delete", ""), ("post", "/cancel"), ("post", "/share"), ("delete", "/share")):
+        waiting = post(api, content).json()
+        address, ask = f"{waiting['url']}{path}", getattr(api, method)
+        answer = while_it_is_deleted(waiting, partial(ask, address))
+        assert answer.status_code == 404, (method, path)
+        assert answer["Content-Type"] == "application/problem+json", (method, path)
 
 
 @contextmanager
@@ -134,27 +142,24 @@ def deleted_once_found() -> Iterator[list[int]]:
         yield gone
 
 
-@pytest.mark.parametrize("part", ["/trades", "/equity", "/report.json", "/trades.json", "/report.html"])
-def test_a_result_that_goes_before_it_is_read_is_not_found(api, waiting, part):
-    run_pending()
-    address = f"/backtests/{waiting['id']}{part}" if "." in part else f"{waiting['url']}{part}"
-    assert api.get(address).status_code == 200
-    with deleted_once_found() as gone:
-        assert api.get(address).status_code == 404
-    assert gone == [1]
-
-
-def test_what_goes_while_it_is_compared_is_not_found(api, waiting):
+@pytest.mark.django_db
+def test_a_result_that_goes_before_it_is_read_is_not_found(api, waiting):
     other = post(api, body("binance:BTC/USDT", cash=5)).json()
     run_pending()
-    ids = f"{waiting['id']},{other['id']}"
-    for address in ("/api/v1/backtests/compare", "/backtests/compare.json"):
-        assert api.get(address, {"ids": ids}).status_code == 200
-    with deleted_once_found() as gone:
-        assert api.get("/api/v1/backtests/compare", {"ids": ids}).status_code == 404
-    assert gone == [2]
+    parts = [f"{waiting['url']}{part}" for part in ("/trades", "/equity")]
+    pages = [f"/backtests/{waiting['id']}/{part}" for part in ("report.json", "trades.json", "report.html")]
+    both = f"?ids={waiting['id']},{other['id']}"
+    compared = [f"{base}{both}" for base in ("/api/v1/backtests/compare", "/backtests/compare.json")]
+    for address in [*parts, *pages, *compared]:
+        assert api.get(address).status_code == 200, address
+        with transaction.atomic():
+            with deleted_once_found() as gone:
+                assert api.get(address).status_code == 404, address
+            assert gone == [2], address
+            transaction.set_rollback(True)
 
 
+@committing
 def test_who_cancels_during_the_last_look_for_candles_waits_and_cancels_what_follows(api, waiting):
     """The run has seen that nobody wants its end; from then on nobody can until what follows is there."""
     run = TaskRun.objects.get(pk=waiting["task_run"])
@@ -170,3 +175,64 @@ def test_who_cancels_during_the_last_look_for_candles_waits_and_cancels_what_fol
         run.save(force_insert=True)
     answer = done.ended()
     assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+
+
+def result(name: str) -> BacktestResult:
+    """One of no run."""
+    found: BacktestResult = BacktestResult.objects.create(
+        spec_hash=name, data_fingerprint="d", engine_version="1", fingerprint="f", bars=1, trade_count=0,
+        metrics={}, equity={"ts": [], "value": []}, trades_data=b"",
+    )  # fmt: skip
+    return found
+
+
+def having(owner: Any, result: BacktestResult) -> Backtest:
+    """A backtest with this result."""
+    return Backtest.objects.create(
+        owner=owner, instruments=["binance:BTC/USDT"], timeframe="15m", start=START, end=END, strategy="s",
+        spec={}, spec_hash="s", request_hash="r", result=result,
+    )  # fmt: skip
+
+
+@committing
+def test_two_owners_who_go_at_once_with_the_same_results_both_go(alice, django_user_model):
+    bob = django_user_model.objects.create_user("bob")
+    first, second = sorted((result("a"), result("b")), key=lambda one: one.pk)
+    for owner, results in ((alice, (first, second)), (bob, (second, first))):
+        for one in results:
+            having(owner, one)
+    with transaction.atomic():
+        BacktestResult.objects.select_for_update().get(pk=second.pk)
+        # Who would let go of the second first waits for it first, and has it when the other waits for it.
+        going = []
+        for number, owner in enumerate((alice, bob), 1):
+            going.append(Beside(owner.delete))
+            wait_until(lambda number=number: blocked() == number, what="the owner to wait for a result")
+    for one in going:
+        one.ended()
+    assert not Backtest.objects.exists()
+    assert not BacktestResult.objects.exists()
+
+
+@committing
+def test_a_result_is_held_by_many_at_once_and_does_not_go_meanwhile(alice):
+    held = result("a")
+    last = having(alice, held)
+
+    def hold() -> bool:
+        with transaction.atomic():
+            return result_held(held.pk)
+
+    with transaction.atomic():
+        assert result_held(held.pk)
+        assert Beside(hold).ended()
+        gone = Beside(last.delete)
+        wait_until(lambda: blocked() == 1, what="the deletion to wait for who has the result")
+        having(alice, held)
+    gone.ended()
+    assert BacktestResult.objects.get() == held
+    with transaction.atomic():
+        Backtest.objects.get().delete()
+        # Nobody waits for who may be about to delete it.
+        assert not Beside(hold).ended()
+    assert not BacktestResult.objects.exists()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from apps.backtests.columns import Curve, encode_curve
+from apps.backtests.comparing import compared
+from apps.backtests.models import Backtest, BacktestResult
 from apps.core.ids import uuid7
 from tests.backtests.helpers import DAYS, MS, START, body, finished, market, post
 
@@ -105,6 +109,17 @@ def test_values_of_finer_bars_are_of_their_closes(api, stored):
     assert ts == list(range(MS + HOUR, MS + DAYS * 24 * HOUR + 1, HOUR // 4))
 
 
+def test_a_strategy_without_parameters_is_called_by_its_title_alone(api, stored):
+    """Where it has some they are what tells its runs apart."""
+    runs = [finished(api, body(stored, strategy=HOLD, params={})), finished(api, body(stored))]
+    ids = ",".join(one["id"] for one in runs)
+    shown = api.get("/backtests/compare.json", {"ids": ids}).json()["runs"]
+    assert [one["title"] for one in shown] == [
+        "Hold, binance:BTC/USDT 15m",
+        "Moving-average crossover (fast 5, slow 20, direction long), binance:BTC/USDT 15m",
+    ]
+
+
 def test_ranges_apart_have_no_curve_in_common(api, stored):
     middle = (START + timedelta(days=2)).isoformat()
     one = finished(api, body(stored, end=middle))
@@ -122,12 +137,35 @@ def test_a_curve_that_does_not_move_has_no_correlation(api, stored):
     assert answer["correlation"][1][1] == 1.0
 
 
-@pytest.mark.parametrize("ids", ["", "nonsense", "{0}", "{0},{0}", "{0}," + ",".join(["{1}"] * 10)])
-def test_ids_that_make_no_sense_are_refused(api, stored, ids):
+def test_many_long_curves_are_never_in_memory_twice(alice):
+    count, runs, backtests = 100_000, 10, []
+    for seed in range(runs):
+        moves = np.random.default_rng(seed).normal(0, 1e-4, count)
+        curve = Curve(ts=MS + 60_000 * np.arange(count, dtype=np.int64), value=np.exp(np.cumsum(moves)))
+        result = BacktestResult.objects.create(
+            spec_hash=str(seed), data_fingerprint="d", engine_version="1", fingerprint="f", bars=count,
+            trade_count=0, metrics={}, equity={}, trades_data=b"", equity_data=encode_curve(curve),
+        )  # fmt: skip
+        backtest = Backtest(
+            owner=alice, instruments=["binance:BTC/USDT"], timeframe="1m", start=START, end=START,
+            spec={"execution": {"detail": None}}, result=result,
+        )  # fmt: skip
+        backtests.append(backtest)
+    tracemalloc.start()
+    found = compared(backtests, points=1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found["equity"]["ts"]) > 900
+    # Beside the values their moments, once, and what is made of them at a time.
+    assert peak < 2 * runs * count * 8
+
+
+def test_ids_that_make_no_sense_are_refused(api, stored):
     one = finished(api, body(stored))
-    refused = api.get("/api/v1/backtests/compare", {"ids": ids.format(one["id"], uuid7())})
-    assert refused.status_code == 400
-    assert [error["field"] for error in refused.json()["errors"]] == ["ids"]
+    for ids in ("", "nonsense", "{0}", "{0},{0}", "{0}," + ",".join(["{1}"] * 10)):
+        refused = api.get("/api/v1/backtests/compare", {"ids": ids.format(one["id"], uuid7())})
+        assert refused.status_code == 400, ids
+        assert [error["field"] for error in refused.json()["errors"]] == ["ids"], ids
 
 
 def test_others_and_the_unfinished_are_not_compared(api, bob, stored):

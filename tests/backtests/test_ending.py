@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
+import numpy as np
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
 from apps.backtests import computing
+from apps.backtests.engine.jit import compiled
 from apps.backtests.models import Backtest, BacktestResult
 from apps.backtests.reporting import Reporter
 from apps.backtests.tasks import run_backtest
@@ -21,7 +24,7 @@ from apps.tasks import run as runs
 from apps.tasks.models import TaskRun
 from apps.tasks.services import cancel, redrive
 from apps.tasks.testing import run_pending
-from tests.backtests.helpers import MS, body, finished, post
+from tests.backtests.helpers import MS, body, finished, market, post
 from tests.candles.helpers import walk
 from tests.support import wait_until
 
@@ -98,6 +101,62 @@ def test_a_cancelled_run_is_noticed_between_two_reports_of_progress(stored, monk
             return False
 
         wait_until(noticed, seconds=30, what="the cancellation to be noticed")
+
+
+class Counting(Reporter):
+    """Counts how far apart the looks of the simulation are."""
+
+    def __init__(self, run: Any) -> None:
+        super().__init__(run)
+        self.at: list[int] = []
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._phase == "simulating" and done:
+            self.at.append(done)
+        super().__call__(done, total)
+
+
+def test_simulations_look_as_often_however_they_run_and_on_however_many(api, stored, monkeypatch):
+    """Uncompiled, what is simulated between two looks takes many times as long."""
+    names = [stored, market("ETH/USDT", seed=8)]
+    made: list[Counting] = []
+
+    def reporter(run: Any) -> Counting:
+        made.append(Counting(run))
+        return made[-1]
+
+    monkeypatch.setattr(computing, "Reporter", reporter)
+    monkeypatch.setattr(computing, "_CHUNK", 4096)
+    for jit, instruments, most in (("1", 1, 4096), ("1", 2, 2048), ("0", 1, 1024), ("0", 2, 512)):
+        if jit == "1" and compiled() is None:
+            continue
+        monkeypatch.setenv("CHANDLERY_JIT", jit)
+        asked = body("", timeframe="1m", instrument=None, instruments=names[:instruments])
+        answer = post(api, {**asked, "sizing": {"value": 0.4}}).json()
+        computing.backtest_run(backtest=Backtest.objects.get(pk=answer["id"]))
+        steps = np.diff([0, *made[-1].at])
+        assert max(steps) == most, (jit, instruments)
+
+
+def test_a_hash_that_is_under_way_keeps_nobody_who_is_cancelled():
+    begun, going_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    class Large:
+        """Bars whose hash takes as long as the test wants."""
+
+        @property
+        def fingerprint(self) -> str:
+            begun.set()
+            going_on.wait(30)
+            ended.set()
+            return ""
+
+    with pytest.raises(Cancelled), computing._fingerprinting([Large()]):
+        assert begun.wait(30)
+        raise Cancelled("wanted")
+    assert not ended.is_set()
+    going_on.set()
+    assert ended.wait(30)
 
 
 def test_what_has_ended_is_not_cancelled(api, stored):

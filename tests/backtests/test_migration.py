@@ -1,4 +1,4 @@
-"""Backtests of before results were objects of their own, taken along."""
+"""What is stored, taken along from one schema to the next and back."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 
 from apps.backtests.engine import Spec, strategy_of
@@ -29,12 +29,23 @@ TRADE = {
 EQUITY = {"ts": [0, 1000, 2000], "value": [5000.0, 5000.0, 5000.75]}
 
 
+def migrate(name: str = "") -> Any:
+    """Bring the tables to a migration, or to the last. Returns the models of then.
+
+    Only models that these tables have to do with are made for it, which takes nearly all of the time.
+    """
+    executor = MigrationExecutor(connection)
+    graph = executor.loader.graph
+    (last,) = graph.leaf_nodes("backtests")
+    graph.leaf_nodes = lambda app=None: [last]
+    return executor.migrate([("backtests", name) if name else last]).apps
+
+
 @pytest.fixture
-def before(committed: None) -> Iterator[None]:
-    """The schema of before; whatever a test does, it is complete afterwards."""
-    call_command("migrate", "backtests", "0001", verbosity=0)
+def whole(committed: None) -> Iterator[None]:
+    """Whatever a test does, the schema is complete afterwards."""
     yield
-    call_command("migrate", "backtests", verbosity=0)
+    migrate()
 
 
 def insert(table: str, **values: Any) -> None:
@@ -61,11 +72,28 @@ def former(owner: int, *, spec_hash: str, result: bool = True) -> str:
     return pk
 
 
-def test_former_backtests_are_read_as_ever_and_equal_results_become_one(before, django_user_model):
+LATER = Spec.from_dict(
+    {
+        "strategy": "sma_cross",
+        "params": {"fast": 5, "slow": 20},
+        "cash": 5000,
+        "costs": {"taker": 0.001, "slippage": 0.0002},
+        "sizing": {"value": 0.5, "lot": 0.1},
+        "execution": {"finalise": "last_open"},
+    }
+).as_dict()
+HOLD = strategy_of('strategy hold "Hold"\nenter long when close > 0\n').document
+
+
+def test_backtests_are_read_as_ever_and_go_back_where_that_can_be_said(whole, django_user_model):
+    """Former results that are equal become one. The flat form of before knows one strategy, market orders and
+    no leverage; whatever else was asked for since goes on the way back.
+    """
     alice = django_user_model.objects.create_user("alice")
+    migrate("0001_initial")
     one, two, other = (former(alice.pk, spec_hash=text) for text in ("a", "a", "b"))
     waiting = former(alice.pk, spec_hash="c", result=False)
-    call_command("migrate", "backtests", verbosity=0)
+    migrate()
     assert BacktestResult.objects.count() == 2
     found = {str(backtest.pk): backtest for backtest in Backtest.objects.all()}
     assert found[one].result_id == found[two].result_id != found[other].result_id
@@ -84,34 +112,6 @@ def test_former_backtests_are_read_as_ever_and_equal_results_become_one(before, 
     assert trades == [{"instrument": "binance:BTC/USDT", **TRADE}]
     curve = client.get(shown["equity_url"], {"full": "true"}).json()
     assert (curve["ts"], curve["value"]) == (EQUITY["ts"], EQUITY["value"])
-    # And back again.
-    call_command("migrate", "backtests", "0001", verbosity=0)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT spec FROM backtests_backtest")
-        assert [json.loads(spec) for (spec,) in cursor.fetchall()] == [SPEC] * 4
-        cursor.execute("SELECT trades, equity FROM backtests_result WHERE backtest_id = %s", [two])
-        assert [json.loads(part) for part in cursor.fetchone()] == [[TRADE], EQUITY]
-        cursor.execute("SELECT count(*) FROM backtests_backtest WHERE instrument = 'binance:BTC/USDT'")
-        assert cursor.fetchone() == (4,)
-
-
-LATER = Spec.from_dict(
-    {
-        "strategy": "sma_cross",
-        "params": {"fast": 5, "slow": 20},
-        "cash": 5000,
-        "costs": {"taker": 0.001, "slippage": 0.0002},
-        "sizing": {"value": 0.5, "lot": 0.1},
-        "execution": {"finalise": "last_open"},
-    }
-).as_dict()
-HOLD = strategy_of('strategy hold "Hold"\nenter long when close > 0\n').document
-
-
-def test_what_was_asked_for_since_goes_back_where_that_can_be_said(before, django_user_model):
-    """The flat form knows one strategy, market orders and no leverage; whatever else there is goes."""
-    alice = django_user_model.objects.create_user("alice")
-    call_command("migrate", "backtests", verbosity=0)
     unsayable = [
         {"strategy": HOLD, "params": {}}, {"strategy": "ema_cross"}, {"leverage": 2.0}, {"pyramiding": 1},
         {"costs": {**LATER["costs"], "fixed": 1.0}}, {"sizing": {"type": "cash", "value": 100.0, "lot": 0.0}},
@@ -122,16 +122,63 @@ def test_what_was_asked_for_since_goes_back_where_that_can_be_said(before, djang
             owner=alice, instruments=["binance:BTC/USDT"], timeframe="15m", start=START, end=END,
             strategy="s", spec={**LATER, **changes}, spec_hash="h", request_hash="r", task_run=uuid7(),
         )  # fmt: skip
-    kept = Backtest.objects.order_by("id")[0].pk
-    call_command("migrate", "backtests", "0001", verbosity=0)
+    later = Backtest.objects.filter(spec_hash="h").order_by("id")[0].pk
+    migrate("0001_initial")
     with connection.cursor() as cursor:
-        cursor.execute("SELECT id, spec FROM backtests_backtest")
-        ((pk, spec),) = cursor.fetchall()
-    assert (str(pk), json.loads(spec)) == (str(kept), SPEC)
-    call_command("migrate", "backtests", verbosity=0)
-    again = Backtest.objects.get()
+        cursor.execute("SELECT id::text, spec FROM backtests_backtest")
+        kept = {pk: json.loads(spec) for pk, spec in cursor.fetchall()}
+        assert kept == dict.fromkeys([one, two, other, waiting, str(later)], SPEC)
+        cursor.execute("SELECT trades, equity FROM backtests_result WHERE backtest_id = %s", [two])
+        assert [json.loads(part) for part in cursor.fetchone()] == [[TRADE], EQUITY]
+        cursor.execute("SELECT count(*) FROM backtests_backtest WHERE instrument = 'binance:BTC/USDT'")
+        assert cursor.fetchone() == (5,)
+    migrate()
+    again = Backtest.objects.get(pk=later)
     assert again.strategy == "sma_cross"
     assert Spec.from_dict(again.spec).as_dict() | {"maintenance_margin": 0.005} == {
         **LATER,
         "costs": {**LATER["costs"], "maker": 0.001},
     }
+
+
+MINE = HOLD | {"title": "Mine"}
+
+
+def test_a_document_becomes_that_of_who_asked_for_it_in_these_words(whole, django_user_model):
+    """A result had the document of whose run made it, which the others may have worded otherwise."""
+    users = [django_user_model.objects.create_user(name).pk for name in ("alice", "bob")]
+    then = migrate("0004_sweep_data_version")
+
+    def made(number: int, document: Any, *asked: tuple[int, Any, Any], gone: bool = False) -> list[Any]:
+        """A result with this document, and backtests with it: owner, strategy, risk. The first made it."""
+        pks = [uuid7() for _ in asked]
+        result = then.get_model("backtests", "BacktestResult").objects.create(
+            spec_hash=f"{number}", data_fingerprint="d", engine_version="1", fingerprint="f", bars=1,
+            trade_count=0, metrics={}, equity={"ts": [], "value": []}, trades_data=b"",
+            definition=document and json.dumps(document), maker=uuid7() if gone else pks[0],
+        )  # fmt: skip
+        for pk, (owner, strategy, risk) in zip(pks, asked, strict=True):
+            then.get_model("backtests", "Backtest").objects.create(
+                pk=pk, owner_id=users[owner], instruments=["binance:BTC/USDT"], timeframe="15m", start=START,
+                end=END, strategy="s", spec={**LATER, "strategy": strategy, "risk": risk}, spec_hash="h",
+                request_hash="r", result=result,
+            )  # fmt: skip
+        return pks
+
+    stop = {"stop_loss": {"pct": 0.1}}
+    worded = made(1, MINE, (0, MINE, None), (1, HOLD, None), (1, MINE, None), (0, HOLD, None))
+    built_in = made(2, HOLD, (0, "hold", stop), (1, "hold", stop), (1, HOLD | {"risk": stop}, None))
+    gone = made(3, MINE, (0, HOLD, None), (1, MINE, None), (0, MINE, stop), gone=True)
+    unknown = made(4, "", (0, MINE, None))
+    migrate()
+    found = {one.pk: json.loads(one.definition or "null") for one in Backtest.objects.all()}
+    assert [found[pk] for pk in worded] == [MINE, None, MINE, None]
+    assert [found[pk] for pk in built_in] == [HOLD, HOLD, None]
+    assert [found[pk] for pk in gone] == [None, MINE, None]
+    assert [found[pk] for pk in unknown] == [None]
+    # Where the maker has none, the oldest that has one gives it.
+    Backtest.objects.filter(pk=worded[1]).update(definition=json.dumps(HOLD))
+    Backtest.objects.filter(pk=built_in[0]).update(definition="")
+    then = migrate("0004_sweep_data_version")
+    kept = then.get_model("backtests", "BacktestResult").objects.order_by("spec_hash")
+    assert [json.loads(one.definition or "null") for one in kept] == [MINE, HOLD, MINE, None]

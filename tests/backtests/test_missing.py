@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.backtests import fetching
 from apps.backtests.models import Backtest, BacktestResult
 from apps.candles.models import Backfill, Gap, Instrument
+from apps.candles.selectors import BackfillState, backfill_status
 from apps.candles.services import refresh_rollups
 from apps.candles.storage.partitions import drop_partitions
 from apps.candles.storage.writer import write_candles
@@ -176,6 +177,64 @@ def test_too_much_is_not_fetched(api, holed, exchange, settings):
     assert not TaskRun.objects.exists()
     settings.BACKTESTS_MAX_FETCH_MINUTES = 461
     assert post(api, body(holed, missing="fetch")).status_code == 202
+
+
+def test_what_is_being_fetched_is_not_asked_for_again(api, bob, holed, exchange):
+    first = post(api, body(holed, missing="fetch")).json()
+    known = set(Backfill.objects.values_list("pk", flat=True))
+    assert len(known) == 2
+    last = body(holed, start=(END - 2 * HOUR).isoformat(), missing="fetch")
+    shorter = post(bob, last).json()
+    assert shorter["progress"]["total"] == 60
+    assert set(Backfill.objects.values_list("pk", flat=True)) == known
+    # A range that was only begun is asked for from where it ends.
+    longer = post(api, body(holed, start=(START - HOUR).isoformat(), missing="fetch")).json()
+    (more,) = Backfill.objects.exclude(pk__in=known)
+    assert (more.start, more.end) == (START - HOUR, START + 100 * HOUR / 60)
+    # So it is when the chunks are planned, each as long as it has not been fetched.
+    with pytest.raises(RuntimeError, match="still due"):
+        drain("ingest", limit=3)
+    assert {one.state for one in map(backfill_status, Backfill.objects.all())} == {BackfillState.RUNNING}
+    again = post(api, body(holed, cash=5, missing="fetch")).json()
+    assert Backfill.objects.count() == 3
+    drain("ingest")
+    assert Backfill.objects.count() == 3
+    run_pending()
+    advance(60)
+    run_pending()
+    for client, answer in ((api, first), (bob, shorter), (api, longer), (api, again)):
+        assert client.get(answer["url"]).json()["state"] == "succeeded"
+
+
+def test_so_many_backtests_of_one_owner_wait_for_candles(api, bob, holed, exchange, settings):
+    settings.BACKTESTS_MAX_FETCHING = 2
+    content = body(holed, missing="fetch")
+    answers = [post(api, {**content, "cash": cash}).json() for cash in (1, 2)]
+    refused = post(api, {**content, "cash": 3})
+    assert refused.status_code == 429
+    assert refused.json()["type"] == "/problems/too-many-requests"
+    assert "2 of your backtests wait" in refused.json()["detail"]
+    assert Backtest.objects.count() == 2
+    # Others may, and one's own that need nothing.
+    assert post(bob, content).status_code == 202
+    assert post(api, body(holed, missing="ignore")).status_code == 202
+    api.post(f"{answers[0]['url']}/cancel")
+    assert post(api, {**content, "cash": 3}).status_code == 202
+
+
+def test_what_is_being_fetched_for_one_owner_has_an_end(api, holed, exchange, settings):
+    """Who cancels does not stop the backfills."""
+    settings.BACKTESTS_MAX_FETCHING, settings.BACKTESTS_MAX_FETCH_MINUTES = 2, 461
+    for days in range(3):
+        start = START - timedelta(days=days + 10)
+        asked = body(holed, start=start.isoformat(), end=(start + 7 * HOUR).isoformat(), missing="fetch")
+        answer = post(api, asked)
+        if days < 2:
+            api.delete(answer.json()["url"])
+    assert answer.status_code == 429
+    assert "840 minutes are being fetched for you" in answer.json()["detail"]
+    drain("ingest")
+    assert post(api, asked).status_code == 202
 
 
 def test_a_backtest_that_waits_for_candles_is_cancelled_at_once(api, holed, exchange):

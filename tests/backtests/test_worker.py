@@ -29,8 +29,8 @@ def test_one_process_fetches_what_is_missing_and_computes(
     platform.worker("backtests", "ingest", concurrency=1)
     made = instrument("BTC/USDT")
     start = datetime(2024, 1, 1, tzinfo=UTC)
-    end = start + timedelta(days=2)
-    content = body(made.text, start=start.isoformat(), end=end.isoformat(), missing="fetch")
+    end = start + timedelta(hours=1)
+    content = body(made.text, start=start.isoformat(), end=end.isoformat(), timeframe="1m", missing="fetch")
     answers = [post(api, {**content, "cash": cash}).json() for cash in (1000, 2000)]
     assert {answer["progress"]["phase"] for answer in answers} == {"fetching"}
 
@@ -38,7 +38,7 @@ def test_one_process_fetches_what_is_missing_and_computes(
         return [api.get(answer["url"]).json() for answer in answers]
 
     wait_until(lambda: all(one["state"] == "succeeded" for one in shown()), seconds=120, what="both results")
-    assert [one["result"]["bars"] for one in shown()] == [192, 192]
+    assert [one["result"]["bars"] for one in shown()] == [60, 60]
     assert BacktestResult.objects.count() == 2
     for backtest in Backtest.objects.all():
         kinds = [event.type for event in read_stream(f"task:{backtest.fetch_run}")]

@@ -81,11 +81,12 @@ class ResultSerializer(serializers.ModelSerializer[BacktestResult]):
     )
     timings = serializers.JSONField(
         allow_null=True,
-        help_text="Milliseconds of the run that made it, by part; null where that was not the owner's.",
+        help_text=(
+            "Milliseconds of the run that made it, by part; null where no backtest of the owner that is still"
+            " there made it."
+        ),
     )
-    created_at = serializers.DateTimeField(
-        allow_null=True, help_text="When it was made; null where the owner did not have it made."
-    )
+    created_at = serializers.DateTimeField(allow_null=True, help_text="When it was made; null likewise.")
 
     class Meta:
         model = BacktestResult

@@ -8,7 +8,7 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -48,6 +48,13 @@ class IdempotencyKeyReused(Conflict):
     default_code = "idempotency-key-reused"
 
 
+class TooManyFetches(APIException):
+    """The caller has enough being fetched (429)."""
+
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+    default_code = "too-many-requests"
+
+
 class BacktestList(ApiView):
     """Where backtests are asked for."""
 
@@ -71,6 +78,7 @@ class BacktestList(ApiView):
             400: PROBLEM,
             (409, CONTENT_TYPE): MissingCandlesSerializer,
             413: PROBLEM,
+            429: PROBLEM,
         },
         description=(
             "Run a strategy over the bars that open in [start, end) and have ended, in the background (202)."
@@ -78,6 +86,7 @@ class BacktestList(ApiView):
             " has finished. Where a result of the same specification, range and candles is stored, the"
             " backtest has it at once (200, `reused`). All is checked before anything is queued. 409 is the"
             " problem `missing-candles`, which lists gaps, or `idempotency-key-reused`."
+            " 429 where as many backtests of yours as may be wait for candles that are being fetched."
         ),
     )
     def post(self, request: Request) -> Response:
@@ -93,6 +102,8 @@ class BacktestList(ApiView):
             return refused(exc)
         except services.KeyReused as exc:
             raise IdempotencyKeyReused(str(exc)) from None
+        except services.TooManyFetches as exc:
+            raise TooManyFetches(str(exc)) from None
         except services.MissingCandles as exc:
             return missing_candles(exc)
         answer = shown(request, [backtest], BacktestSerializer)[0]

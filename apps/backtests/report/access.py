@@ -12,7 +12,7 @@ from uuid import UUID
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 from apps.backtests import comparing, identity, selectors, sharing
-from apps.backtests.models import Backtest, BacktestResult
+from apps.backtests.models import Backtest
 from apps.backtests.report import wording
 from apps.backtests.report.comparison import POINTS, Compared, comparison_document
 from apps.backtests.report.document import drawn_document, trade_columns
@@ -78,7 +78,10 @@ def about(backtest: Backtest) -> str:
 def fingerprint(backtest: Backtest) -> str | None:
     """The fingerprint of its result. While there is none it is None, and each call looks again."""
     if backtest.result is None:
-        backtest.result = BacktestResult.objects.filter(backtests=backtest.pk).first()
+        now = selectors.with_results(Backtest.objects.filter(pk=backtest.pk, result__isnull=False)).first()
+        if now is not None:
+            # What it ran on is known since then, too.
+            backtest.result, backtest.data_version = now.result, now.data_version
     return None if backtest.result is None else backtest.result.fingerprint
 
 
@@ -122,9 +125,10 @@ def comparison(backtests: Mapping[str, Backtest]) -> dict[str, Any]:
     runs = []
     for url, backtest in backtests.items():
         parameters = ", ".join(f"{name} {value}" for name, value in backtest.spec["params"].items())
+        of = f" ({parameters})" if parameters else ""
         runs.append(
             Compared(
-                title=f"{title(backtest)} ({parameters}), {backtest.where} {backtest.timeframe}",
+                title=f"{title(backtest)}{of}, {backtest.where} {backtest.timeframe}",
                 url=url,
                 instruments=tuple(backtest.instruments),
                 timeframe=backtest.timeframe,
@@ -136,9 +140,9 @@ def comparison(backtests: Mapping[str, Backtest]) -> dict[str, Any]:
 
 
 def _strategy(backtest: Backtest) -> dict[str, Any]:
-    """The strategy that ran, as it was then; of a backtest without a result the one of now."""
-    definition = "" if backtest.result is None else backtest.result.definition
-    return wording.strategy({"strategy": json.loads(definition)} if definition else backtest.spec)
+    """The strategy in the words of who asked, as it was then; where those are not known, as it is now."""
+    known = {"strategy": json.loads(backtest.definition)} if backtest.definition else backtest.spec
+    return wording.strategy(known)
 
 
 def _last(backtest: Backtest) -> datetime:

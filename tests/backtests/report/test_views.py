@@ -172,8 +172,8 @@ def test_a_page_reads_no_candles(browser: Client, backtest: Backtest, market: st
 
 
 def test_what_kept_no_candles_has_no_price_chart(browser: Client, backtest: Backtest) -> None:
-    BacktestResult.objects.update(drawing_data=None, definition="")
-    Backtest.objects.update(data_version="")
+    BacktestResult.objects.update(drawing_data=None)
+    Backtest.objects.update(data_version="", definition="")
     document = browser.get(f"/backtests/{backtest.pk}/report.json").json()
     undrawn, unversioned = document["notes"]
     assert "not kept" in undrawn
