@@ -147,7 +147,7 @@ MINE = HOLD | {"title": "Mine"}
 def test_a_document_becomes_that_of_who_asked_for_it_in_these_words(whole, django_user_model):
     """A result had the document of whose run made it, which the others may have worded otherwise."""
     users = [django_user_model.objects.create_user(name).pk for name in ("alice", "bob")]
-    then = migrate("0004_sweep_data_version")
+    then = migrate("0005_sweep_fingerprint")
 
     def made(number: int, document: Any, *asked: tuple[int, Any, Any], gone: bool = False) -> list[Any]:
         """A result with this document, and backtests with it: owner, strategy, risk. The first made it."""
@@ -179,6 +179,6 @@ def test_a_document_becomes_that_of_who_asked_for_it_in_these_words(whole, djang
     # Where the maker has none, the oldest that has one gives it.
     Backtest.objects.filter(pk=worded[1]).update(definition=json.dumps(HOLD))
     Backtest.objects.filter(pk=built_in[0]).update(definition="")
-    then = migrate("0004_sweep_data_version")
+    then = migrate("0005_sweep_fingerprint")
     kept = then.get_model("backtests", "BacktestResult").objects.order_by("spec_hash")
     assert [json.loads(one.definition or "null") for one in kept] == [MINE, HOLD, MINE, None]

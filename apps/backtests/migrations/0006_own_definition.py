@@ -40,7 +40,7 @@ WHERE result.id = own.result_id
 
 
 class Migration(migrations.Migration):
-    dependencies = [("backtests", "0004_sweep_data_version")]
+    dependencies = [("backtests", "0005_sweep_fingerprint")]
 
     operations = [
         migrations.AddField("Backtest", "definition", models.TextField(default="", help_text=_HELP)),
