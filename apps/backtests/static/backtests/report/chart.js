@@ -70,9 +70,10 @@ export class Chart {
     this.held = add(LineSeries, 1, { ...QUIET, ...whole, lineWidth: 1 });
     this.band = {};
     for (const name of ["pessimistic", "optimistic"]) {
-      this.band[name] = add(LineSeries, 1, { ...QUIET, ...whole, lineWidth: 1, lineStyle: LineStyle.Dotted });
-      // A mere level is not worth to be kept in view.
-      if (!report.band?.[name].curve) this.band[name].applyOptions({ autoscaleInfoProvider: () => null });
+      this.band[name] = add(LineSeries, 1, { ...QUIET, ...whole, lineWidth: 2, lineStyle: LineStyle.Dotted });
+      this.band[name].applyOptions({ lastValueVisible: true, title: name });
+      // One that is far off would leave too little room for the curve.
+      if (this.#far(name)) this.band[name].applyOptions({ autoscaleInfoProvider: () => null });
     }
     this.equity = add(LineSeries, 1, { ...whole, priceLineVisible: false, lineWidth: 2 });
     this.drawdown = add(BaselineSeries, 2, {
@@ -102,12 +103,12 @@ export class Chart {
     this.markers.setMarkers([]);
     this.path.setData([]);
     this.candles.setData(this.times.map((time, at) => this.#bar(time, at)));
-    const { equity, buy_hold: held, drawdown, band } = this.report;
+    const { equity, buy_hold: held, drawdown } = this.report;
     this.equity.setData(slotted(equity, this.times));
     this.held.setData(slotted(held, this.times));
     this.drawdown.setData(slotted(drawdown, this.times));
     for (const [name, series] of Object.entries(this.band)) {
-      series.setData(slotted(this.#bound(band, name), this.times));
+      series.setData(slotted(this.#bound(name), this.times));
     }
   }
 
@@ -163,13 +164,19 @@ export class Chart {
     return { time, open: open[at], high: high[at], low: low[at], close: close[at] };
   }
 
-  /** The curve of a bound; where only its end is known, a level at that over the last tenth. */
-  #bound(band, name) {
-    if (!band) return null;
-    if (band[name].curve) return band[name].curve;
-    const worth = band[name].metrics.final_equity;
+  /** What ambiguous bars can make of the end, at most or at least: a level over the last tenth. */
+  #bound(name) {
+    const worth = this.report.band?.[name].metrics.final_equity;
     const { start, end } = this.report;
     return worth == null ? null : { ts: [end - 0.1 * (end - start), end], value: [worth, worth] };
+  }
+
+  /** Whether that lies further beyond the curve than the curve is high. */
+  #far(name) {
+    const worth = this.report.band?.[name].metrics.final_equity;
+    const { value } = this.report.equity;
+    const [least, most] = [Math.min(...value), Math.max(...value)];
+    return worth > 2 * most - least || worth < 2 * least - most;
   }
 
   #paint() {
