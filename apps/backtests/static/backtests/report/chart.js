@@ -69,11 +69,11 @@ export class Chart {
     const whole = { priceFormat: { type: "price", precision: 2, minMove: 0.01 } };
     this.held = add(LineSeries, 1, { ...QUIET, ...whole, lineWidth: 1 });
     this.band = {};
+    // On a narrow screen their names would hide the curve; the legend has them in the same colours.
+    const named = element.clientWidth > 600;
     for (const name of ["pessimistic", "optimistic"]) {
-      this.band[name] = add(LineSeries, 1, { ...QUIET, ...whole, lineWidth: 2, lineStyle: LineStyle.Dotted });
-      this.band[name].applyOptions({ lastValueVisible: true, title: name });
-      // One that is far off would leave too little room for the curve.
-      if (this.#far(name)) this.band[name].applyOptions({ autoscaleInfoProvider: () => null });
+      const level = { ...whole, priceLineVisible: false, lineWidth: 2, lineStyle: LineStyle.Dotted };
+      this.band[name] = add(LineSeries, 1, { ...level, title: named ? name : "" });
     }
     this.equity = add(LineSeries, 1, { ...whole, priceLineVisible: false, lineWidth: 2 });
     this.drawdown = add(BaselineSeries, 2, {
@@ -164,19 +164,11 @@ export class Chart {
     return { time, open: open[at], high: high[at], low: low[at], close: close[at] };
   }
 
-  /** What ambiguous bars can make of the end, at most or at least: a level over the last tenth. */
+  /** What ambiguous bars can make of the end: a level over the last tenth. */
   #bound(name) {
     const worth = this.report.band?.[name].metrics.final_equity;
     const { start, end } = this.report;
     return worth == null ? null : { ts: [end - 0.1 * (end - start), end], value: [worth, worth] };
-  }
-
-  /** Whether that lies further beyond the curve than the curve is high. */
-  #far(name) {
-    const worth = this.report.band?.[name].metrics.final_equity;
-    const { value } = this.report.equity;
-    const [least, most] = [Math.min(...value), Math.max(...value)];
-    return worth > 2 * most - least || worth < 2 * least - most;
   }
 
   #paint() {
