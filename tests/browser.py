@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import os
 import shutil
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import pytest
 from django.db import connections
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 T = TypeVar("T")
 
@@ -52,18 +56,38 @@ def beside(call: Callable[[], T]) -> T:
         return pool.submit(run).result()
 
 
-@contextmanager
-def visiting(base_url: str, **context: Any) -> Iterator[Visit]:
-    """A page in a browser of its own, in which addresses are relative to *base_url*."""
+@cache
+def _shared() -> tuple[Browser, AbstractEventLoop]:
+    """The browser of all tests of this process, and the loop that Playwright runs in."""
     # Chromium keeps to its sandbox except where it cannot: for root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    playwright = sync_playwright().start()
+    loop = asyncio.get_running_loop()
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    # Ample, for a machine that is busy with other tests.
+    expect.set_options(timeout=30_000)
+
+    def stop() -> None:
+        asyncio._set_running_loop(loop)
+        browser.close()
+        playwright.stop()
+
+    atexit.register(stop)
+    return browser, loop
+
+
+@contextmanager
+def visiting(base_url: str, **options: Any) -> Iterator[Visit]:
+    """A page with cookies and caches of its own, in which addresses are relative to *base_url*."""
+    browser, loop = _shared()
+    # The loop counts as running as long as there is a page, and not beyond: tests that know of none follow.
+    asyncio._set_running_loop(loop)
+    try:
+        context = browser.new_context(base_url=base_url, **options)
+        context.set_default_timeout(30_000)
         try:
-            page = browser.new_context(base_url=base_url, **context).new_page()
-            # Ample, for a machine that is busy with other tests.
-            page.set_default_timeout(30_000)
-            expect.set_options(timeout=30_000)
-            yield Visit(page)
+            yield Visit(context.new_page())
         finally:
-            browser.close()
+            context.close()
+    finally:
+        asyncio._set_running_loop(None)

@@ -202,8 +202,9 @@ def test_scrolling_left_loads_older_bars_and_keeps_the_place(market: Instrument,
 def test_the_keyboard_scrolls_to_the_first_bar_there_is(market: Instrument, visit: Visit) -> None:
     page = opened(visit, "/charts/binance/BTC/USDT?timeframe=1m")
     page.locator("#plot").focus()
-    for _ in range(MINUTES):
-        page.keyboard.press("ArrowLeft")
+    for _ in range(MINUTES // 10):
+        for _ in range(10):
+            page.keyboard.press("ArrowLeft")
         if page.locator("#chart").get_attribute("data-bars") == str(MINUTES):
             break
     bars(page, MINUTES)
@@ -291,19 +292,17 @@ def test_an_unknown_symbol_has_a_page_that_helps_on(market: Instrument, visit: V
     expect(visit.page.locator("#chart")).to_have_attribute("data-state", "ready")
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_and_follows_the_colour_scheme(
-    market: Instrument, visit: Visit, scheme: Any, width: int
-) -> None:
-    visit.page.set_viewport_size({"width": width, "height": 720})
-    visit.page.emulate_media(color_scheme=scheme)
-    page = opened(visit, "/charts/binance/BTC/USDT?timeframe=1m")
-    bars(page, 500)
-    assert page.evaluate(IS_DARK) == (scheme == "dark")
-    assert min(painted(page, 0.1, 0.7)) > 100
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("document.documentElement.scrollHeight") <= 720
-    # And when it changes while the page is open.
-    page.emulate_media(color_scheme="light" if scheme == "dark" else "dark")
-    page.wait_for_function(f"(dark) => {IS_DARK} === dark", arg=scheme == "light")
+def test_the_page_fits_and_follows_the_colour_scheme(market: Instrument, visit: Visit) -> None:
+    page = visit.page
+    for width, dark in ((1280, True), (390, False)):
+        page.set_viewport_size({"width": width, "height": 720})
+        page.emulate_media(color_scheme="dark" if dark else "light")
+        opened(visit, "/charts/binance/BTC/USDT?timeframe=1m")
+        bars(page, 500)
+        assert page.evaluate(IS_DARK) == dark
+        assert min(painted(page, 0.1, 0.7)) > 100
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.documentElement.scrollHeight") <= 720
+        # And when it changes while the page is open.
+        page.emulate_media(color_scheme="light" if dark else "dark")
+        page.wait_for_function(f"(dark) => {IS_DARK} === dark", arg=not dark)

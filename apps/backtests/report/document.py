@@ -10,7 +10,7 @@ import numpy as np
 from apps.backtests.engine import Bars
 from apps.backtests.engine.bars import Floats
 from apps.backtests.report import wording
-from apps.backtests.report.curves import POINTS, curve, drawdown, kept
+from apps.backtests.report.curves import curve, drawdown
 from apps.backtests.report.drawing import Drawing, drawing_of
 from apps.backtests.report.outcome import Outcome, TradeTable
 from apps.backtests.report.periods import calendar
@@ -31,10 +31,6 @@ def report_document(
     outcome: Outcome,
     spec: Mapping[str, Any],
     timeframe: str,
-    title: str = "",
-    strategy: Mapping[str, Any] | None = None,
-    notes: tuple[str, ...] = (),
-    points: int = POINTS,
     trades: int = TRADES,
 ) -> dict[str, Any]:
     """The report of one run: the document of `drawn_document`.
@@ -44,14 +40,10 @@ def report_document(
     """
     return drawn_document(
         instruments=list(bars),
-        drawing=drawing_of(list(bars.values()), float(spec["cash"]), points),
+        drawing=drawing_of(list(bars.values()), float(spec["cash"])),
         outcome=outcome,
         spec=spec,
         timeframe=timeframe,
-        title=title,
-        strategy=strategy,
-        notes=notes,
-        points=points,
         trades=trades,
     )
 
@@ -66,7 +58,6 @@ def drawn_document(
     title: str = "",
     strategy: Mapping[str, Any] | None = None,
     notes: tuple[str, ...] = (),
-    points: int = POINTS,
     trades: int = TRADES,
 ) -> dict[str, Any]:
     """The report of one run, of whose candles there is a drawing.
@@ -81,12 +72,12 @@ def drawn_document(
       bar), ``bars``, ``cash``, ``notes``.
     - ``metrics``: headings with their metrics; ``tiles``: names of those to show first. ``settings``:
       headings with ``name`` and ``value``; ``spec``: the whole specification.
-    - ``prices``: for each instrument the columns of `buckets`, of at most *points* bars.
+    - ``prices``: for each instrument the columns of `buckets`, of at most `POINTS` bars.
     - ``equity``, ``drawdown`` (percent), ``buy_hold`` (the cash in equal parts in each instrument from its
-      first close, no costs; None without candles): columns ``ts`` and ``value``, of at most *points*
+      first close, no costs; None without candles): columns ``ts`` and ``value``, of at most `POINTS`
       points, with every peak.
-    - ``band``: ``ambiguous``, and ``pessimistic`` and ``optimistic``, each with ``metrics`` and, where it is
-      known, a ``curve``; None where the run has no bounds, or no ambiguous bar.
+    - ``band``: ``ambiguous``, and ``pessimistic`` and ``optimistic``, each with ``metrics``; None where the
+      run has no bounds, or no ambiguous bar.
     - ``months``: see `calendar`.
     - ``trades``: see `trade_columns`; ``exits``: by reason ``count``, ``pnl`` and ``win_rate_pct``, the most
       frequent first; ``histogram``: see `histogram`.
@@ -117,10 +108,10 @@ def drawn_document(
         "prices": [
             {"instrument": name, **one} for name, one in zip(instruments, drawing.prices, strict=True)
         ],
-        "equity": curve(outcome.ts, outcome.equity, points),
-        "drawdown": curve(outcome.ts, drawdown(outcome.equity), points),
+        "equity": curve(outcome.ts, outcome.equity),
+        "drawdown": curve(outcome.ts, drawdown(outcome.equity)),
         "buy_hold": drawing.buy_hold,
-        "band": _band(outcome, points),
+        "band": _band(outcome),
         "months": calendar(outcome.ts, outcome.equity, cash),
         "trades": trade_columns(table, 0, trades),
         "exits": exits(table),
@@ -196,14 +187,8 @@ def histogram(values: Floats) -> dict[str, list[Any]] | None:
     return {"edges": [width * edge for edge in range(first, last + 1)], "counts": counts.tolist()}
 
 
-def _band(outcome: Outcome, points: int) -> dict[str, Any] | None:
+def _band(outcome: Outcome) -> dict[str, Any] | None:
     if outcome.bounds is None or outcome.ambiguous == 0:
         return None
-    band: dict[str, Any] = {"ambiguous": outcome.ambiguous}
-    for name in ("pessimistic", "optimistic"):
-        values = (outcome.bound_equity or {}).get(name)
-        band[name] = {"metrics": dict(outcome.bounds[name]), "curve": None}
-        if values is not None:
-            where = kept(values, points)
-            band[name]["curve"] = {"ts": outcome.ts[where].tolist(), "value": values[where].tolist()}
-    return band
+    bounds = {name: {"metrics": dict(outcome.bounds[name])} for name in ("pessimistic", "optimistic")}
+    return {"ambiguous": outcome.ambiguous, **bounds}

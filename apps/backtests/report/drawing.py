@@ -12,7 +12,7 @@ import pyarrow as pa
 from apps.backtests.columns import pack_table, unpack_table
 from apps.backtests.engine import Bars
 from apps.backtests.engine.bars import Times
-from apps.backtests.report.curves import POINTS, buckets, curve
+from apps.backtests.report.curves import buckets, curve
 
 _COLUMNS = ("ts", "open", "high", "low", "close", "volume")
 _HELD = ("ts", "value")
@@ -36,11 +36,11 @@ class Drawing:
     step: int
 
 
-def drawing_of(bars: Sequence[Bars], cash: float, points: int = POINTS) -> Drawing:
-    """The drawing of these bars, of at least one instrument, with at most *points* of everything."""
+def drawing_of(bars: Sequence[Bars], cash: float) -> Drawing:
+    """The drawing of these bars, of at least one instrument, with at most `POINTS` of everything."""
     return Drawing(
-        prices=[buckets(one, points) for one in bars],
-        buy_hold=_buy_hold(bars, cash, points),
+        prices=[buckets(one) for one in bars],
+        buy_hold=_buy_hold(bars, cash),
         bars=max(map(len, bars)),
         step=min(one.step for one in bars),
     )
@@ -84,7 +84,7 @@ def _lists(values: Sequence[Sequence[Any]], kind: type) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, np.concatenate([np.asarray(one, kind) for one in values]))
 
 
-def _buy_hold(bars: Sequence[Bars], cash: float, points: int) -> dict[str, list[Any]] | None:
+def _buy_hold(bars: Sequence[Bars], cash: float) -> dict[str, list[Any]] | None:
     """What the cash would be worth in equal parts in the instruments."""
     ts: Times
     if not all(map(len, bars)):
@@ -100,4 +100,4 @@ def _buy_hold(bars: Sequence[Bars], cash: float, points: int) -> dict[str, list[
             at = np.searchsorted(one.ts, ts, side="right") - 1
             held = one.close[np.maximum(at, 0)] / float(one.close[0])
             worth += np.where(at < 0, 1.0, held) * (cash / len(bars))
-    return curve(ts, worth, points)
+    return curve(ts, worth)

@@ -66,7 +66,6 @@ class Outcome:
         metrics: by name, as ``engine.METRICS`` defines them.
         bounds: metrics by name of the same run with every ambiguous bar decided for the worse
             (``pessimistic``) and for the better (``optimistic``); None where that is not known.
-        bound_equity: curves by the same names, of the points at *ts*, where they are known.
         ambiguous: bars that do not tell what came first; None where they were not counted.
         certificate: the outcome of the look-ahead test, JSON types.
     """
@@ -81,7 +80,6 @@ class Outcome:
     engine_version: str
     ambiguous: int | None = None
     bounds: Mapping[str, Mapping[str, Any]] | None = None
-    bound_equity: Mapping[str, Floats] | None = None
     certificate: Mapping[str, Any] | None = None
 
 

@@ -146,24 +146,19 @@ def test_metrics_have_groups_labels_units_and_definitions(year_document: dict[st
     assert foreign["items"][0]["label"] == "Of somebody else"
 
 
-def test_bounds_make_a_band_with_curves_where_they_are_known() -> None:
-    bars = walk(12_000)
+def test_bounds_make_a_band_where_bars_are_ambiguous() -> None:
+    bars = walk(1_000)
     found = outcome(bars)
     # Not one bar is ambiguous without stops.
     assert found.ambiguous == 0
     assert documented(bars, found)["band"] is None
     assert documented(bars, replace(found, bounds=None))["band"] is None
     bounds = {"pessimistic": {"final_equity": 9.0}, "optimistic": {"final_equity": 11.0}}
-    levels = documented(bars, replace(found, ambiguous=3, bounds=bounds))["band"]
-    assert levels == {
+    assert documented(bars, replace(found, ambiguous=3, bounds=bounds))["band"] == {
         "ambiguous": 3,
-        "pessimistic": {"metrics": {"final_equity": 9.0}, "curve": None},
-        "optimistic": {"metrics": {"final_equity": 11.0}, "curve": None},
+        "pessimistic": {"metrics": {"final_equity": 9.0}},
+        "optimistic": {"metrics": {"final_equity": 11.0}},
     }
-    curves = {name: found.equity * factor for name, factor in (("pessimistic", 0.9), ("optimistic", 1.1))}
-    drawn = documented(bars, replace(found, ambiguous=3, bounds=bounds, bound_equity=curves))["band"]
-    assert max(drawn["optimistic"]["curve"]["value"]) == pytest.approx(1.1 * found.equity.max())
-    assert len(drawn["pessimistic"]["curve"]["ts"]) <= 5_000
 
 
 def test_ambiguous_bars_of_a_run_make_a_band() -> None:
@@ -220,10 +215,11 @@ def test_a_run_without_trades_or_candles_is_reported_too() -> None:
     bars = walk(10)
     document = documented(bars, outcome(bars))
     assert (document["trades"]["total"], document["exits"], document["histogram"]) == (0, [], None)
-    gone = documented(walk(0), outcome(bars), notes=("Gone.",))
-    assert (gone["prices"][0]["ts"], gone["buy_hold"], gone["notes"]) == ([], None, ["Gone."])
+    gone = documented(walk(0), outcome(bars))
+    assert (gone["prices"][0]["ts"], gone["buy_hold"], gone["notes"]) == ([], None, [])
     assert (gone["start"], gone["end"]) == (int(bars.ts[0]), int(bars.ts[-1]))
 
 
-def test_the_same_run_makes_the_same_bytes(year: Bars, year_document: dict[str, Any]) -> None:
-    assert orjson.dumps(documented(year, outcome(year))) == orjson.dumps(year_document)
+def test_the_same_run_makes_the_same_bytes() -> None:
+    first, second = (orjson.dumps(documented(bars, outcome(bars))) for bars in (walk(20_000), walk(20_000)))
+    assert first == second

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from apps.backtests.engine import Bars
@@ -34,4 +35,12 @@ def test_a_drawing_comes_back_to_the_bit(bars: list[Bars]) -> None:
 
 
 def test_a_year_of_minutes_takes_little_room(year: Bars) -> None:
-    assert len(encode_drawing(drawing_of([year], 10_000.0))) < 8 * 8 * (POINTS + 1)
+    """With prices in cents, as exchanges have them: a third less than its columns take as they are."""
+    cents = {name: np.round(getattr(year, name), 2) for name in ("open", "high", "low", "close")}
+    drawing = drawing_of(
+        [Bars(ts=year.ts, volume=np.round(year.volume, 5), step=year.step, **cents)], 10_000.0
+    )
+    columns = [*drawing.prices[0].values(), *(drawing.buy_hold or {}).values()]
+    room = sum(8 * len(column) for column in columns if isinstance(column, list))
+    assert 300_000 < room <= 8 * 8 * POINTS
+    assert len(encode_drawing(drawing)) < 2 / 3 * room

@@ -15,13 +15,27 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from apps.backtests.report.bundle import bundled
-from apps.backtests.report.document import report_document
+from apps.backtests.report.document import drawn_document, report_document
+from apps.backtests.report.drawing import drawing_of
 from apps.backtests.report.file import render_file
 from tests.backtests.report.looking import column, number, painted, wait_for_ground
 from tests.backtests.report.running import SPEC, outcome, walk
 from tests.browser import Visit, needs_chromium, visiting
 
-BOUNDS = {"pessimistic": 9_000.0, "optimistic": 11_000.0}
+#: How many greenish and reddish pixels the part of the drawing with the equity has, once that is drawn.
+_COLOURED = """() => {
+    let [green, red, blue] = [0, 0, 0];
+    for (const canvas of document.querySelectorAll(".plot tr:nth-of-type(3) td:nth-child(2) canvas")) {
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        for (let i = 0; i < data.length; i += 4) {
+            const [r, g, b] = data.slice(i, i + 3);
+            if (data[i + 3] && g > Math.max(r, b) + 30) green++;
+            if (data[i + 3] && r > Math.max(g, b) + 30) red++;
+            if (data[i + 3] && b > Math.max(r, g) + 30) blue++;
+        }
+    }
+    return blue > 300 && [green, red];
+}"""
 
 HOSTILE = [
     "</script><script>window.broken = 1</script>",
@@ -37,8 +51,9 @@ HOSTILE = [
 def hostile_document(text: str) -> dict[str, Any]:
     """A report in which every text that others can choose is this one."""
     bars = walk(400)
-    made = report_document(
-        bars={text: bars},
+    made = drawn_document(
+        instruments=[text],
+        drawing=drawing_of([bars], 10_000.0),
         outcome=outcome(bars),
         spec={**SPEC.as_dict(), "params": {text: text}, "strategy": f"{text}\n"},
         timeframe="1m",
@@ -57,12 +72,17 @@ def data_of(page: str) -> Any:
     return json.loads(found[1])
 
 
+@pytest.fixture(scope="module")
+def tame() -> str:
+    """A page on which no text is hostile."""
+    return render_file(hostile_document("tame"))
+
+
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_text_in_the_markup(text: str) -> None:
+def test_hostile_text_is_text_in_the_markup(text: str, tame: str) -> None:
     document = hostile_document(text)
     page = render_file(document)
     assert data_of(page) == document
-    tame = render_file(hostile_document("tame"))
     for mark in ("<script", "</script", "<img", "<svg", "<!--", "<title", "</title"):
         assert page.count(mark) == tame.count(mark), mark
 
@@ -127,11 +147,10 @@ def shown(visit: Visit, folder: Path, document: dict[str, Any]) -> Page:
 
 
 @needs_chromium
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_year_of_minutes_is_shown_without_a_network(
-    visit: Visit, tmp_path: Path, year_document: dict[str, Any], scheme: Any
+    visit: Visit, tmp_path: Path, year_document: dict[str, Any]
 ) -> None:
-    visit.page.emulate_media(color_scheme=scheme)
+    visit.page.emulate_media(color_scheme="dark")
     begun = time.perf_counter()
     page = shown(visit, tmp_path, year_document)
     chart, rows = page.locator('[data-part="chart"]'), page.locator('[data-part="trades"] tbody tr')
@@ -153,7 +172,9 @@ def test_a_year_of_minutes_is_shown_without_a_network(
     expect(chart).to_have_attribute("data-bars", str(len(year_document["prices"][0]["ts"])))
     assert visit.errors == []
     assert [url for url in visit.requests if not url.startswith(("data:", "file:"))] == []
-    wait_for_ground(page, dark=scheme == "dark")
+    wait_for_ground(page, dark=True)
+    page.emulate_media(color_scheme="light")
+    wait_for_ground(page, dark=False)
     assert painted(page) >= 3
 
 
@@ -184,19 +205,29 @@ def test_another_instrument_is_shown_when_chosen_or_when_a_trade_of_it_is(
 def test_a_band_is_drawn_and_tabled(visit: Visit, tmp_path: Path) -> None:
     bars = walk(900)
     found = outcome(bars)
-    bounds = {name: {"final_equity": worth, "return_pct": -1.5} for name, worth in BOUNDS.items()}
-    curves = {name: found.equity * worth / 10_000 for name, worth in BOUNDS.items()}
-    for known in (None, curves):
-        found = replace(found, ambiguous=12, bounds=bounds, bound_equity=known)
+    worth = float(found.equity[-1])
+    ends = {"pessimistic": worth, "optimistic": worth + float(np.ptp(found.equity)) / 2}
+    bounds = {name: {"final_equity": value, "return_pct": -1.5} for name, value in ends.items()}
+    colours = {}
+    for known in (None, bounds):
+        found = replace(found, ambiguous=12, bounds=known)
         made = report_document(bars={"a": bars}, outcome=found, spec=SPEC.as_dict(), timeframe="1m")
         page = shown(visit, tmp_path, made)
-        band = page.locator('[data-part="band"]')
-        expect(band).to_contain_text("12 bars do not tell")
-        assert band.locator("td").all_text_contents()[:2] == ["9,000.00", "11,000.00"]
-        expect(page.locator(".legend").nth(1)).to_contain_text(
-            "optimistic" if known else "optimistic end 11,000.00"
-        )
-    assert visit.errors == []
+        band, legend = page.locator('[data-part="band"]'), page.locator(".legend").nth(1)
+        expect(legend.locator(".pessimistic, .optimistic")).to_have_count(2 if known else 0)
+        colours[known is not None] = page.wait_for_function(_COLOURED).json_value()
+        if not known:
+            expect(band).to_be_hidden()
+    expect(band).to_contain_text("12 bars do not tell")
+    expect(band).to_contain_text("Everything else on this page is of the pessimistic reading.")
+    money = [f"{value:,.2f}" for value in ends.values()]
+    assert band.locator("td").all_text_contents()[:2] == money
+    expect(legend.locator(".pessimistic")).to_have_text(f"pessimistic end {money[0]}")
+    expect(legend.locator(".optimistic")).to_have_text(f"optimistic end {money[1]}")
+    # Two dotted levels.
+    assert colours[False] == [0, 0]
+    assert min(colours[True]) > 30, colours
+    assert [error for error in visit.errors if not error.startswith("Canvas2D:")] == []
 
 
 @needs_chromium

@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 from playwright.sync_api import Page, expect
 
+from apps.backtests import services
 from apps.backtests.models import Backtest
 from apps.backtests.report import access
 from apps.backtests.services import backtest_share
@@ -31,6 +33,7 @@ pytestmark = needs_chromium
 MINUTES = 20_000
 START = datetime(2026, 3, 1, tzinfo=UTC)
 END = START + timedelta(minutes=MINUTES)
+SOON = START + timedelta(minutes=100)
 
 
 @pytest.fixture
@@ -41,7 +44,15 @@ def market(shared_candles: None) -> str:
 
 
 @pytest.fixture
-def alice(market: str) -> Any:
+def short(shared_candles: None) -> str:
+    """A market for pages on which no report is looked at."""
+    made = instrument("BTC/USDT")
+    write_candles(instrument=made, minutes=walk(100, start=int(START.timestamp() * 1000)))
+    return made.text
+
+
+@pytest.fixture
+def alice(committed: None) -> Any:
     return get_user_model().objects.create_user("alice")
 
 
@@ -176,8 +187,95 @@ def test_candles_that_cannot_be_loaded_leave_what_is_drawn(backtest: Backtest, v
     assert visit.errors == []
 
 
-def test_a_page_of_a_run_turns_into_its_report(alice: Any, market: str, visit: Visit) -> None:
-    backtest = beside(lambda: requested(alice.pk, market, START, END))
+@pytest.fixture
+def two(alice: Any, market: str) -> Backtest:
+    """Of two instruments, whose trades take turns in the list."""
+    other = instrument("ETH/USDT")
+    prices = walk(MINUTES, start=int(START.timestamp() * 1000), seed=4)
+    write_candles(instrument=other, minutes=prices)
+    asked = services.backtest_request(
+        owner_id=alice.pk, instruments=[market, other.text], timeframe="1m", start=START, end=END,
+        spec={"strategy": "sma_cross", "params": {"fast": 5, "slow": 20}, "sizing": {"value": 0.4}},
+    )  # fmt: skip
+    run_pending()
+    return Backtest.objects.select_related("result").get(pk=asked.pk)
+
+
+#: Holds back what candles the page asks for, until `letGo` lets them come, given up or not, and counts them.
+_HOLD = """() => {
+    const [real, held] = [window.fetch, []];
+    window.fetch = (url, options) => String(url).includes("/udf/history")
+        ? new Promise((answer) => held.push([url, answer])) : real(url, options);
+    window.letGo = async () => {
+        const all = held.splice(0);
+        for (const [url, answer] of all) {
+            const values = await (await real(url)).json();
+            answer({ ok: true, json: async () => values });
+        }
+        await new Promise(requestAnimationFrame);
+        return all.length;
+    };
+}"""
+
+
+def test_candles_that_come_late_are_not_drawn_under_another_name(two: Backtest, visit: Visit) -> None:
+    rows = beside(lambda: trade_rows(two))
+    first, second = two.instruments
+    page = opened(visit, f"/backtests/{two.pk}")
+    chart, legend = page.locator('[data-part="chart"]'), page.locator(".legend").first
+    words = page.locator(".words").first
+    page.evaluate(_HOLD)
+
+    def go(place: int) -> None:
+        page.get_by_role("button", name=f"Show trade {place + 1} on the chart", exact=True).click()
+
+    # Another instrument is chosen while candles of this one are on their way.
+    go(next(row for row in range(50) if rows[row]["instrument"] == first))
+    expect(words).to_contain_text("Loading candles…")
+    page.get_by_label("Instrument").select_option(second)
+    assert page.evaluate("window.letGo()") == 1
+    expect(legend).to_contain_text(second)
+    expect(chart).to_have_attribute("data-bars", str(MINUTES // 4))
+    expect(words).not_to_contain_text("Loading candles…")
+
+    # A trade of another instrument is chosen while candles of this one are, of a range that covers its own.
+    wide, inside = next(
+        (one, other)
+        for one in range(50)
+        for other in range(50)
+        if (rows[one]["instrument"], rows[other]["instrument"]) == (first, second)
+        and asked_for(rows[one])[0] <= asked_for(rows[other])[0]
+        and asked_for(rows[one])[1] >= asked_for(rows[other])[1]
+    )
+    go(wide)
+    expect(legend).to_contain_text(first)
+    go(inside)
+    assert page.evaluate("window.letGo()") == 2
+    expect(words).to_contain_text("One candle is about 1 min.")
+    expect(legend).to_contain_text(second)
+    box = page.locator(".plot").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 400, box["y"] + 100)
+    expect(legend.locator("span")).to_have_count(5)
+    moment, *shown = legend.locator("span").all_text_contents()
+    prices = walk(MINUTES, start=int(START.timestamp() * 1000), seed=4)
+    (at,) = np.flatnonzero(prices.ts == np.datetime64(moment).astype("datetime64[ms]").astype(int))
+    columns = (prices.open, prices.high, prices.low, prices.close)
+    assert [number(text[1:]) for text in shown] == [column[at] / 100 for column in columns]
+    assert visit.errors == []
+
+
+def asked_for(trade: dict[str, Any]) -> tuple[int, int]:
+    """The range of candles, in milliseconds, that the page asks for to show a trade."""
+    length = trade["exit_time"] - trade["entry_time"]
+    around = max(40 * 60_000, length)
+    wide = length + 2 * around
+    first = int(START.timestamp() * 1000)
+    return max(first, trade["entry_time"] - around - wide), trade["exit_time"] + around + wide
+
+
+def test_a_page_of_a_run_turns_into_its_report(alice: Any, short: str, visit: Visit) -> None:
+    backtest = beside(lambda: requested(alice.pk, short, START, SOON))
     page = opened(visit, f"/backtests/{backtest.pk}", "loading")
     expect(page.locator("#waiting p")).to_have_text("Waiting for its turn…")
     expect(page.locator("progress")).to_be_visible()
@@ -187,8 +285,8 @@ def test_a_page_of_a_run_turns_into_its_report(alice: Any, market: str, visit: V
     assert visit.errors == []
 
 
-def test_a_page_that_waits_outlasts_a_server_that_fails(alice: Any, market: str, visit: Visit) -> None:
-    backtest = beside(lambda: requested(alice.pk, market, START, END))
+def test_a_page_that_waits_outlasts_a_server_that_fails(alice: Any, short: str, visit: Visit) -> None:
+    backtest = beside(lambda: requested(alice.pk, short, START, SOON))
     page = opened(visit, f"/backtests/{backtest.pk}", "loading")
     expect(page.locator("progress")).to_be_visible()
     page.route("**/report.json", lambda route: route.fulfill(status=503))
@@ -199,18 +297,19 @@ def test_a_page_that_waits_outlasts_a_server_that_fails(alice: Any, market: str,
     expect(page.locator("#report")).to_have_attribute("data-state", "ready")
 
 
-def test_a_report_that_cannot_be_had_says_so(backtest: Backtest, visit: Visit) -> None:
+def test_a_report_that_cannot_be_had_says_so(alice: Any, short: str, visit: Visit) -> None:
+    backtest = beside(lambda: requested(alice.pk, short, START, SOON))
     visit.page.route("**/report.json", lambda route: route.abort())
     page = opened(visit, f"/backtests/{backtest.pk}", "error")
     expect(page.get_by_role("alert")).to_have_text("The server cannot be reached.")
 
 
-def test_a_run_that_fails_says_why_on_its_page(alice: Any, market: str, visit: Visit) -> None:
-    backtest = beside(lambda: requested(alice.pk, market, START, END))
-    beside(lambda: delete_candles(instrument=instrument_get(market), start=START, end=END))
+def test_a_run_that_fails_says_why_on_its_page(alice: Any, short: str, visit: Visit) -> None:
+    backtest = beside(lambda: requested(alice.pk, short, START, SOON))
+    beside(lambda: delete_candles(instrument=instrument_get(short), start=START, end=SOON))
     beside(run_pending)
     page = opened(visit, f"/backtests/{backtest.pk}", "error")
-    expect(page.get_by_role("alert")).to_contain_text(f"there are no bars of {market} to run on")
+    expect(page.get_by_role("alert")).to_contain_text(f"there are no bars of {short} to run on")
 
 
 def test_trades_beyond_the_bound_are_loaded_when_asked_for(
@@ -223,24 +322,32 @@ def test_trades_beyond_the_bound_are_loaded_when_asked_for(
     page = opened(visit, f"/backtests/{backtest.pk}")
     status = page.locator('[data-part="trades"] p')
     expect(status).to_have_text(f"1 to 50 of 60 trades. These are the first 60 of {total}.")
+    words = page.locator('[data-part="chart"] .words').first
+    expect(words).to_contain_text("Of the 60 trades that are loaded, 60 of 60 trades in view are marked. ")
+    page.locator(".plot").focus()
+    for key in ("+",) * 4 + ("ArrowRight",) * 4:
+        page.keyboard.press(key)
+    expect(words).to_contain_text("Of the 60 trades that are loaded, none is in view. ")
     page.get_by_role("button", name="Load the next 60").click()
     expect(status).to_have_text(f"1 to 50 of 120 trades. These are the first 120 of {total}.")
+    expect(words).to_contain_text("Of the 120 trades that are loaded, ")
     assert visit.errors == []
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_and_follows_the_colour_scheme(
-    backtest: Backtest, visit: Visit, scheme: Any, width: int
-) -> None:
-    visit.page.set_viewport_size({"width": width, "height": 800})
-    visit.page.emulate_media(color_scheme=scheme)
+def test_the_page_fits_and_follows_the_colour_scheme(backtest: Backtest, visit: Visit) -> None:
+    visit.page.emulate_media(color_scheme="dark")
     page = opened(visit, f"/backtests/{backtest.pk}")
-    wait_for_ground(page, dark=scheme == "dark")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    wait_for_ground(page, dark=True)
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
     # And when it changes while the page is open.
-    page.emulate_media(color_scheme="light" if scheme == "dark" else "dark")
-    wait_for_ground(page, dark=scheme == "light")
+    page.emulate_media(color_scheme="light")
+    wait_for_ground(page, dark=False)
+    # And one that is opened narrow, and in the light.
+    opened(visit, f"/backtests/{backtest.pk}")
+    wait_for_ground(page, dark=False)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_runs_are_compared_side_by_side(backtest: Backtest, alice: Any, market: str, visit: Visit) -> None:
@@ -273,41 +380,3 @@ def test_a_shared_report_is_whole_for_who_is_not_signed_in(
         page.get_by_role("button", name="Show trade 30 on the chart").press("Enter")
         expect(page.locator(".words").first).to_contain_text("One candle is about 1 min.")
         assert visit.errors == []
-
-
-def test_a_sweep_is_a_heatmap_for_pointer_and_keys(backtest: Backtest, visit: Visit) -> None:
-    page = opened(visit, f"/backtests/{backtest.pk}")
-    page.evaluate(
-        """async () => {
-            const { heatmap } = await import("/static/backtests/report/heatmap.js");
-            const root = document.createElement("div");
-            root.id = "sweep";
-            document.querySelector("main").prepend(root);
-            const value = (i, j) => (i + j === 3 ? null : Math.sin(i / 9) * Math.cos(j / 7));
-            const row = (j) => Array.from({ length: 130 }, (_, i) => value(i, j));
-            const values = Array.from({ length: 80 }, (_, j) => row(j));
-            values[2][14] = 5;
-            heatmap(root, {
-                x: { name: "fast", values: values[0].map((_, i) => i + 1) },
-                y: { name: "slow", values: values.map((_, j) => 10 * j) },
-                metric: { label: "Sharpe", unit: "ratio" }, values, best: { x: 14, y: 2 },
-            }, { onChoose: (cell) => { window.chosen = cell; } });
-        }"""
-    )
-    said = page.locator("#sweep p")
-    expect(said).to_have_text("fast 15, slow 20: Sharpe 5.00, the best")
-    canvas = page.locator("#sweep canvas")
-    box = canvas.bounding_box()
-    assert box is not None
-    # The lowest cell on the left.
-    canvas.hover(position={"x": 66, "y": box["height"] - 42})
-    expect(said).to_have_text("fast 1, slow 0: Sharpe 0.00")
-    page.mouse.move(0, 0)
-    expect(said).to_contain_text("the best")
-    canvas.focus()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowUp")
-    page.keyboard.press("Enter")
-    expect(said).to_contain_text("fast 16, slow 30: ")
-    assert page.evaluate("[window.chosen.x, window.chosen.y]") == [15, 3]
-    assert visit.errors == []

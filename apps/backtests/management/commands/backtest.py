@@ -55,7 +55,7 @@ class Command(BaseCommand):
         try:
             _handle(options, output)
         except KeyboardInterrupt:
-            raise CommandError("stopped; nothing was written", returncode=arguments.STOPPED) from None
+            raise CommandError("stopped", returncode=arguments.STOPPED) from None
 
 
 def _handle(options: Mapping[str, Any], output: Output) -> None:
@@ -66,6 +66,7 @@ def _handle(options: Mapping[str, Any], output: Output) -> None:
         said = "name one, here or in the file" if asked.timeframe is None else f"{asked.timeframe!r} is none"
         raise CommandError(f"--timeframe: {said}", returncode=arguments.WRONG)
     _check(asked, asked.timeframe)
+    targets = _targets(asked, options)
     times: dict[str, float] = {}
     source = loading.source_of(options)
     with _timed(times, "candles"):
@@ -74,22 +75,33 @@ def _handle(options: Mapping[str, Any], output: Output) -> None:
         if asked.spec.execution.detail is not None:
             ends = [(int(one.ts[0]), int(one.ts[-1]) + one.step) for one in bars.values()]
             span = (to_datetime(min(ends)[0]), to_datetime(max(end for _, end in ends)))
-            detail = loading.load(source, asked, asked.spec.execution.detail, output, span=span)
+            detail = loading.load(
+                source, asked, asked.spec.execution.detail, output, span=span, field="execution.detail"
+            )
     if not options["no_numba"]:
         with _timed(times, "compiling"):
             warm_up()
     result, certificate = _run(bars, detail, asked.spec, options, output, times)
+    outcome = outcome_of(result, certificate=certificate)
     about: dict[str, Any] = {
         "bars": bars,
-        "outcome": outcome_of(result, certificate=certificate),
+        "outcome": outcome,
         "spec": asked.spec.as_dict(),
         "timeframe": asked.timeframe,
     }
+    contents: dict[Path, bytes] = {}
     with _timed(times, "report"):
         document = report_document(**about)
-        written = _write(document, about, len(result.trades), options)
-    tables.show(document, times, output)
-    for path in written:
+        if "--report" in targets:
+            contents[targets["--report"]] = render_file(document).encode()
+        if "--json" in targets:
+            total = len(outcome.trades)
+            held = len(document["trades"]["side"]) == total
+            complete = document if held else report_document(**about, trades=total)
+            contents[targets["--json"]] = orjson.dumps(complete, option=orjson.OPT_APPEND_NEWLINE)
+    tables.show(document, outcome.trades, times, output)
+    for path, content in contents.items():
+        _write(path, content)
         output.line(str(path))
 
 
@@ -109,6 +121,23 @@ def _check(asked: specfile.Asked, timeframe: str) -> None:
             f"--instrument: one account has one currency; these are quoted in {', '.join(sorted(quotes))}",
             returncode=arguments.WRONG,
         )
+
+
+def _targets(asked: specfile.Asked, options: Mapping[str, Any]) -> dict[str, Path]:
+    """The files to write, by their options. Raises CommandError where one would replace another, or what was
+    read.
+    """
+    targets: dict[str, Path] = {}
+    if not options["no_report"]:
+        targets["--report"] = options["report"] or options["spec"].with_suffix(".html")
+    if options["json"] is not None:
+        targets["--json"] = options["json"]
+    taken = dict.fromkeys((path.resolve() for path in asked.files), "read by this run")
+    for option, path in targets.items():
+        if path.resolve() in taken:
+            raise CommandError(f"{option}: {path} is {taken[path.resolve()]}", returncode=arguments.WRONG)
+        taken[path.resolve()] = f"written by {option}"
+    return targets
 
 
 def _run(
@@ -144,25 +173,13 @@ def _run(
     return result, next(iter(found.values())) if single else found
 
 
-def _write(
-    document: Mapping[str, Any], about: Mapping[str, Any], count: int, options: Mapping[str, Any]
-) -> list[Path]:
-    """Write the files that were asked for, each as a whole or not at all."""
-    files: dict[Path, bytes] = {}
-    if not options["no_report"]:
-        files[options["report"] or options["spec"].with_suffix(".html")] = render_file(document).encode()
-    if options["json"] is not None:
-        complete = (
-            document if count <= len(document["trades"]["side"]) else report_document(**about, trades=count)
-        )
-        files[options["json"]] = orjson.dumps(complete, option=orjson.OPT_APPEND_NEWLINE)
-    for path, content in files.items():
-        try:
-            with replacing(path) as file:
-                file.write(content)
-        except OSError as exc:
-            raise CommandError(f"{path}: {exc}", returncode=arguments.NOT_WELL) from None
-    return list(files)
+def _write(path: Path, content: bytes) -> None:
+    """Write a file as a whole or not at all. Raises CommandError."""
+    try:
+        with replacing(path) as file:
+            file.write(content)
+    except OSError as exc:
+        raise CommandError(f"{path}: {exc}", returncode=arguments.NOT_WELL) from None
 
 
 @contextmanager

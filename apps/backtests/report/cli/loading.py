@@ -42,9 +42,11 @@ def load(
     output: Output,
     *,
     span: tuple[datetime, datetime] | None = None,
+    field: str = "--timeframe",
 ) -> dict[str, Bars]:
     """The bars of every instrument, in the order in which they were named; *span* stands for the range.
 
+    *field* is what the timeframe was asked for by, and is named where there are no bars of it.
     A range that is open on a side reaches as far as all instruments have bars. What has not ended will still
     change, and is left out. Raises CommandError.
     """
@@ -52,7 +54,8 @@ def load(
         start, end = span or _span(source, asked, timeframe)
         return {name: _bars(source, name, timeframe, start, end, output) for name in asked.instruments}
     except SourceError as exc:
-        raise CommandError(f"--{exc.field}: {exc}", returncode=arguments.WRONG) from None
+        name = field if exc.field == "timeframe" else f"--{exc.field}"
+        raise CommandError(f"{name}: {exc}", returncode=arguments.WRONG) from None
     except DatabaseError as exc:
         raise CommandError(f"the database: {str(exc).strip()}", returncode=arguments.NOT_WELL) from None
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as exc:

@@ -21,13 +21,17 @@ _STRATEGIES = (".strategy", ".json")
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a file, and the command line over it, ask for; None and () where neither says anything."""
+    """What a file, and the command line over it, ask for; None and () where neither says anything.
+
+    *files* are those that it was read from.
+    """
 
     spec: Spec
     instruments: tuple[str, ...]
     timeframe: str | None
     start: datetime | None
     end: datetime | None
+    files: tuple[Path, ...]
 
 
 def read(path: Path, options: Mapping[str, Any]) -> Asked:
@@ -71,6 +75,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Asked:
         timeframe=timeframe,
         start=start,
         end=end,
+        files=(path, strategy_file),
     )
 
 

@@ -11,6 +11,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from apps.backtests.report.document import trade_columns
+from apps.backtests.report.outcome import TradeTable
 from apps.backtests.report.wording import label, written
 from apps.candles.cli.output import Output
 
@@ -19,12 +21,15 @@ _ENDS = 5
 _WIDEST = 110
 
 
-def show(document: Mapping[str, Any], times: Mapping[str, float], output: Output) -> None:
-    """Metrics, trades, what ambiguous bars can make of it, certificate, identity, and where the time went."""
+def show(document: Mapping[str, Any], trades: TradeTable, times: Mapping[str, float], output: Output) -> None:
+    """Metrics, trades, what ambiguous bars can make of it, certificate, identity, and where the time went.
+
+    *trades* are all of them, of which the document may hold fewer.
+    """
     parts = [
         _metrics(document),
         _exits(document),
-        _trades(document),
+        _trades(trades),
         _band(document),
         _certificate(document),
         _pairs("Identity", [(name.replace("_", " "), value) for name, value in document["identity"].items()]),
@@ -76,25 +81,30 @@ def _exits(document: Mapping[str, Any]) -> RenderableType | None:
     return table
 
 
-def _trades(document: Mapping[str, Any]) -> RenderableType | None:
-    trades = document["trades"]
-    held = len(trades["side"])
-    if not held:
+def _trades(trades: TradeTable) -> RenderableType | None:
+    total = len(trades)
+    if not total:
         return None
-    rows: Sequence[int | None] = range(held)
-    if held > 2 * _ENDS:
-        rows = [*range(_ENDS), None, *range(held - _ENDS, held)]
     table = _table("Trades", "#", "side", "entered", "left", "size", "entry", "exit", "return", "left by")
-    for row in rows:
-        if row is None:
-            table.add_row("…")
-            continue
+    if total <= 2 * _ENDS:
+        _add(table, trade_columns(trades, 0, total))
+        return table
+    _add(table, trade_columns(trades, 0, _ENDS))
+    table.add_row("…")
+    _add(table, trade_columns(trades, total - _ENDS, _ENDS))
+    return table
+
+
+def _add(table: Table, trades: Mapping[str, Any]) -> None:
+    """Add a row of each of these trades, columns as in the document."""
+    for row, sign in enumerate(trades["side"]):
         times = (written(trades[name][row], "time") for name in ("entry_time", "exit_time"))
         numbers = (f"{trades[name][row]:,.7g}" for name in ("size", "entry_price", "exit_price"))
-        side = "long" if trades["side"][row] > 0 else "short"
         reason = trades["reasons"][trades["reason"][row]].replace("_", " ")
-        table.add_row(f"{row + 1:,}", side, *times, *numbers, f"{trades['return_pct'][row]:.2f} %", reason)
-    return table
+        table.add_row(
+            f"{trades['offset'] + row + 1:,}", "long" if sign > 0 else "short", *times, *numbers,
+            f"{trades['return_pct'][row]:.2f} %", reason,
+        )  # fmt: skip
 
 
 def _band(document: Mapping[str, Any]) -> RenderableType | None:

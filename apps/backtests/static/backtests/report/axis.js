@@ -1,7 +1,7 @@
 // Times and places: a drawing has one place for each of its bars, and everything on it stands at one of them.
 
 /** How many of the ascending values are at most this. */
-export function upTo(values, value) {
+function upTo(values, value) {
   let [low, high] = [0, values.length];
   while (low < high) {
     const middle = (low + high) >> 1;

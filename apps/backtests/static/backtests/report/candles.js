@@ -32,9 +32,17 @@ export class Candles {
     return fit && fit[1] < width ? { name: fit[0], width: fit[1] } : null;
   }
 
-  /** Bars that open in [from, to) seconds as columns like those of the report, `ts` in ms. */
-  async load(instrument, resolution, from, to) {
+  /** Give up what is being loaded: its promise fails. */
+  abort() {
     this.controller?.abort();
+  }
+
+  /**
+   * Bars that open in [from, to) seconds as columns like those of the report, `ts` in ms; null where none are.
+   * What was being loaded is given up.
+   */
+  async load(instrument, resolution, from, to) {
+    this.abort();
     this.controller = new AbortController();
     const query = new URLSearchParams({
       symbol: instrument.toUpperCase(),

@@ -69,10 +69,11 @@ export class Chart {
     const whole = { priceFormat: { type: "price", precision: 2, minMove: 0.01 } };
     this.held = add(LineSeries, 1, { ...QUIET, ...whole, lineWidth: 1 });
     this.band = {};
+    // On a narrow screen their names would hide the curve; the legend has them in the same colours.
+    const named = element.clientWidth > 600;
     for (const name of ["pessimistic", "optimistic"]) {
-      this.band[name] = add(LineSeries, 1, { ...QUIET, ...whole, lineWidth: 1, lineStyle: LineStyle.Dotted });
-      // A mere level is not worth to be kept in view.
-      if (!report.band?.[name].curve) this.band[name].applyOptions({ autoscaleInfoProvider: () => null });
+      const level = { ...whole, priceLineVisible: false, lineWidth: 2, lineStyle: LineStyle.Dotted };
+      this.band[name] = add(LineSeries, 1, { ...level, title: named ? name : "" });
     }
     this.equity = add(LineSeries, 1, { ...whole, priceLineVisible: false, lineWidth: 2 });
     this.drawdown = add(BaselineSeries, 2, {
@@ -102,12 +103,12 @@ export class Chart {
     this.markers.setMarkers([]);
     this.path.setData([]);
     this.candles.setData(this.times.map((time, at) => this.#bar(time, at)));
-    const { equity, buy_hold: held, drawdown, band } = this.report;
+    const { equity, buy_hold: held, drawdown } = this.report;
     this.equity.setData(slotted(equity, this.times));
     this.held.setData(slotted(held, this.times));
     this.drawdown.setData(slotted(drawdown, this.times));
     for (const [name, series] of Object.entries(this.band)) {
-      series.setData(slotted(this.#bound(band, name), this.times));
+      series.setData(slotted(this.#bound(name), this.times));
     }
   }
 
@@ -163,11 +164,9 @@ export class Chart {
     return { time, open: open[at], high: high[at], low: low[at], close: close[at] };
   }
 
-  /** The curve of a bound; where only its end is known, a level at that over the last tenth. */
-  #bound(band, name) {
-    if (!band) return null;
-    if (band[name].curve) return band[name].curve;
-    const worth = band[name].metrics.final_equity;
+  /** What ambiguous bars can make of the end: a level over the last tenth. */
+  #bound(name) {
+    const worth = this.report.band?.[name].metrics.final_equity;
     const { start, end } = this.report;
     return worth == null ? null : { ts: [end - 0.1 * (end - start), end], value: [worth, worth] };
   }

@@ -4,7 +4,7 @@ import { barOf } from "./axis.js";
 import { percent } from "./format.js";
 
 /** More trades than this are not marked at a time. */
-export const MOST = 60;
+const MOST = 60;
 
 /** Below this many the exits say what they came to. */
 const WORDY = 25;

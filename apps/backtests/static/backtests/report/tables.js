@@ -168,6 +168,7 @@ export function exits(root, rows) {
 export function band(root, report) {
   const found = report.band;
   if (!found) return;
+  const read = report.spec.execution?.same_bar;
   const names = [
     ["final_equity", "Final equity", money],
     ["return_pct", "Return", percent],
@@ -185,7 +186,8 @@ export function band(root, report) {
       "p",
       {},
       `${counted} whether a stop, a target or an entry came first. `,
-      "Deciding all of them for the worse, or for the better, gives:",
+      "Deciding all of them for the worse, or for the better, gives the figures below, and the two levels at the ",
+      `end of the drawing's equity.${read ? ` Everything else on this page is of the ${read} reading.` : ""}`,
     ),
     element(
       "table",

@@ -72,6 +72,7 @@ export class View {
   }
 
   #choose(instrument) {
+    this.#drop();
     this.instrument = instrument;
     this.choice.value = instrument;
     this.#coarse();
@@ -79,10 +80,17 @@ export class View {
   }
 
   #all() {
+    this.#drop();
     this.selected = null;
-    this.source.controller?.abort();
     this.#coarse();
     this.chart.fit();
+  }
+
+  /** Give up the candles that are under way: what comes of them is not to be drawn any more. */
+  #drop() {
+    this.source.abort();
+    this.coming = null;
+    this.note = "";
   }
 
   /** Draw the report's own bars. */
@@ -141,6 +149,7 @@ export class View {
     this.#tell("Loading candles…");
     try {
       const bars = await this.source.load(this.report.instruments[this.instrument], resolution, begin, end);
+      if (this.coming !== coming) return undefined;
       if (!bars || bars.ts.length < 2) throw new Error("none are stored of this range");
       const seen = goal ?? this.chart.seen();
       this.held = { bars, ...coming };
@@ -150,7 +159,8 @@ export class View {
       this.note = "";
       this.#mark();
     } catch (error) {
-      if (error.name === "AbortError") return undefined;
+      // It was given up, or others were asked for in its place.
+      if (this.coming !== coming) return undefined;
       if (goal) this.chart.look(goal.from, goal.to);
       this.#tell(`Finer candles could not be loaded: ${error.message}.`);
     } finally {
@@ -164,12 +174,10 @@ export class View {
     if (!seen) return;
     const { trades } = this.report;
     const found = chosen(trades, this.instrument, seen.from, seen.to);
-    if (this.selected !== null && !found.chosen.includes(this.selected)) {
-      if (trades.instrument[this.selected] === this.instrument) found.chosen.push(this.selected);
-    }
-    this.chart.mark(marks(trades, found.chosen, this.chart.times, this.chart.colours, this.selected));
-    const trade = this.selected === null ? null : this.#trade(this.selected);
-    this.chart.trace(trade);
+    const selected = trades.instrument[this.selected] === this.instrument ? this.selected : null;
+    if (selected !== null && !found.chosen.includes(selected)) found.chosen.push(selected);
+    this.chart.mark(marks(trades, found.chosen, this.chart.times, this.chart.colours, selected));
+    this.chart.trace(selected === null ? null : this.#trade(selected));
     this.root.dataset.marked = found.chosen.length;
     this.root.dataset.visible = found.visible;
     this.#tell(this.note ?? "");
@@ -188,8 +196,11 @@ export class View {
     this.note = note;
     const { marked, visible } = this.root.dataset;
     const [count, all] = [Number(marked), Number(visible)];
+    const { side, total } = this.report.trades;
+    const held = side.length < total ? `Of the ${whole(side.length)} trades that are loaded, ` : "";
     const which = count < all ? ", those with the greatest returns" : "";
-    const trades = all ? `${whole(count)} of ${whole(all)} trades in view are marked${which}. ` : "";
+    const those = `${whole(count)} of ${whole(all)} trades in view are marked${which}. `;
+    const trades = all ? `${held}${those}` : held && `${held}none is in view. `;
     const words = `${trades}One candle is about ${span(1000 * this.held.width)
       .split(" ", 2)
       .join(" ")}. ${note}`;
@@ -202,9 +213,8 @@ export class View {
     const value = (curve) => (curve?.ts.length ? curve.value[barOf(curve.ts, at)] : null);
     const { band } = report;
     const bound = (name) => {
-      const { curve, metrics } = band[name];
-      const worth = curve ? money(value(curve)) : `end ${money(metrics.final_equity)}`;
-      return element("span", { class: name }, `${name} ${worth}`);
+      const worth = money(band[name].metrics.final_equity);
+      return element("span", { class: name }, `${name} end ${worth}`);
     };
     fill(
       this.legends[0],
