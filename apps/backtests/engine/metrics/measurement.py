@@ -68,4 +68,5 @@ def measure(
 
 
 def _defined(value: Value) -> Value:
-    return value if value is None or math.isfinite(value) else None
+    """None for what no number is; nothing is neither above nor below zero."""
+    return value + 0 if value is not None and math.isfinite(value) else None

@@ -108,4 +108,4 @@ def _of_periods(ts: Times, outcome: Outcome, drawdown: Floats) -> dict[str, Floa
 
 def _ratio(above: Floats, below: Floats) -> Floats:
     found: Floats = np.where(below > 0, above / below, np.nan)
-    return found
+    return found + 0.0  # zero has no sign
