@@ -47,9 +47,14 @@ def operable(request: Request, backtest_id: uuid.UUID) -> Backtest:
     Raises `NotFound` where the caller may not even see it, and `PermissionDenied`.
     """
     found = own(request, backtest_id)
-    if found.owner_id != request.user.pk and not request.user.has_perm(OPERATE):
-        raise PermissionDenied(f"This needs the permission {OPERATE}, or to be the owner.")
+    check_operable(request, found.owner_id, OPERATE)
     return found
+
+
+def check_operable(request: Request, owner_id: int, permission: str) -> None:
+    """Raises `PermissionDenied` where the caller is neither this owner nor has the permission."""
+    if owner_id != request.user.pk and not request.user.has_perm(permission):
+        raise PermissionDenied(f"This needs the permission {permission}, or to be the owner.")
 
 
 def owned(request: Request, backtest_id: uuid.UUID) -> Backtest:

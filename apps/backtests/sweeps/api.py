@@ -13,12 +13,12 @@ from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from apps.backtests.api.finding import PROBLEM, actor_of, body_of, refused, still_there
+from apps.backtests.api.finding import PROBLEM, actor_of, body_of, check_operable, refused, still_there
 from apps.backtests.api.forms import Form, as_file, as_json, wanted_form
 from apps.backtests.api.results import ResultView
 from apps.backtests.api.shown import MissingCandlesSerializer
@@ -272,8 +272,7 @@ def _operable(request: Request, sweep_id: uuid.UUID) -> Sweep:
     Raises `NotFound` where the caller may not even see it, and `PermissionDenied`.
     """
     found = _own(request, sweep_id)
-    if found.owner_id != request.user.pk and not request.user.has_perm(OPERATE):
-        raise PermissionDenied(f"This needs the permission {OPERATE}, or to be the owner.")
+    check_operable(request, found.owner_id, OPERATE)
     return found
 
 
