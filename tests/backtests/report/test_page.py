@@ -348,6 +348,13 @@ def test_the_page_fits_and_follows_the_colour_scheme(backtest: Backtest, visit: 
     opened(visit, f"/backtests/{backtest.pk}")
     wait_for_ground(page, dark=False)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    # Figures have little room, and some may be of any size.
+    figures = page.evaluate("""async () => {
+        const modules = [...document.querySelectorAll("link[rel=modulepreload]")].map((link) => link.href);
+        const { ratio, share } = await import(modules.find((href) => /\\/format\\b/.test(href)));
+        return [ratio(-164323118804.19), ratio(999999999), share(2.5e12)];
+    }""")
+    assert figures == ["-1.64e+11", "999,999,999.00", "2.50e+12 %"]
 
 
 def test_runs_are_compared_side_by_side(backtest: Backtest, alice: Any, market: str, visit: Visit) -> None:

@@ -11,6 +11,11 @@ function digits(least, most) {
   return formats.get(key);
 }
 
+/** With so many decimals at least and at most; from a thousand millions on by its power of ten. */
+function decimal(value, least, most) {
+  return Math.abs(value) < 1e9 ? digits(least, most).format(value) : value.toExponential(2);
+}
+
 /** What stands for a value that there is not. */
 export const NONE = "–";
 
@@ -51,14 +56,14 @@ export function money(value) {
 }
 
 export function ratio(value) {
-  return value == null ? NONE : digits(2, 3).format(value);
+  return value == null ? NONE : decimal(value, 2, 3);
 }
 
 /** A share: without a sign where it is positive. */
 export function share(value) {
   if (value == null) return NONE;
   const small = value !== 0 && Math.abs(value) < 0.1;
-  return `${digits(2, small ? 4 : 2).format(value)} %`;
+  return `${decimal(value, 2, small ? 4 : 2)} %`;
 }
 
 /** A change: always with its sign. */
