@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,35 +37,51 @@ def pytest_configure(config: pytest.Config) -> None:
         subprocess.run([sys.executable, "-c", compiling], check=True)
 
 
-#: Where tests are that take long, most of it waiting for processes.
-LONG = ("acceptance/", "benchmarks/test_", "faults/", "stack/test_bootstrap", "tasks/test_worker_")
+#: Where tests are that take long, most of it waiting for processes: about how many seconds each.
+LONG = {
+    "acceptance/": 18,
+    "benchmarks/test_": 2,
+    "faults/": 8,
+    "stack/test_bootstrap": 2,
+    "tasks/test_worker_": 6,
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let each of several test processes begin with its share of the long tests.
+    """Let half of several test processes begin with the long tests, while the others have the short ones.
 
-    They get equal parts of the list in its order: long tests that came last would leave the others idle.
+    They get equal parts of the list in its order, and then take from each other's ends. So the processors
+    have work while tests wait, few that wait run at once, and none is left for the end.
     """
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     here = Path(__file__).parent
-    long = [item for item in items if item.path.relative_to(here).as_posix().startswith(LONG)]
-    if processes < 2 or not long:
-        return
-    late = set(long)
-    short = [item for item in items if item not in late]
     modules: dict[Path, list[pytest.Item]] = {}
-    for item in long:
-        modules.setdefault(item.path, []).append(item)
-    shares: list[list[pytest.Item]] = [[] for _ in range(processes)]
-    for module in sorted(modules.values(), key=len, reverse=True):
-        min(shares, key=len).extend(module)
+    seconds: Counter[Path] = Counter()
+    short: list[pytest.Item] = []
+    for item in items:
+        place = item.path.relative_to(here).as_posix()
+        took = next((each for prefix, each in LONG.items() if place.startswith(prefix)), None)
+        if took is None:
+            short.append(item)
+        else:
+            modules.setdefault(item.path, []).append(item)
+            seconds[item.path] += took
+    if processes < 2:
+        return
+    shares: list[list[pytest.Item]] = [[] for _ in range((processes + 1) // 2)]
+    taken = [0] * len(shares)
+    for path, took in seconds.most_common():
+        least = taken.index(min(taken))
+        shares[least] += modules[path]
+        taken[least] += took
     size = len(items) / processes
     items.clear()
-    for number, share in enumerate(shares):
+    for number, share in enumerate(shares, 1):
         items += share
-        end = max(0, round(size * (number + 1)) - len(items)) if number < processes - 1 else len(short)
-        items += short[:end]
-        del short[:end]
+        room = max(0, round(size * number) - len(items))
+        items += short[:room]
+        del short[:room]
+    items += short
 
 
 @pytest.hookimpl(wrapper=True)
