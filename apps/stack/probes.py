@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 _PATIENCE = 2.0
 T = TypeVar("T")
@@ -54,7 +54,8 @@ def answers_http(url: str, *, status: int = 200) -> Probe:
     """Ready when a GET of *url* is answered with *status*."""
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 80
-    request = f"GET {parts.path or '/'} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
+    path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
 
     async def probe(_: Sight) -> bool:
         expected = f"HTTP/1.1 {status}".encode()

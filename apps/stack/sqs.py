@@ -49,7 +49,7 @@ class Sqs:
             ),
             environ=environment.inherited(**variables),
             folder=CHECKOUT,
-            ready=answers_http(f"{self.url()}/moto-api/data.json"),
+            ready=answers_http(f"{self.url()}/?Action=ListQueues"),
             stop_timeout=5.0,
             inherit=(self.listener.fileno(),),
         )

@@ -22,7 +22,7 @@ from typing import Any
 # moto reads these when it is imported. AWS allows one purge a minute; tests purge more often.
 os.environ.setdefault("MOTO_SQS_ENFORCE_STRICT_QUEUE_PURGE_BEHAVIOUR", "false")
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import create_backend_app
 from moto.sqs.models import SQSBackend, sqs_backends
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
@@ -104,9 +104,10 @@ def declare(queue: str, *, region: str, visibility: int, max_receive_count: int)
 
 
 class _Handler(WSGIRequestHandler):
-    """Keeps connections open, and logs only what failed."""
+    """Keeps connections open, sends each answer in one piece, and logs only what failed."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         if str(code) >= "500":
@@ -136,8 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
             max_receive_count=options.max_receive_count,
         )
     host, port = listener.getsockname()
-    application = DomainDispatcherApplication(create_backend_app)
-    server = ThreadedWSGIServer(host, port, application, handler=_Handler, fd=listener.fileno())
+    server = ThreadedWSGIServer(host, port, create_backend_app("sqs"), handler=_Handler, fd=listener.fileno())
     server.serve_forever()
 
 
