@@ -15,7 +15,7 @@ from apps.backtests.announcing import page_of
 from apps.backtests.models import Backtest
 from apps.backtests.report.sweeps.document import sweep_page_of
 from apps.backtests.services import Ended, backtest_cancel, backtest_delete
-from apps.candles.admin.described import DescribedAdmin, Subject, answered, chosen, looking, run_link
+from apps.candles.admin.described import OwnedAdmin, Subject, answered, chosen, looking, run_link
 from apps.candles.timeframes import TIMEFRAMES
 from apps.candles.wording import when
 from apps.tasks.states import State
@@ -89,7 +89,7 @@ def _table(values: dict[str, Any] | None) -> SafeString | str:
 
 
 @admin.register(Backtest)
-class BacktestAdmin(DescribedAdmin):
+class BacktestAdmin(OwnedAdmin):
     """Backtests: how they stand, and what came of them."""
 
     list_display = ("__str__", "owner", "start", "end", "created_at", "state", "done", "figures")
@@ -102,14 +102,6 @@ class BacktestAdmin(DescribedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Backtest]:
         return selectors.with_results(super().get_queryset(request)).select_related("owner")
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        # What deletes here asks first, and cancels what runs.
-        return {name: one for name, one in super().get_actions(request).items() if name != "delete_selected"}
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who may do what there are buttons for. Django asks this, too, before it deletes an owner."""
-        return self.has_operate_permission(request)
 
     def delete_model(self, request: HttpRequest, obj: Backtest) -> None:
         # What somebody else has deleted meanwhile is gone as well.

@@ -13,12 +13,12 @@ from apps.backtests.sweeps import selectors
 from apps.backtests.sweeps.announcing import page_of
 from apps.backtests.sweeps.ending import Ended, sweep_cancel, sweep_delete
 from apps.backtests.sweeps.models import Sweep
-from apps.candles.admin.described import DescribedAdmin, Subject, answered, chosen, looking, run_link
+from apps.candles.admin.described import OwnedAdmin, Subject, answered, chosen, looking, run_link
 from apps.candles.wording import when
 
 
 @admin.register(Sweep)
-class SweepAdmin(DescribedAdmin):
+class SweepAdmin(OwnedAdmin):
     """Sweeps: how they stand, and what they found."""
 
     list_display = ("__str__", "owner", "start", "end", "created_at", "state", "done", "chunks_shown")
@@ -35,18 +35,8 @@ class SweepAdmin(DescribedAdmin):
     readonly_fields = fields
     actions = ("cancel",)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        found: dict[str, Any] = super().get_actions(request)
-        # It would delete without the service, which cancels what runs.
-        found.pop("delete_selected", None)
-        return found
-
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return looking(_describe)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Also asked for the sweeps of a user who is deleted."""
-        return self.has_operate_permission(request)
 
     def delete_model(self, request: HttpRequest, obj: Sweep) -> None:
         sweep_delete(sweep=obj, actor=f"user:{request.user.pk}")

@@ -102,6 +102,21 @@ class DescribedAdmin(admin.ModelAdmin[Any]):
             self.message_user(request, f"And {len(lines) - _TOLD:,} more like these.", level)
 
 
+class OwnedAdmin(DescribedAdmin):
+    """Rows of an owner, deleted by whoever may operate them; each by its service, which cancels what runs.
+
+    To be given a ``delete_model``.
+    """
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Django asks this, too, before it deletes an owner."""
+        return self.has_operate_permission(request)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        # Django's own would delete rows without their service.
+        return {name: one for name, one in super().get_actions(request).items() if name != "delete_selected"}
+
+
 def answered(request: HttpRequest) -> bool:
     """Whether a page that `ask` made was answered."""
     return request.POST.get("answered") == "yes"
