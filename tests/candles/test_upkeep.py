@@ -77,9 +77,9 @@ def test_the_refresh_waits_for_the_last_chunk_but_not_for_ever(
     assert dirty()
     assert stored("candle_1h", market) == {}
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE candle_dirty SET at = at - interval '899 seconds'")
+        cursor.execute("UPDATE candle_dirty SET at = at - interval '800 seconds'")
         assert "waiting" in run_of(refresh_rollups).result
-        cursor.execute("UPDATE candle_dirty SET at = at - interval '1 second'")
+        cursor.execute("UPDATE candle_dirty SET at = at - interval '100 seconds'")
     assert run_of(refresh_rollups).result == {"days": 1}
     assert_levels_match(market)
     settings.CANDLES_REFRESH_AFTER = 0

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from apps.tasks import claims
+from apps.tasks import Backoff, claims
 from apps.tasks.models import TaskRun
 from apps.tasks.states import State
 from apps.tasks.testing import (
@@ -228,6 +228,17 @@ def test_a_retry_need_not_be_waited_for():
     run_pending()
     run.refresh_from_db()
     assert (run.state, run.attempt) == (State.DEAD, 3)
+
+
+def test_the_wait_for_a_retry_is_not_left_to_chance(monkeypatch):
+    monkeypatch.setattr("random.uniform", lambda low, high: low)
+    result = work.flaky.apply_async(args=["a", 1], backoff=Backoff(base=60, maximum=60))
+    run_pending()
+    run = TaskRun.objects.get(pk=result.id)
+    assert (run.state, run.attempt) == (State.SCHEDULED, 1)
+    advance(61)
+    run_pending()
+    assert names() == ["a"]
 
 
 def test_only_a_run_that_waits_can_be_made_due():
