@@ -24,7 +24,12 @@ from tests.workload import tasks as work
 from tests.workload.models import Effect, Record
 
 
-@pytest.fixture(params=["committed", "db"])
+@pytest.fixture(
+    params=[
+        pytest.param("committed", marks=pytest.mark.django_db(transaction=True)),
+        pytest.param("db", marks=pytest.mark.django_db),
+    ]
+)
 def database(request):
     """Real transactions, and those of a TestCase, of which nothing is ever committed."""
     request.getfixturevalue(request.param)
