@@ -37,6 +37,8 @@ class Platform:
             "DATABASE_URL": database,
             "SQS_ENDPOINT_URL": sqs,
             "SQS_QUEUE_PREFIX": prefix,
+            # Workers keep what they hold invisible for so long, whatever their queues say.
+            "SQS_VISIBILITY_TIMEOUT": str(settings.SQS_VISIBILITY_TIMEOUT),
             "REDIS_URL": settings.REDIS_URL,
             "REDIS_KEY_PREFIX": prefix,
             "DJANGO_SETTINGS_MODULE": "project.settings.test",

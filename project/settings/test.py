@@ -28,7 +28,11 @@ TASKS_DEAD_LETTERS_EVERY = env.float("TASKS_DEAD_LETTERS_EVERY", default=1.0)
 # Roll-ups of which every change is seen at once, also by those who look into the tables.
 CANDLES_ROLLUPS = env.str("CANDLES_ROLLUPS", default="incremental")
 CELERY_WORKER_POOL = os.environ.get("TEST_WORKER_POOL", "prefork")
-CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "wait_time_seconds": 1}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    **CELERY_BROKER_TRANSPORT_OPTIONS,
+    "visibility_timeout": SQS_VISIBILITY_TIMEOUT,
+    "wait_time_seconds": 1,
+}
 CELERY_BEAT_SCHEDULE = {
     "reconcile-orphans": {"task": "tasks.reconcile_orphans", "schedule": LIVENESS_RECONCILE_EVERY},
 }

@@ -42,7 +42,7 @@ def test_a_worker_killed_while_it_ingests_leaves_no_part_of_a_chunk_and_another_
     if minutes:
         assert_readers_see_all_levels(market)
     platform.worker("default", "ingest")
-    wait_until(lambda: _state(backfill) not in (BackfillState.PREPARING, BackfillState.RUNNING), seconds=120)
+    wait_until(lambda: _state(backfill) not in (BackfillState.PREPARING, BackfillState.RUNNING))
     status = selectors.backfill_status(backfill)
     assert (status.state, status.chunks_done) == (BackfillState.SUCCEEDED, 3)
     assert len(stored("candle_1m", market)) == status.rows > 0.95 * days * 1440

@@ -44,7 +44,6 @@ def is_dead(run_id: str) -> bool:
 
 def test_messages_that_wait_behind_a_long_handler_are_not_taken_for_poison(frail, platform):
     """They are received once: the worker keeps them until their turn comes."""
-    platform.environ["SQS_VISIBILITY_TIMEOUT"] = "4"
     platform.relay()
     worker = platform.worker(concurrency=1)
     work.patient.delay("long")
