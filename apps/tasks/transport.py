@@ -11,7 +11,8 @@ subclass
 - leaves a message that cannot be parsed to the queue's redrive policy, instead of failing on it;
 - polls again as soon as acknowledged messages have made room in the prefetch window;
 - deletes and gives back in batches, in a thread;
-- keeps messages that wait for their turn from being delivered again;
+- keeps messages that wait for their turn from being delivered again, whatever visibility timeout the queue
+  has: its own is asked for with every poll;
 - can be held while nothing could be done with messages, so that they are not received in vain;
 - finds queues by name, without the permission to list them, and never creates any.
 """
@@ -190,6 +191,24 @@ class Channel(SQS.Channel):  # type: ignore[misc]
         except Exception as exc:
             polls.failed(self.canonical_queue_name(queue), exc)
             self._loop1(queue)
+
+    def _get_from_sqs(
+        self,
+        queue_name: str,
+        queue_url: str,
+        connection: GuardedConnection,
+        count: int = 1,
+        callback: promise | None = None,
+    ) -> Any:
+        # Invisible for as long as `keep` goes by, which is not left to what the queue has for a default.
+        return connection.receive_message(
+            queue_name,
+            queue_url,
+            number_messages=count,
+            visibility_timeout=self.visibility_timeout,
+            wait_time_seconds=self.wait_time_seconds,
+            callback=callback,
+        )
 
     def _loop1(self, queue: str, messages_fetched: int | None = None) -> None:
         failures = polls.failures[self.canonical_queue_name(queue)]

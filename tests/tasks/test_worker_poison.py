@@ -42,6 +42,22 @@ def is_dead(run_id: str) -> bool:
     return TaskRun.objects.get(pk=run_id).state == State.DEAD
 
 
+def test_how_long_messages_are_kept_is_not_up_to_the_queue(platform):
+    """A queue that is older than the setting, or made by others, may have another visibility timeout."""
+    other = {"VisibilityTimeout": "1"}
+    queues.client().set_queue_attributes(QueueUrl=queues.url("default"), Attributes=other)
+    platform.relay()
+    worker = platform.worker(concurrency=1)
+    held = work.patient.delay("long")
+    wait_until(Start.objects.exists, what="the handler to be under way")
+    its = Process.objects.get(kind=Process.Kind.WORKER)
+    later = Process.objects.filter(pk=its.pk, seen_at__gt=its.seen_at + timedelta(seconds=2.5))
+    wait_until(later.exists, what="the queue's timeout to run out twice")
+    assert worker.log.count(f"[{held.id}] received") == 1
+    Start.objects.create(name="go", pid=0)
+    wait_for_all()
+
+
 def test_messages_that_wait_behind_a_long_handler_are_not_taken_for_poison(frail, platform):
     """They are received once: the worker keeps them until their turn comes."""
     platform.relay()
