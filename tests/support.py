@@ -10,6 +10,13 @@ from urllib.parse import quote
 import pytest
 from django.db import connection, transaction
 
+#: Fixtures that tests ask for by name: real transactions, and those of a TestCase. The marks
+#: have the database made, which is seen to before any test runs.
+BOTH_TRANSACTIONS = (
+    pytest.param("committed", marks=pytest.mark.django_db(transaction=True)),
+    pytest.param("db", marks=pytest.mark.django_db),
+)
+
 
 def wait_until(
     condition: Callable[[], Any], *, seconds: float = 60.0, what: str = "", every: float = 0.05

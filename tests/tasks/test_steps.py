@@ -15,6 +15,7 @@ from apps.tasks.models import Step, TaskRun
 from apps.tasks.run import Run, close_side_connection, running
 from apps.tasks.states import State
 from apps.tasks.testing import make_due, run_pending
+from tests.support import BOTH_TRANSACTIONS
 from tests.workload import tasks as work
 from tests.workload.models import Effect
 
@@ -45,7 +46,7 @@ def books(folder) -> dict[str, list[str]]:
     return {path.name: path.read_text().split() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("database", ["committed", "db"])
+@pytest.mark.parametrize("database", BOTH_TRANSACTIONS)
 def test_an_attempt_after_the_steps_gets_their_results(database, request, tmp_path):
     """In a test's transaction too, where the failed attempt rolls back everything else."""
     request.getfixturevalue(database)

@@ -20,16 +20,12 @@ from apps.tasks.testing import (
     requested,
     run_pending,
 )
+from tests.support import BOTH_TRANSACTIONS
 from tests.workload import tasks as work
 from tests.workload.models import Effect, Record
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("committed", marks=pytest.mark.django_db(transaction=True)),
-        pytest.param("db", marks=pytest.mark.django_db),
-    ]
-)
+@pytest.fixture(params=BOTH_TRANSACTIONS)
 def database(request):
     """Real transactions, and those of a TestCase, of which nothing is ever committed."""
     request.getfixturevalue(request.param)

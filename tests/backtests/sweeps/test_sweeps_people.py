@@ -107,9 +107,7 @@ def test_a_page_of_the_admins_list_takes_the_same_queries_whatever_its_size(
     for more in (1, 4):
         for _ in range(more):
             post(api, brief(few))
-        with CaptureQueriesContext(
-            connection,
-        ) as made:
+        with CaptureQueriesContext(connection) as made:
             page = staff.get(LIST).content.decode()
         counts.append(len(made))
         assert page.count(f"0 of {KEPT}") == Sweep.objects.count()
