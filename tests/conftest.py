@@ -138,9 +138,7 @@ def own_queues(settings: Any) -> Iterator[str]:
     """SQS queues, and keys in Redis, that no other test uses; the value is their prefix."""
     prefix = f"t{uuid7().hex[-12:]}-"
     settings.SQS_QUEUE_PREFIX = settings.REDIS_KEY_PREFIX = prefix
-    queues.client.cache_clear()
     queues.forget_urls()
     queues.ensure()
     yield prefix
-    queues.client.cache_clear()
     queues.forget_urls()

@@ -109,10 +109,8 @@ def private_sqs(settings: Any) -> Iterator[SqsServer]:
     """An SQS server of the test's own, which it may kill."""
     with SqsServer() as server:
         settings.SQS_ENDPOINT_URL = server.environ["SQS_ENDPOINT_URL"]
-        queues.client.cache_clear()
         queues.forget_urls()
         yield server
-    queues.client.cache_clear()
     queues.forget_urls()
 
 
@@ -131,9 +129,7 @@ def in_front(settings: Any, *, tls: ssl.SSLContext | None = None) -> Iterator[Sq
     """A proxy that is the SQS server to this process, and to those that it starts, within a block."""
     with SqsProxy(settings.SQS_ENDPOINT_URL, tls=tls) as running:
         settings.SQS_ENDPOINT_URL = running.url
-        queues.client.cache_clear()
         yield running
-    queues.client.cache_clear()
 
 
 @pytest.fixture

@@ -283,6 +283,7 @@ def main() -> None:
     connection = socket.socket(fileno=int(sys.argv[1]))
     for library in _LIBRARIES:
         importlib.import_module(library)
+    importlib.import_module("apps.core.aws").warm_up()
     # Shared by all that are forked: their collections need not look at it.
     gc.collect()
     gc.freeze()

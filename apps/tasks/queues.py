@@ -6,11 +6,12 @@ import json
 import string
 import threading
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from apps.core import aws
 from apps.tasks import conf, sqs
 
 if TYPE_CHECKING:
@@ -40,17 +41,20 @@ class Depth:
         return not (self.visible or self.in_flight or self.delayed)
 
 
-@cache
 def client() -> SQSClient:
     """The process's SQS client, whose requests are counted. Usable from several threads."""
+    return _client(settings.SQS_REGION, settings.SQS_ENDPOINT_URL)
+
+
+@lru_cache(maxsize=4)  # one, where settings do not change
+def _client(region: str, endpoint_url: str | None) -> SQSClient:
     # Seldom needed by a process that only requests runs, and slow to import.
-    import boto3
     from botocore.config import Config
 
     return sqs.make_client(
-        boto3.Session(),
-        region_name=settings.SQS_REGION,
-        endpoint_url=settings.SQS_ENDPOINT_URL,
+        aws.session(),
+        region_name=region,
+        endpoint_url=endpoint_url,
         config=Config(
             connect_timeout=3,
             read_timeout=10,

@@ -23,11 +23,11 @@ import logging
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
 from kombu.transport import SQS, virtual
 from vine import promise
 
+from apps.core import aws
 from apps.tasks import sqs
 from apps.tasks.polling import GuardedConnection, GuardedCurl, polls
 from apps.tasks.receipts import Receipts
@@ -109,7 +109,7 @@ class Channel(SQS.Channel):  # type: ignore[misc]
         self, region: str, access_key_id: str, secret_access_key: str, session_token: str | None = None
     ) -> SQSClient:
         return sqs.make_client(
-            boto3.Session(
+            aws.session(
                 region_name=region,
                 aws_access_key_id=access_key_id,
                 aws_secret_access_key=secret_access_key,

@@ -12,6 +12,8 @@ from .base import CELERY_BROKER_TRANSPORT_OPTIONS, INSTALLED_APPS, TASKS_QUEUES,
 SECRET_KEY = env.str("SECRET_KEY", default="tests")
 INSTALLED_APPS = [*INSTALLED_APPS, "apps.stack", "tests.workload"]
 ALLOWED_HOSTS = ["*"]
+# Every client of a test has the middleware made anew: static files are looked for where they are asked for.
+WHITENOISE_AUTOREFRESH = True
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 TASKS_QUEUES = [*TASKS_QUEUES, "ordered.fifo"]

@@ -22,10 +22,8 @@ def breakable_sqs(settings: Any) -> Iterator[BenchmarkSqs]:
     """A fast SQS server of the test's own, which breaks as it is told."""
     with BenchmarkSqs() as server:
         settings.SQS_ENDPOINT_URL = server.url
-        queues.client.cache_clear()
         queues.forget_urls()
         yield server
-    queues.client.cache_clear()
     queues.forget_urls()
 
 

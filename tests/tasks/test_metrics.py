@@ -93,7 +93,6 @@ def test_counters_never_go_down_and_buckets_add_up(admin_client):
 
 def test_a_scrape_survives_without_sqs(admin_client, settings):
     settings.SQS_ENDPOINT_URL = "http://127.0.0.1:1"
-    queues.client.cache_clear()
     queues.forget_urls()
     found = scrape(admin_client)
     assert found["chandlery_sqs_reachable", "default"] == 0
