@@ -27,6 +27,7 @@ def depths(wanted: Iterable[str] | None = None) -> dict[str, Depth | None]:
     with _lock:
         stale = [name for name in names if _known.get(name, (0.0, None))[0] <= time.monotonic()]
         if stale:
+            queues.client()  # once, rather than by each thread
             with ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="sqs-depth") as pool:
                 answers = list(pool.map(_look, stale))
             until = time.monotonic() + FRESH
