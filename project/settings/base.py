@@ -43,8 +43,11 @@ INSTALLED_APPS = [
     "apps.events",
     "apps.liveness",
     "apps.tasks",
+    "apps.audit",
     "apps.notifications",
     "apps.candles",
+    "apps.orders",
+    "apps.webhooks",
     "apps.backtests",
 ]
 
@@ -192,7 +195,7 @@ LIVENESS_MASS_OF = env.int("LIVENESS_MASS_OF", default=10)
 LIVENESS_SCANS_KEPT = env.float("LIVENESS_SCANS_KEPT", default=30.0)
 
 # Durable tasks (seconds).
-TASKS_QUEUES = ["default", "email", "ingest", "backtests"]
+TASKS_QUEUES = ["default", "email", "ingest", "backtests", "audit", "orders.fifo", "fills.fifo"]
 TASKS_LEASE = env.float("TASKS_LEASE", default=30.0)
 TASKS_RELAY_POLL = env.float("TASKS_RELAY_POLL", default=1.0)
 TASKS_LOST_AFTER = env.float("TASKS_LOST_AFTER", default=60.0)
@@ -282,6 +285,9 @@ EXCHANGE_URLS = {
 
 # Where people reach this installation: the links in e-mails begin with it.
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")
+
+# Secrets at rest: keys of 32 bytes in base64, as `id:key`, the current first (`manage.py encryption_key`).
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
 
 # What is secret in errors, arguments and results: patterns of keys beside the ones known already.
 REDACT_KEYS = env.list("REDACT_KEYS", default=[])

@@ -10,6 +10,7 @@ from .base import *  # noqa: F403
 from .base import CELERY_BROKER_TRANSPORT_OPTIONS, INSTALLED_APPS, TASKS_QUEUES, env
 
 SECRET_KEY = env.str("SECRET_KEY", default="tests")
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=["tests:WYMOvDpBhBEFZr8aKQ0IRz39y9SSzkmLFM0aXi+i5EE="])
 INSTALLED_APPS = [*INSTALLED_APPS, "apps.stack", "tests.workload"]
 ALLOWED_HOSTS = ["*"]
 # Every client of a test has the middleware made anew: static files are looked for where they are asked for.

@@ -1,0 +1,1 @@
+"""Accounts, orders, brokers, and the verification of fills."""
