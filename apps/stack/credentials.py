@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import secrets
@@ -18,6 +20,12 @@ class Credentials:
     secret_key: str
     admin_username: str
     admin_password: str
+
+    @property
+    def encryption_keys(self) -> str:
+        """The value of ENCRYPTION_KEYS: one key, derived from the secret key."""
+        key = hashlib.sha256(b"encryption:" + self.secret_key.encode()).digest()
+        return f"demo:{base64.b64encode(key).decode()}"
 
 
 def load(path: Path) -> Credentials:

@@ -84,6 +84,7 @@ class Plan:
         return environment.inherited(
             **self.variables,
             SECRET_KEY=self.given.get("SECRET_KEY") or self.credentials.secret_key,
+            ENCRYPTION_KEYS=self.given.get("ENCRYPTION_KEYS") or self.credentials.encryption_keys,
             PUBLIC_URL=self.given.get("PUBLIC_URL") or self.base_url,
             DJANGO_SETTINGS_MODULE=self.settings,
         )
@@ -116,7 +117,8 @@ class Plan:
     def write_addresses(self) -> Path:
         """Write the variables into a file for commands typed beside the demo; only its owner can read it."""
         path = self.folders.root / "env"
-        values = self.variables | {"SECRET_KEY": self.environ()["SECRET_KEY"]}
+        environ = self.environ()
+        values = self.variables | {name: environ[name] for name in ("SECRET_KEY", "ENCRYPTION_KEYS")}
         path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -23,12 +23,17 @@ def read(expression: str, module: str, **environ: str) -> subprocess.CompletedPr
     )
 
 
-def test_a_server_refuses_to_start_without_its_secret_and_its_hosts():
-    for given, missing in (({}, "SECRET_KEY"), ({"SECRET_KEY": "x"}, "ALLOWED_HOSTS")):
+#: What a server has to be given.
+GIVEN = {"SECRET_KEY": "x", "ENCRYPTION_KEYS": "k:x", "ALLOWED_HOSTS": "a.example,b.example"}
+
+
+def test_a_server_refuses_to_start_without_its_secrets_and_its_hosts():
+    for missing in GIVEN:
+        given = {name: value for name, value in GIVEN.items() if name != missing}
         answer = read("settings.SECRET_KEY", "prod", **given)
         assert answer.returncode != 0
         assert f"Set the {missing} environment variable" in answer.stderr
-    answer = read("settings.ALLOWED_HOSTS", "prod", SECRET_KEY="x", ALLOWED_HOSTS="a.example,b.example")
+    answer = read("settings.ALLOWED_HOSTS", "prod", **GIVEN)
     assert answer.stdout.strip() == "['a.example', 'b.example']"
 
 
@@ -36,18 +41,19 @@ def test_a_variable_may_be_given_as_a_file(tmp_path: Path):
     secret, url = tmp_path / "secret", tmp_path / "url"
     secret.write_text("from a file")
     url.write_text("postgres://u:p%40@db.example:5433/x")
-    files = {"SECRET_KEY_FILE": str(secret), "DATABASE_URL_FILE": str(url), "ALLOWED_HOSTS": "x"}
+    kept = {name: value for name, value in GIVEN.items() if name != "SECRET_KEY"}
+    files = {**kept, "SECRET_KEY_FILE": str(secret), "DATABASE_URL_FILE": str(url)}
     assert read("settings.SECRET_KEY", "prod", **files).stdout.strip() == "from a file"
     database = "[settings.DATABASES['default'][k] for k in ('HOST', 'PORT', 'PASSWORD')]"
     assert read(database, "prod", **files).stdout.strip() == "['db.example', 5433, 'p@']"
-    answer = read("settings.SECRET_KEY", "prod", SECRET_KEY_FILE=str(tmp_path / "none"), ALLOWED_HOSTS="x")
+    answer = read("settings.SECRET_KEY", "prod", **kept, SECRET_KEY_FILE=str(tmp_path / "none"))
     assert answer.returncode != 0
 
 
 def test_a_folder_of_sockets_stands_percent_encoded_in_the_place_of_the_host():
     answer = read(
         "settings.DATABASES['default']['HOST']", "prod",
-        SECRET_KEY="x", ALLOWED_HOSTS="x", DATABASE_URL="postgres://u@%2Frun%2Fpg/x",
+        **GIVEN, DATABASE_URL="postgres://u@%2Frun%2Fpg/x",
     )  # fmt: skip
     assert answer.stdout.strip() == "/run/pg"
 
