@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from apps.orders.signals import EXITS
 from apps.webhooks import addresses
-from apps.webhooks.codes import CODES, Layer
+from apps.webhooks.codes import CODES
 from apps.webhooks.facts import Earlier, Facts
 from apps.webhooks.formats.base import Fault
 
@@ -167,20 +167,13 @@ def limit_reached(facts: Facts) -> Refusal:
 
 
 #: Those that need to know who sends, and what came before; then those that need the instrument.
-SCREENING: Sequence[tuple[Layer, LayerFunction]] = (
-    (Layer.TOKEN, token),
-    (Layer.ADDRESS, address),
-    (Layer.SHAPE, shape),
-    (Layer.TIMESTAMP, timestamp),
-    (Layer.SECRET, secret),
-    (Layer.REPLAY, replay),
-)
-ADMISSION: Sequence[tuple[Layer, LayerFunction]] = ((Layer.SYMBOL, symbol), (Layer.PLAN, plan))
+SCREENING: Sequence[LayerFunction] = (token, address, shape, timestamp, secret, replay)
+ADMISSION: Sequence[LayerFunction] = (symbol, plan)
 
 
-def decide(facts: Facts, layers: Sequence[tuple[Layer, LayerFunction]]) -> Verdict | None:
+def decide(facts: Facts, layers: Sequence[LayerFunction]) -> Verdict | None:
     """What the first of *layers* says that says anything."""
-    for _, layer in layers:
+    for layer in layers:
         verdict = layer(facts)
         if verdict is not None:
             return verdict
