@@ -126,7 +126,6 @@ def _unanswered(row: Row, data: Data, at: datetime) -> Row:
 
 
 def _at_broker(row: Row, data: Data, at: datetime) -> Row:
-    _under_way(row)
     filled = row["filled"]
     whole = filled >= row["quantity"]
     state = State.FILLED if whole else State.PARTIALLY_FILLED if filled else State.SUBMITTED
@@ -134,6 +133,8 @@ def _at_broker(row: Row, data: Data, at: datetime) -> Row:
         "state": state.value,
         "venue_order_id": data["venue_order_id"] or row["venue_order_id"],
         "submitted_at": row["submitted_at"] or at,
+        # An answer may come when the broker was already taken not to have it.
+        "submission_started_at": row["submission_started_at"] or at,
         "reason_code": "",
         "reason": "",
         "ended_at": at if whole else None,
