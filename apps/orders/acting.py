@@ -1,7 +1,7 @@
 """Acting on signals: from what was asked for, and what is held, to orders.
 
 A plain signal is an order of its quantity. An exit trades what is held, whatever quantity came with it. An
-entry is an order of its quantity; where the opposite is held, that is closed first, and the entry waits for it.
+entry is an order of its quantity; where the opposite is held, that is closed first, and the entry waits.
 
 What is held is known only while no market order for the same instrument is under way: a signal waits for
 those, for as long as none of them is older than ``ORDERS_SETTLE_LIMIT``.
@@ -177,9 +177,7 @@ def _unsettled(asked: Asked) -> Order | None:
 
 def _held(asked: Asked) -> Decimal:
     """How much is held; negative is short."""
-    key = position_id(
-        account=asked.account.pk, instrument=asked.instrument.pk, simulation=asked.on_paper
-    )
+    key = position_id(account=asked.account.pk, instrument=asked.instrument.pk, simulation=asked.on_paper)
     return Position.objects.filter(pk=key).values_list("quantity", flat=True).first() or Decimal(0)
 
 
@@ -216,9 +214,7 @@ def _enter(asked: Asked, held: Decimal, lot: Decimal | None) -> None:
         order_id=close_leg_id(asked.order_id),
         asked_at=now,
     )
-    asked.place(
-        intent=Intent.ENTRY, after=close, release_before=now + conf.reversal_limit(), flat_within=lot
-    )
+    asked.place(intent=Intent.ENTRY, after=close, release_before=now + conf.reversal_limit(), flat_within=lot)
 
 
 def close_leg_id(order_id: uuid.UUID) -> uuid.UUID:

@@ -55,7 +55,7 @@ def order_cancel(*, order: Order, by: str) -> Order:
 def order_cancel_at_broker(order_id: str) -> dict[str, Any]:
     """Ask the broker to cancel an order, and record the answer with the success of the run.
 
-    What the broker does not say is looked up. Raises `BrokerError` where it did not answer: to be asked again.
+    What the broker does not say is looked up. Raises `BrokerError` where it did not answer.
     """
     order = order_get(order_id)
     if not (order.cancel_requested and order.state in CANCELLABLE):

@@ -19,7 +19,7 @@ def _seconds(name: str, default: float) -> timedelta:
 
 
 def plans() -> Mapping[str, Mapping[str, Any]]:
-    """``ORDERS_PLANS``: name -> ``simulation_only`` and ``daily_orders`` (orders a day, UTC, of an account)."""
+    """``ORDERS_PLANS``: name -> ``simulation_only``, ``daily_orders`` (of an account on a day, UTC)."""
     plans: Mapping[str, Mapping[str, Any]] = getattr(settings, "ORDERS_PLANS", _PLANS)
     return plans
 

@@ -44,7 +44,7 @@ _TYPES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("trade_id", "price", "quantity", "fee", "fee_currency", "traded_at", "by"),
     ),
     "order.cancelled": (
-        "It ended before all of it was traded: by request, by the broker, or because it had no sense any more.",
+        "It ended before all of it was traded: by request, by the broker, or as it made no sense any more.",
         ("by", "code", "reason"),
     ),
     "order.expired": ("The broker ended it, for its time or its kind.", ("reason",)),

@@ -91,6 +91,4 @@ def daily_refused(*, account: Account, simulation: bool, day: date) -> None:
     DailyUse.objects.bulk_create([DailyUse(**key, orders=0)], ignore_conflicts=True)
     DailyUse.objects.filter(**key).update(refused=F("refused") + 1)
     if DailyUse.objects.filter(**key, refused=1).exists():
-        announcing.daily_limit_reached(
-            account, day=day, simulation=simulation, limit=daily_limit(account)
-        )
+        announcing.daily_limit_reached(account, day=day, simulation=simulation, limit=daily_limit(account))

@@ -74,7 +74,9 @@ class DailyUse(models.Model):
 
 #: Orders that have not ended, and those whose end at the broker is not verified.
 UNSETTLED = Q(state__in=["accepted", "submitted", "partially_filled", "unknown"]) | Q(
-    state__in=["filled", "cancelled", "expired"], submission_started_at__isnull=False, verified_at__isnull=True
+    state__in=["filled", "cancelled", "expired"],
+    submission_started_at__isnull=False,
+    verified_at__isnull=True,
 )
 
 
@@ -264,6 +266,25 @@ class Position(models.Model):
     def stream(self) -> str:
         """Where its events are."""
         return f"position:{self.pk}"
+
+
+class EventCount(models.Model):
+    """One row is how many events of one type orders have had, by what looks came to.
+
+    Rows are written by the follower ``order_statistics``, and can be made again from events.
+    """
+
+    pk = models.CompositePrimaryKey("type", "outcome")
+    type = models.CharField(max_length=64)
+    #: Of ``order.looked``; empty for other types.
+    outcome = models.CharField(max_length=16)
+    count = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "orders_event_count"
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.type}"
 
 
 def position_id(*, account: uuid.UUID, instrument: int, simulation: bool) -> uuid.UUID:

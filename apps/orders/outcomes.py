@@ -121,7 +121,9 @@ def read(
     ended = agrees and report.state not in (State.SUBMITTED, State.PARTIALLY_FILLED)
     if ended and filled < order.quantity and order.state not in (State.CANCELLED, State.EXPIRED):
         events.append(_end(report))
-    return Reading(events=tuple(events), fills=fills, agrees=agrees, ended=ended, doubt=doubt[1] if doubt else "")
+    return Reading(
+        events=tuple(events), fills=fills, agrees=agrees, ended=ended, doubt=doubt[1] if doubt else ""
+    )
 
 
 def _end(report: Report) -> NewEvent:
@@ -141,8 +143,13 @@ def _sifted(
         again = fresh.get(trade.trade_id)
         if seen is not None and seen.order_id != order.pk:
             doubt = "conflicting_fill", f"trade {trade.trade_id} is recorded as one of order {seen.order_id}"
-        elif (seen is not None and _content(seen) != _content(trade)) or (again is not None and again != trade):
-            doubt = "conflicting_fill", f"trade {trade.trade_id} is recorded otherwise than the broker tells it"
+        elif (seen is not None and _content(seen) != _content(trade)) or (
+            again is not None and again != trade
+        ):
+            doubt = (
+                "conflicting_fill",
+                f"trade {trade.trade_id} is recorded otherwise than the broker tells it",
+            )
         elif not (trade.price > 0 and trade.quantity > 0) or not all(
             exact(value) for value in (trade.price, trade.quantity, trade.fee)
         ):
@@ -159,7 +166,10 @@ def _content(trade: Known | BrokerFill) -> tuple[Decimal, Decimal, Decimal, str]
 def _contradiction(order: Order, report: Report, filled: Decimal) -> tuple[str, str] | None:
     """Why what the broker says cannot be, although all its trades are recorded."""
     if report.state == State.FILLED and filled != order.quantity:
-        return "filled_short", f"the broker says that it is filled, with {text(filled)} of {text(order.quantity)}"
+        return (
+            "filled_short",
+            f"the broker says that it is filled, with {text(filled)} of {text(order.quantity)}",
+        )
     if report.state == State.REJECTED and filled:
         return "rejected_after_fill", f"the broker says that it was rejected, with {text(filled)} traded"
     return None

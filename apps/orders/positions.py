@@ -78,9 +78,7 @@ def _moved(holding: Holding, signed: Decimal, price: Decimal) -> Holding:
     """What is held after *signed* was bought (or sold, where negative) at *price*, without a fee."""
     value = product(signed, price)
     if holding.quantity * signed >= 0:
-        return replace(
-            holding, quantity=total(holding.quantity, signed), cost=total(holding.cost, value)
-        )
+        return replace(holding, quantity=total(holding.quantity, signed), cost=total(holding.cost, value))
     closing = min(abs(signed), abs(holding.quantity))
     # What was paid for the closed part, and what is paid for it now, both with their signs.
     out = share(holding.cost, closing, abs(holding.quantity))

@@ -107,7 +107,12 @@ def _released(row: Row, data: Data, at: datetime) -> Row:
 def _submission_started(row: Row, data: Data, at: datetime) -> Row:
     if row["release_before"] is not None or row["submission_started_at"] is not None:
         raise ImpossibleTransition("it waits for its close leg, or is at the broker already")
-    return {"submissions": data["submission"], "submission_started_at": at, "round_looks": 0, "fruitless_looks": 0}
+    return {
+        "submissions": data["submission"],
+        "submission_started_at": at,
+        "round_looks": 0,
+        "fruitless_looks": 0,
+    }
 
 
 def _under_way(row: Row) -> None:
@@ -255,7 +260,9 @@ class OrderProjection:
         before = row["state"] if row is not None else ""
         version = row["version"] + 1 if row is not None else 1
         if before not in FOUND_IN[event.type] or event.version != version:
-            raise ImpossibleTransition(f"{event.stream}: {event.type} at {event.version} cannot follow {before!r}")
+            raise ImpossibleTransition(
+                f"{event.stream}: {event.type} at {event.version} cannot follow {before!r}"
+            )
         known = row or {"id": uuid.UUID(event.stream.removeprefix(self.stream_prefix))}
         try:
             changes = _CHANGES[event.type](known, event.current_data(), event.recorded_at)

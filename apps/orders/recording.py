@@ -114,9 +114,7 @@ def _position_moved(order: Order, fills: Sequence[NewFill]) -> None:
 
 def _position_locked(order: Order) -> Position:
     """The position that the order moves; with version 0, one that nothing has moved yet."""
-    key = position_id(
-        account=order.account_id, instrument=order.instrument_id, simulation=order.simulation
-    )
+    key = position_id(account=order.account_id, instrument=order.instrument_id, simulation=order.simulation)
     new = Position(
         id=key,
         account_id=order.account_id,

@@ -79,7 +79,9 @@ def order_look_again(*, order: Order, by: str) -> Order:
         now = order_locked(order.pk)
         if not (now.to_be_looked_at or now.state == State.NEEDS_REVIEW):
             verified = now.state in TO_VERIFY and now.verified_at is not None
-            raise WrongState(f"The order is {now.state}{' and verified' if verified else ''}: nothing to look up.")
+            raise WrongState(
+                f"The order is {now.state}{' and verified' if verified else ''}: nothing to look up."
+            )
         order_move(now, [NewEvent(type="order.look_asked")])
         looks.look_now(now)
     return now

@@ -74,5 +74,7 @@ def _left(close: Order) -> Decimal:
     """
     key = position_id(account=close.account_id, instrument=close.instrument_id, simulation=close.simulation)
     held = Position.objects.filter(pk=key).values_list("quantity", flat=True).first() or Decimal(0)
-    fees = Fill.objects.filter(order=close, fee_currency=close.instrument.base).aggregate(sum=Sum("fee"))["sum"]
+    fees = Fill.objects.filter(order=close, fee_currency=close.instrument.base).aggregate(sum=Sum("fee"))[
+        "sum"
+    ]
     return total(abs(held), -(fees or Decimal(0)))

@@ -69,7 +69,9 @@ FOUND_IN: Mapping[str, frozenset[str]] = {
     "order.filled_part": _LOOKED_AT - {State.UNKNOWN},
     "order.cancelled": frozenset({State.ACCEPTED, State.SUBMITTED, State.PARTIALLY_FILLED}),
     "order.expired": frozenset({State.SUBMITTED, State.PARTIALLY_FILLED}),
-    "order.rejected": frozenset({State.RECEIVED, State.ACCEPTED, State.UNKNOWN, State.SUBMITTED, State.NEEDS_REVIEW}),
+    "order.rejected": frozenset(
+        {State.RECEIVED, State.ACCEPTED, State.UNKNOWN, State.SUBMITTED, State.NEEDS_REVIEW}
+    ),
     "order.looked": _LOOKED_AT,
     "order.verified": TO_VERIFY,
     "order.needs_review": _LOOKED_AT - {State.NEEDS_REVIEW},

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import shared_task
 
-from apps.orders import acting, cancelling, reconciling, reversals, submission, verification
+from apps.orders import acting, cancelling, reconciling, reversals, submission, tally, verification
 from apps.tasks import Backoff, DurableTask
 
 #: An exchange may be away for long, and nothing is lost by trying again soon after it is back.
@@ -96,5 +96,5 @@ def abort_reversal(*, order_id: str) -> dict[str, bool]:
 
 @shared_task(base=DurableTask, name="orders.reconcile", max_attempts=1, atomic=False)
 def reconcile() -> dict[str, int]:
-    """Request runs for orders that have none; run by beat."""
-    return {"attended": reconciling.orders_reconcile()}
+    """Request runs for orders that have none, and count what happened to orders; run by beat."""
+    return {"attended": reconciling.orders_reconcile(), "counted": tally.catch_up(seconds=20)}

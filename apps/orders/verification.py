@@ -102,7 +102,9 @@ def _record(order: Order, look: int, seen: Seen) -> None:
 
 def _found(order: Order, look: int, report: Report, trades: Sequence[BrokerFill]) -> None:
     reading = reading_of(order, report, trades, arrival="order.found")
-    outcome = "ended" if reading.ended else "open" if reading.agrees else "doubt" if reading.doubt else "behind"
+    outcome = (
+        "ended" if reading.ended else "open" if reading.agrees else "doubt" if reading.doubt else "behind"
+    )
     looked = _looked(
         look, outcome, state=report.state.value, filled=text(report.filled), new=len(reading.fills),
         error=reading.doubt,
