@@ -25,6 +25,7 @@ urlpatterns = [
     path("api/v1/", include("apps.liveness.urls")),
     path("api/v1/", include("apps.candles.urls")),
     path("api/v1/", include("apps.backtests.urls")),
+    path("webhooks/", include("apps.webhooks.intake_urls")),
     path("udf/", include("apps.candles.udf.urls")),
     path("charts/", include("apps.candles.chart_urls")),
     path("backtests/", include("apps.backtests.report.urls")),

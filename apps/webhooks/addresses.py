@@ -7,8 +7,6 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from types import MappingProxyType
 
-from django.http import HttpRequest
-
 #: Name -> the networks that it stands for. TradingView's are as its help page lists them (all of them IPv4).
 PRESETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -54,8 +52,3 @@ def allows(allowed: tuple[str, ...], address: str) -> bool:
 def _networks(allowed: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
     entries = [network for entry in allowed for network in PRESETS.get(entry, (entry,))]
     return tuple(ip_network(entry) for entry in entries)
-
-
-def client_address(request: HttpRequest) -> str:
-    """The address that the request came from."""
-    return str(request.META.get("REMOTE_ADDR", ""))

@@ -10,6 +10,7 @@ class WebhooksConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core.collectors import registry
+        from apps.webhooks import audit_actions  # noqa: F401
         from apps.webhooks.metrics import WebhookCollector
 
         registry.register(WebhookCollector())

@@ -12,7 +12,10 @@ from django.db import models
 class Layer(models.TextChoices):
     """In their order: the first that refuses decides."""
 
-    TOKEN = "token", "Token: whether the address belongs to an endpoint, and that, its account and user are on"
+    TOKEN = (
+        "token",
+        "Token: whether the address is an endpoint's, which is on, with its account and user",
+    )
     ADDRESS = "address", "Address: whether the sender's address is one that the endpoint takes signals from"
     SHAPE = "shape", "Shape: whether the body is what its format takes"
     TIMESTAMP = "timestamp", "Timestamp: whether the signal is as young as the endpoint's window"
@@ -40,7 +43,7 @@ class Code:
     problem: str
     #: The audit action that it is recorded under.
     action: str = "webhook.refused"
-    #: What its user is told by e-mail that somebody does; empty: nothing.
+    #: What its user is told by e-mail that somebody tried; empty: nothing.
     attack: str = ""
 
 
@@ -56,7 +59,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             status=403,
             problem="webhook-address",
             action="webhook.address_blocked",
-            attack="signals from an address that is not allowed",
+            attack="The address is not allowed",
         ),
         "too_large": Code(layer=Layer.SHAPE, status=413, problem="content-too-large"),
         "malformed": Code(layer=Layer.SHAPE, status=400, problem="malformed-body"),
@@ -66,7 +69,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             status=401,
             problem="webhook-expired",
             action="webhook.timestamp_expired",
-            attack="signals whose time is over",
+            attack="The signal's time is over",
         ),
         "ahead": Code(layer=Layer.TIMESTAMP, status=401, problem="webhook-expired"),
         "secret_missing": Code(layer=Layer.SECRET, status=401, problem="webhook-secret"),
@@ -75,14 +78,14 @@ CODES: Mapping[str, Code] = MappingProxyType(
             status=401,
             problem="webhook-secret",
             action="webhook.secret_wrong",
-            attack="signals with a wrong secret or signature",
+            attack="The secret or the signature is wrong",
         ),
         "replay_conflict": Code(
             layer=Layer.REPLAY,
             status=409,
             problem="webhook-replay",
             action="webhook.replay_conflict",
-            attack="a changed signal under the key of an earlier one",
+            attack="Another signal came with the key of an earlier one",
         ),
         "unknown_symbol": Code(layer=Layer.SYMBOL, status=400, problem="invalid-request"),
         "simulation_only": Code(layer=Layer.PLAN, status=403, problem="webhook-plan"),

@@ -31,13 +31,13 @@ class Result:
     status: int
     refusal: Refusal | None = None
     order_id: UUID | None = None
-    #: Why there was nothing to act upon.
+    #: Why there was nothing to act upon: a code.
     idle: str = ""
 
 
 def entry(*, facts: Facts, result: Result, at: datetime, started: float) -> dict[str, Any]:
     """The payload of `tasks.log_delivery`; *started* is of `time.perf_counter`."""
-    asked, target, refusal, body = facts.asked, facts.target, result.refusal, facts.arrival.body
+    asked, target, refusal, body = facts.parsed, facts.found, result.refusal, facts.arrival.body
     return {
         "endpoint_id": target.endpoint_id if target else None,
         "at": at.astimezone(UTC).isoformat(),
@@ -47,11 +47,11 @@ def entry(*, facts: Facts, result: Result, at: datetime, started: float) -> dict
         "outcome": result.outcome.value,
         "layer": refusal.layer if refusal else "",
         "code": refusal.code if refusal else result.idle,
-        "detail": refusal.detail[:_DETAIL] if refusal else "",
+        "detail": refusal.detail[:_DETAIL] if refusal else asked.idle if asked else "",
         "status": result.status,
         "signal": asked.signal.value if asked and asked.signal else "",
         "symbol": asked.symbol.given if asked and asked.symbol else "",
-        "simulation": facts.simulation,
+        "simulation": facts.simulation if asked and target else None,
         "order_id": result.order_id,
         "key": asked.key if asked and target else "",
         # Of strangers nothing is kept but that they were here.
@@ -65,9 +65,11 @@ def entry(*, facts: Facts, result: Result, at: datetime, started: float) -> dict
 
 def _shown(facts: Facts) -> Any:
     """The fields of the body, or its text where it has none, without secrets and not too much of it."""
-    fields = facts.asked.fields if facts.asked else facts.malformed.fields if facts.malformed else None
+    fields = facts.parsed.fields if facts.parsed else facts.malformed.fields if facts.malformed else None
     if isinstance(fields, Mapping):
         fields = redaction.redact(fields)
+        if facts.arrival.size <= _BODY:
+            return fields
         text = json.dumps(fields, cls=DjangoJSONEncoder, ensure_ascii=False)
         return fields if len(text) <= _BODY else f"{text[:_BODY]}…"
     text = facts.arrival.body[: 4 * _BODY].decode(errors="replace").replace("\0", "\ufffd")

@@ -56,7 +56,7 @@ LayerFunction = Callable[[Facts], Verdict | None]
 
 def token(facts: Facts) -> Verdict | None:
     """Whether the address belongs to an endpoint, and that, its account and its user are on."""
-    target = facts.target
+    target = facts.found
     if target is None:
         return Refusal(code="unknown_token", detail="There is nothing at this address.")
     if not target.endpoint_enabled:
@@ -70,7 +70,6 @@ def token(facts: Facts) -> Verdict | None:
 
 def address(facts: Facts) -> Verdict | None:
     """Whether the sender's address is allowed."""
-    assert facts.target is not None
     if addresses.allows(facts.target.allowed_addresses, facts.sender.address):
         return None
     return Refusal(code="address_blocked", detail="This endpoint takes no signals from your address.")
@@ -82,7 +81,6 @@ def shape(facts: Facts) -> Verdict | None:
         return Refusal(
             code=facts.malformed.code, detail=facts.malformed.detail, faults=facts.malformed.faults
         )
-    assert facts.asked is not None
     if facts.asked.timestamp is None and not facts.simulation:
         fault = Fault(field="timestamp", detail="This field is required for real trading.")
         return Refusal(code="invalid", detail=f"{fault.field}: {fault.detail}", faults=(fault,))
@@ -91,7 +89,6 @@ def shape(facts: Facts) -> Verdict | None:
 
 def timestamp(facts: Facts) -> Verdict | None:
     """Whether the signal is young enough, and not of the future."""
-    assert facts.target is not None
     age = facts.age
     if age is None:
         return None
@@ -102,14 +99,13 @@ def timestamp(facts: Facts) -> Verdict | None:
     if age > facts.target.window_seconds and not facts.format.records_late:
         return Refusal(
             code="expired",
-            detail=f"The signal is {age:.0f} s old; this endpoint takes up to {facts.target.window_seconds} s.",
+            detail=f"The signal is {age:.0f} s old; up to {facts.target.window_seconds} s are taken.",
         )
     return None
 
 
 def secret(facts: Facts) -> Verdict | None:
     """Whether the sender proves to be the one whom the endpoint is for, in the way of the format."""
-    assert facts.asked is not None and facts.target is not None and facts.simulation is not None
     refused = facts.format.refuses(
         facts.arrival, facts.asked, facts.target.credentials, simulation=facts.simulation
     )
@@ -118,7 +114,6 @@ def secret(facts: Facts) -> Verdict | None:
 
 def replay(facts: Facts) -> Verdict | None:
     """Whether the key came before: with the same request, it is answered again."""
-    assert facts.asked is not None
     if facts.earlier is None:
         return None
     if facts.earlier.digest == facts.asked.digest:
@@ -128,7 +123,6 @@ def replay(facts: Facts) -> Verdict | None:
 
 def symbol(facts: Facts) -> Verdict | None:
     """Whether there is one instrument that the sender can mean."""
-    assert facts.asked is not None and facts.target is not None
     name, exchange = facts.asked.symbol, facts.target.exchange
     if facts.idle or facts.instrument is not None or name is None:
         return None
@@ -142,7 +136,6 @@ def symbol(facts: Facts) -> Verdict | None:
 
 def plan(facts: Facts) -> Verdict | None:
     """Whether the account may trade so, and has orders left today. An exit is never over the limit."""
-    assert facts.asked is not None and facts.target is not None
     if facts.idle:
         return None
     if not facts.simulation:
@@ -157,12 +150,12 @@ def plan(facts: Facts) -> Verdict | None:
 
 def limit_reached(facts: Facts) -> Refusal:
     """The refusal of one order too many, until the day is over."""
-    assert facts.target is not None and facts.now is not None
-    tomorrow = (facts.now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    now = facts.target.now
+    tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     return Refusal(
         code="daily_limit",
         detail=f"The account has used its {facts.target.limit:,} orders of today (UTC).",
-        retry_after=max(1, round((tomorrow - facts.now).total_seconds())),
+        retry_after=max(1, round((tomorrow - now).total_seconds())),
     )
 
 

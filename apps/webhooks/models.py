@@ -49,8 +49,8 @@ class Endpoint(models.Model):
     previous_signing_until = models.DateTimeField(null=True, editable=False)
     #: Off: signals on paper need no secret. Those for real always do.
     require_secret = models.BooleanField(default=True)
-    #: Networks, and names of presets (`addresses.PRESETS`), that signals are taken from; empty: from anywhere.
-    allowed_addresses = models.JSONField(default=list, blank=True)
+    #: Networks and names of presets (`addresses.PRESETS`) that signals are taken from; empty: anywhere.
+    allowed_addresses = ArrayField(models.CharField(max_length=64), default=list, blank=True)
     #: Seconds that a signal may be old.
     window_seconds = models.PositiveSmallIntegerField(
         default=300, validators=[MinValueValidator(SHORTEST_WINDOW), MaxValueValidator(LONGEST_WINDOW)]
@@ -143,7 +143,9 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         indexes = [
             models.Index(name="webhooks_delivery_endpoint", fields=["endpoint", "-id"]),
-            models.Index(name="webhooks_delivery_order", fields=["order_id"], condition=Q(order_id__isnull=False)),
+            models.Index(
+                name="webhooks_delivery_order", fields=["order_id"], condition=Q(order_id__isnull=False)
+            ),
             models.Index(name="webhooks_delivery_at", fields=["at"]),
         ]
 

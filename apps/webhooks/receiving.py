@@ -1,8 +1,8 @@
 """Receiving a delivery: what is known of it, what the layers say, and what follows.
 
-An accepted signal takes one statement that reads and one short transaction: the answer is kept under its key,
-the run that acts is requested, the delivery is put into the log, and one of the account's orders of the day is
-taken. All of that happens or nothing; the sender is told so only after the commit.
+An accepted signal takes one statement that reads and one short transaction: the answer is kept under its
+key, the run that acts is requested, the delivery is put into the log, and one of the account's orders of the
+day is taken. All of that happens or nothing; the sender is told so only after the commit.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.core import context
-from apps.core.database import execute
+from apps.core.database import execute, pipelined
 from apps.core.ids import uuid7
 from apps.core.resources import sql
-from apps.orders import limits
-from apps.orders.signals import EXITS
+from apps.orders.signals import EXITS, Signal
 from apps.orders.tasks import act_on_signal
+from apps.tasks.requests import request
 from apps.webhooks import layers
 from apps.webhooks.codes import Outcome
 from apps.webhooks.entries import Result, entry
-from apps.webhooks.facts import Facts, Sender, facts_of, with_instrument
+from apps.webhooks.facts import Earlier, Facts, Sender, facts_of, with_instrument
 from apps.webhooks.formats.base import Arrival, Format
 from apps.webhooks.layers import ADMISSION, SCREENING, Refusal, Repeated, Verdict
 from apps.webhooks.tasks import log_delivery
@@ -65,8 +65,8 @@ def receive(*, format: Format, token: str, arrival: Arrival, sender: Sender) -> 
     """
     delivery = _Delivery()
     try:
-        delivery.facts = facts_of(format=format, token=token, arrival=arrival, sender=sender)
-        return delivery.answer(token)
+        facts = facts_of(format=format, token=token, arrival=arrival, sender=sender)
+        return delivery.answer(facts, token)
     except Exception:
         logger.exception("delivery %s could not be committed", delivery.id)
         refusal = Refusal(
@@ -74,10 +74,12 @@ def receive(*, format: Format, token: str, arrival: Arrival, sender: Sender) -> 
             detail="The signal could not be recorded, and nothing was done. Send it again.",
             retry_after=_RETRY_AFTER,
         )
-        if delivery.facts is not None:
-            # Where the database is away, the line above has to do.
-            with suppress(Exception):
-                delivery.log(Result(outcome=Outcome.FAILED, status=refusal.status, refusal=refusal))
+        # Where the database is away, the line above has to do.
+        with suppress(Exception):
+            delivery.log(
+                Facts(format=format, arrival=arrival, sender=sender),
+                Result(outcome=Outcome.FAILED, status=refusal.status, refusal=refusal),
+            )
         return Answer(status=refusal.status, refusal=refusal)
 
 
@@ -96,39 +98,32 @@ class _Delivery:
         self.id = uuid7()
         self._at = datetime.now(UTC)
         self._started = time.perf_counter()
-        self.facts: Facts | None = None
 
-    def answer(self, token: str) -> Answer:
-        assert self.facts is not None
+    def answer(self, facts: Facts, token: str) -> Answer:
         while True:
-            self.facts, verdict = judged(self.facts)
+            facts, verdict = judged(facts)
             if verdict is None:
                 try:
-                    return self._accept(self.facts)
+                    return self._accept(facts)
                 except _KeyTaken:
                     # Its answer is there now, unless that was rolled back: then it is this one's turn.
-                    known = self.facts
-                    self.facts = facts_of(
-                        format=known.format, token=token, arrival=known.arrival, sender=known.sender
+                    facts = facts_of(
+                        format=facts.format, token=token, arrival=facts.arrival, sender=facts.sender
                     )
                     continue
                 except _LimitReached:
-                    verdict = layers.limit_reached(self.facts)
+                    verdict = layers.limit_reached(facts)
             if isinstance(verdict, Repeated):
-                return self._repeat(verdict)
-            self.log(Result(outcome=Outcome.REFUSED, status=verdict.status, refusal=verdict))
+                return self._repeat(facts, verdict.earlier)
+            self.log(facts, Result(outcome=Outcome.REFUSED, status=verdict.status, refusal=verdict))
             return Answer(status=verdict.status, refusal=verdict)
 
-    def log(self, result: Result) -> None:
+    def log(self, facts: Facts, result: Result) -> None:
         """Put this delivery into the log, in the caller's transaction if there is one."""
-        assert self.facts is not None
-        log_delivery.put(
-            id=self.id, **entry(facts=self.facts, result=result, at=self._at, started=self._started)
-        )
+        log_delivery.put(id=self.id, **entry(facts=facts, result=result, at=self._at, started=self._started))
 
     def _accept(self, facts: Facts) -> Answer:
         asked, target, idle = facts.asked, facts.target, facts.idle
-        assert asked is not None and target is not None
         order_id = None if idle else uuid7()
         body = {
             "delivery": str(self.id),
@@ -139,59 +134,53 @@ class _Delivery:
         if idle:
             body["reason"] = idle
         status = facts.format.accepted_status
-        receipt = {
+        outcome = Outcome.RECORDED if idle else Outcome.ACCEPTED
+        result = Result(outcome=outcome, status=status, order_id=order_id, idle=idle)
+        acceptance = {
             "endpoint": target.endpoint_id,
             "key": asked.key,
             "digest": asked.digest,
             "status": status,
             "answer": json.dumps(body),
             "order": order_id,
+            "account": target.account_id,
+            "day": target.now.date(),
+            "simulation": facts.simulation,
+            "limit": target.limit,
+            "exempt": asked.signal in EXITS,
         }
-        outcome = Outcome.RECORDED if idle else Outcome.ACCEPTED
-        result = Result(outcome=outcome, status=status, order_id=order_id, idle=idle)
         with context.bind(actor=f"webhook:{target.endpoint_id}"), transaction.atomic():
-            if execute(sql(__package__, "receipt.sql"), receipt).fetchone() is None:
+            with pipelined():
+                self.log(facts, result)
+                # From here to the commit others wait who come with the same key, or for the same account.
+                accepting = execute(sql(__package__, "accept.sql"), acceptance)
+                if asked.signal is not None and order_id is not None:
+                    self._request(facts, asked.signal, order_id)
+            kept, taken = accepting.fetchone() or (False, False)
+            if not kept:
                 raise _KeyTaken
-            if order_id is not None:
-                self._request(facts, order_id)
-            self.log(result)
-            if order_id is not None:
-                # Last, because the others of the account wait from here to the commit.
-                self._take(facts)
+            if order_id is not None and not taken:
+                raise _LimitReached
         return Answer(status=status, body=body)
 
-    def _request(self, facts: Facts, order_id: UUID) -> None:
+    def _request(self, facts: Facts, signal: Signal, order_id: UUID) -> None:
         asked, target = facts.asked, facts.target
-        assert asked is not None and asked.signal is not None and target is not None and facts.now is not None
-        act_on_signal.apply_async(
+        run = act_on_signal.new_run(
             kwargs={
                 "account_id": str(target.account_id),
                 "instrument_id": facts.instrument,
-                "signal": asked.signal.value,
+                "signal": signal.value,
                 "quantity": None if asked.quantity is None else f"{asked.quantity:f}",
                 "price": None if asked.price is None else f"{asked.price:f}",
                 "simulation": facts.simulation,
                 "order_id": str(order_id),
                 "source_id": str(self.id),
-                "received_at": facts.now.isoformat(),
+                "received_at": target.now.isoformat(),
             },
             group_key=f"signals:{target.account_id}",
         )
+        request(run)
 
-    def _take(self, facts: Facts) -> None:
-        asked, target = facts.asked, facts.target
-        assert asked is not None and target is not None and facts.now is not None
-        taken = limits.daily_take(
-            account=target.account_id,
-            limit=target.limit,
-            simulation=facts.simulation,
-            day=facts.now.date(),
-            always=asked.signal in EXITS,
-        )
-        if not taken.allowed:
-            raise _LimitReached
-
-    def _repeat(self, verdict: Repeated) -> Answer:
-        earlier = verdict.earlier
-        self.log(Result(outcome=Outcome.DUPLICATE, status=earlier.status, order_id=earlier.order_id))
+    def _repeat(self, facts: Facts, earlier: Earlier) -> Answer:
+        self.log(facts, Result(outcome=Outcome.DUPLICATE, status=earlier.status, order_id=earlier.order_id))
         return Answer(status=earlier.status, body=earlier.answer, repeated=True)

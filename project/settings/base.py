@@ -251,6 +251,7 @@ CELERY_BEAT_SCHEDULE = {
     "refresh-rollups": {"task": "candles.refresh_rollups", "schedule": crontab()},
     "repair-gaps": {"task": "candles.repair_gaps", "schedule": crontab(minute=7)},
     "maintain-candles": {"task": "candles.maintain", "schedule": crontab(minute=17)},
+    "prune-webhooks": {"task": "webhooks.prune", "schedule": crontab(minute=37)},
     "sync-catalogues": {"task": "candles.sync_catalogues", "schedule": crontab(minute=27, hour=3)},
 }
 
@@ -282,6 +283,11 @@ EXCHANGE_URLS = {
     "bybit": env.str("EXCHANGE_BYBIT_URL", default="") or None,
     "kraken": env.str("EXCHANGE_KRAKEN_URL", default="") or None,
 }
+
+# Webhooks: bytes of the largest body, and days for which receipts and the log are kept (0: the log for ever).
+WEBHOOKS_MAX_BODY = env.int("WEBHOOKS_MAX_BODY", default=16_384)
+WEBHOOKS_RECEIPTS_DAYS = env.float("WEBHOOKS_RECEIPTS_DAYS", default=7.0)
+WEBHOOKS_LOG_DAYS = env.float("WEBHOOKS_LOG_DAYS", default=90.0)
 
 # Where people reach this installation: the links in e-mails begin with it.
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")

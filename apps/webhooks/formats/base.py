@@ -83,7 +83,7 @@ class SymbolName:
 class Asked:
     """What a body asks for, in the terms of every format."""
 
-    #: Empty where there is nothing to act upon: then *idle* says why.
+    #: Null where there is nothing to act upon: then *idle* says why.
     signal: Signal | None
     symbol: SymbolName | None
     quantity: Decimal | None = None
@@ -98,7 +98,7 @@ class Asked:
     digest: str
     #: What of the body is logged.
     fields: Any
-    #: Why there is nothing to act upon.
+    #: Why there is nothing to act upon, in words.
     idle: str = ""
 
 
@@ -160,9 +160,7 @@ def decoded(body: bytes) -> str:
 def load_json(text: str) -> dict[str, Any]:
     """The object that *text* is; names that stand twice in an object are refused. Raises `Malformed`."""
     try:
-        found = json.loads(
-            text, object_pairs_hook=_once, parse_float=Decimal, parse_constant=_no_such_number
-        )
+        found = json.loads(text, object_pairs_hook=_once, parse_float=Decimal, parse_constant=_no_such_number)
     except RecursionError:
         raise Malformed("The body is nested too deeply.") from None
     except (ValueError, ArithmeticError) as exc:
@@ -189,7 +187,7 @@ def _no_such_number(text: str) -> Any:
 def _check(value: Any, depth: int = 0) -> None:
     """Raises `Malformed` for text that no database takes, and for deep nesting."""
     if isinstance(value, str):
-        if not value.isascii() and _HALF.search(value) or "\0" in value:
+        if (not value.isascii() and _HALF.search(value)) or "\0" in value:
             raise Malformed("The body holds what is no text: NUL, or half of a surrogate pair.")
     elif isinstance(value, dict | list):
         if depth == _DEEPEST:
@@ -246,7 +244,7 @@ class Fields:
         if number is None:
             self.fault(
                 name,
-                f"Expected a positive decimal with up to {_WHOLE} digits before the point and {_PLACES} after.",
+                f"Expected a positive decimal: up to {_WHOLE} digits, and {_PLACES} after the point.",
             )
         return number
 

@@ -4,8 +4,8 @@ Only ``order_action`` of status ``confirmed`` is an instruction; all else (``ord
 actions) is recorded and answered the same. ``buy`` and ``sell`` with the leg ``entry`` or ``exit`` are the
 four signals. ``order.price`` is the engine's reference and no limit: orders are market orders.
 
-Its sender keeps the order of events and stops at one that is refused for good. A valid action that comes
-too late, after an outage of either side, is therefore recorded and not acted upon, so that those after it come
+Its sender keeps the order of events and stops at one that is refused for good. A valid action that comes too
+late, after an outage of either side, is therefore recorded and not acted upon, so that those after it come
 through.
 """
 
@@ -104,10 +104,10 @@ class PineForge(Format):
             return "secret_missing", "The header X-PineForge-Signature is missing."
         found = _SIGNATURE.fullmatch(header)
         given = found[1].lower() if found else ""
-        right = [
-            hmac.compare_digest(given, _sign(unseal(sealed, context=credentials.signing_context), arrival.body))
-            for sealed in credentials.signing_secrets
-        ]
+        valid = (
+            unseal(sealed, context=credentials.signing_context) for sealed in credentials.signing_secrets
+        )
+        right = [hmac.compare_digest(given, _sign(one, arrival.body)) for one in valid]
         return None if any(right) else ("secret_wrong", "The signature is wrong.")
 
 

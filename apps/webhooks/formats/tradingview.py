@@ -22,8 +22,8 @@ Fields:
 ==========================  ===========================================================================
 
 Other fields are not acted upon, and logged. Without ``id`` and without the header ``Idempotency-Key`` the
-key is a hash of all fields but the secret. ``{{timenow}}`` has whole seconds, so two equal alerts of one second
-are one: who means two has to tell them apart by ``id``.
+key is a hash of all fields but the secret. ``{{timenow}}`` has whole seconds, so two equal alerts of one
+second are one: who means two has to tell them apart by ``id``.
 """
 
 from __future__ import annotations
