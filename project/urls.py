@@ -24,6 +24,7 @@ urlpatterns = [
     path("api/v1/", include("apps.tasks.urls")),
     path("api/v1/", include("apps.liveness.urls")),
     path("api/v1/", include("apps.candles.urls")),
+    path("api/v1/", include("apps.orders.api.urls")),
     path("api/v1/", include("apps.backtests.urls")),
     path("udf/", include("apps.candles.udf.urls")),
     path("charts/", include("apps.candles.chart_urls")),

@@ -179,7 +179,7 @@ def _record(account: Account, action: str, by: str, **more: Any) -> None:
     with context.bind(actor=by):
         audit.record(
             action=action,
-            object_type="account",
+            object_type="orders.account",
             object_id=str(account.pk),
             account=str(account.pk),
             **more,

@@ -186,7 +186,7 @@ def _against(asked: Asked, held: Decimal, lot: Decimal | None) -> Decimal:
     long = _SIDES[asked.signal] == Side.SELL
     if lot is None or not (held > 0 if long else held < 0):
         return Decimal(0)
-    return floor(abs(held), lot)
+    return floor(held.copy_abs(), lot)
 
 
 def _exit(asked: Asked, held: Decimal, lot: Decimal | None) -> None:

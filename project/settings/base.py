@@ -163,6 +163,9 @@ SPECTACULAR_SETTINGS = {
         "WorkerState": "apps.liveness.states.SessionState",
         "BackfillState": "apps.candles.selectors.BackfillState",
         "MissingEnum": "apps.backtests.models.Backtest.Missing",
+        "OrderState": "apps.orders.states.State",
+        "OrderSide": "apps.orders.states.Side",
+        "OrderKind": "apps.orders.states.Kind",
         "SweepMissing": "apps.backtests.sweeps.forms.MISSING",
     },
 }
@@ -249,6 +252,7 @@ CELERY_BEAT_SCHEDULE = {
     "alert-orphans": {"task": "notifications.alert_orphans", "schedule": 30.0},
     "sync-candles": {"task": "candles.sync_all", "schedule": crontab()},
     "refresh-rollups": {"task": "candles.refresh_rollups", "schedule": crontab()},
+    "reconcile-orders": {"task": "orders.reconcile", "schedule": crontab()},
     "repair-gaps": {"task": "candles.repair_gaps", "schedule": crontab(minute=7)},
     "maintain-candles": {"task": "candles.maintain", "schedule": crontab(minute=17)},
     "sync-catalogues": {"task": "candles.sync_catalogues", "schedule": crontab(minute=27, hour=3)},
@@ -275,6 +279,25 @@ CANDLES_SETTLE_SECONDS = env.int("CANDLES_SETTLE_SECONDS", default=120)
 CANDLES_STALE_SECONDS = env.int("CANDLES_STALE_SECONDS", default=300)
 CANDLES_MAX_UPLOAD_MB = env.int("CANDLES_MAX_UPLOAD_MB", default=32)
 CANDLES_MAX_UPLOAD_ROWS = env.int("CANDLES_MAX_UPLOAD_ROWS", default=200_000)
+
+# Orders: plans; seconds after which an order is not sent any more; seconds to the first look at an order, to
+# that at one without an answer, and between looks at the most; looks in vain; seconds that a reversal waits
+# for its close leg, and signals for market orders.
+ORDERS_PLANS = env.json(
+    "ORDERS_PLANS",
+    default={
+        "basic": {"simulation_only": True, "daily_orders": 50},
+        "pro": {"simulation_only": False, "daily_orders": 1000},
+    },
+)
+ORDERS_MARKET_MAX_AGE = env.float("ORDERS_MARKET_MAX_AGE", default=300.0)
+ORDERS_SUBMIT_LIMIT = env.float("ORDERS_SUBMIT_LIMIT", default=900.0)
+ORDERS_VERIFY_FIRST = env.float("ORDERS_VERIFY_FIRST", default=30.0)
+ORDERS_UNKNOWN_FIRST = env.float("ORDERS_UNKNOWN_FIRST", default=5.0)
+ORDERS_VERIFY_LONGEST = env.float("ORDERS_VERIFY_LONGEST", default=900.0)
+ORDERS_VERIFY_LOOKS = env.int("ORDERS_VERIFY_LOOKS", default=10)
+ORDERS_REVERSAL_LIMIT = env.float("ORDERS_REVERSAL_LIMIT", default=30.0)
+ORDERS_SETTLE_LIMIT = env.float("ORDERS_SETTLE_LIMIT", default=60.0)
 
 # Exchanges: a base URL set here replaces every URL of that ccxt client.
 EXCHANGE_URLS = {
