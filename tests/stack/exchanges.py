@@ -201,3 +201,8 @@ class Trader:
             total -= sign * Decimal(trade["quoteQty"]) if asset == quote else 0
             total -= Decimal(trade["commission"]) if asset == trade["commissionAsset"] else 0
         return total
+
+
+def limit(price: Decimal | str, quantity: str = "0.01", **more: Any) -> dict[str, Any]:
+    """What `Trader.place` takes for a limit order."""
+    return {"type": "LIMIT", "price": str(price), "quantity": quantity, **more}
