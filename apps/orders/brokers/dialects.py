@@ -69,7 +69,8 @@ class Binance(Dialect):
 
     def trades(self, client: ccxt.Exchange, order: BrokerOrder) -> Sequence[Answer]:
         trades: list[Answer] = []
-        params: dict[str, Any] = {"orderId": order.venue_order_id}
+        # Without it the answer would be the last ones, and older ones would be missing where there are many.
+        params: dict[str, Any] = {"orderId": order.venue_order_id, "fromId": 0}
         while True:
             page = client.fetch_my_trades(order.symbol, None, self.page, params)
             trades += page

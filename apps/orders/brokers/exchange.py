@@ -87,7 +87,7 @@ class CcxtBroker:
                 None if order.price is None else _text(order.price),
                 self._dialect.submission(client, order, age_ms=max(0, int(age * 1000))),
             )
-            return read_report(order, answer)
+            return read_report(order, answer, placed=True)
 
     def find(self, order: BrokerOrder) -> Report | None:
         """See `Broker.find`."""

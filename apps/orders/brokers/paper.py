@@ -57,6 +57,9 @@ class PaperBroker:
 
     def submit(self, order: BrokerOrder) -> Report:
         """See `Broker.submit`. An order with an id that was taken before is that order."""
+        taken = self.find(order)
+        if taken is not None:
+            return taken
         instrument = self._instrument(order.symbol)
         _check(order, instrument)
         if not coverage([instrument.pk]):
@@ -111,7 +114,8 @@ class PaperBroker:
         quote = filled.filter(instrument__quote=currency).aggregate(
             sum=Sum(-F("signed") * F("fill_price") - F("fee"), output_field=exact)
         )["sum"]
-        return (base or Decimal(0)) + (quote or Decimal(0))
+        with localcontext(_ARITHMETIC):
+            return (base or Decimal(0)) + (quote or Decimal(0))
 
     def lot(self, symbol: str) -> Decimal:
         """See `Broker.lot`."""

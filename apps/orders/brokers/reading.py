@@ -24,19 +24,21 @@ class Unreadable(ValueError):
     """An answer that says nothing that could be understood of an order."""
 
 
-def read_report(order: BrokerOrder, answer: Mapping[str, Any]) -> Report:
+def read_report(order: BrokerOrder, answer: Mapping[str, Any], *, placed: bool = False) -> Report:
     """What an *answer* about *order* says. Raises `Unreadable`.
 
-    An answer without a state only confirms that the exchange has the order.
+    Where the order was just *placed*, one without a state only confirms that the exchange has it.
     """
     venue_order_id = answer.get("id")
     if not venue_order_id:
         raise Unreadable("an order without an id")
     status = answer.get("status")
-    state = State.SUBMITTED if status is None else _STATES.get(str(status))
+    if placed and status is None:
+        return Report(venue_order_id=str(venue_order_id), state=State.SUBMITTED, filled=Decimal(0))
+    state = _STATES.get(str(status))
     if state is None:
         raise Unreadable(f"an order in the state {status!r}")
-    filled = _amount(answer.get("filled") or ("0" if status is None else None), "filled")
+    filled = _amount(answer.get("filled"), "filled")
     if not 0 <= filled <= order.quantity:
         raise Unreadable(f"{filled:f} filled of {order.quantity:f}")
     fills = _fills_within(answer)
