@@ -20,7 +20,7 @@ class Email(models.Model):
     State = EmailState
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    kind = models.TextField(help_text="A registered kind (`apps.notifications.kinds`).")
+    kind = models.TextField(help_text="A registered kind; its templates have this name.")
     recipient = models.EmailField()
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,

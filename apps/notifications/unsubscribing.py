@@ -40,9 +40,9 @@ def subscription(token: str) -> Subscription | None:
     try:
         user_id, name = Signer(salt=_SIGNER).unsign_object(token)
         kind = kind_of(name)
+        user = get_user_model()._default_manager.filter(pk=user_id).first()
     except (BadSignature, LookupError, TypeError, ValueError):
         return None
-    user = get_user_model()._default_manager.filter(pk=user_id).first()
     return None if user is None else Subscription(user=user, kind=kind)
 
 

@@ -24,7 +24,7 @@ _TOLD = 20
 
 _FIELDS = (
     "kind", "recipient", "user", "about", "state", "reason", "held_back", "created_at", "changed_at",
-    "sent_at", "run", "provider_id", "subject", "text", "preview",
+    "sent_at", "run", "provider_id", "subject", "preview", "text",
 )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ class StateFilter(admin.SimpleListFilter):
 class EmailAdmin(PreviewAdmin):
     """What was sent, and what became of it."""
 
-    list_display = ("subject_or_kind", "recipient", "badge", "created_at", "sent_at", "reason")
+    list_display = ("subject_or_kind", "recipient", "badge", "reason", "when")
     list_filter = (StateFilter, KindFilter)
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER
@@ -87,6 +87,15 @@ class EmailAdmin(PreviewAdmin):
     def subject_or_kind(self, email: Email) -> str:
         """What it is called, also while it could not be written."""
         return email.subject or email.kind
+
+    @admin.display(description="asked for, sent (UTC)")
+    def when(self, email: Email) -> SafeString:
+        """When it was asked for and, under that, when it was taken."""
+        return format_html(
+            '{}<div class="mail-under">{}</div>',
+            f"{email.created_at:%Y-%m-%d %H:%M:%S}",
+            "" if email.sent_at is None else f"{email.sent_at:%Y-%m-%d %H:%M:%S}",
+        )
 
     @admin.display(description="state")
     def badge(self, email: Email) -> SafeString:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +20,9 @@ from apps.notifications.kinds import Kind, all_kinds, kind_of
 from apps.notifications.models import Email
 from apps.notifications.plain import plain
 from apps.notifications.services import email_test
+from apps.notifications.unsubscribing import unsubscribe_url
 
+_DARK = re.compile(r"@media\s*\(\s*prefers-color-scheme:\s*dark\s*\)")
 _KIND = "admin:notifications_email_template"
 
 
@@ -38,7 +41,9 @@ def preview_of(kind: Kind) -> Preview:
     given = plain(kind.sample)
     held_back = given.pop("held_back", 0)
     try:
-        made = rendering.render(kind, given, held_back=held_back)
+        made = rendering.render(
+            kind, given, held_back=held_back, unsubscribe_url=unsubscribe_url(user_id=0, kind=kind)
+        )
     except rendering.CannotRender as exc:
         return Preview(error=str(exc))
     return Preview(subject=made.subject, body=made.body, html=made.html)
@@ -49,9 +54,11 @@ def frames(html: str) -> SafeString | str:
     if not html:
         return ""
     return format_html(
-        '<div class="mail-frames"><iframe sandbox srcdoc="{0}" class="mail-light" title="Light"></iframe>'
-        '<iframe sandbox srcdoc="{0}" class="mail-dark" title="Dark"></iframe></div>',
-        html,
+        '<div class="mail-frames"><iframe sandbox srcdoc="{}" class="mail-light" title="Light"></iframe>'
+        '<iframe sandbox srcdoc="{}" class="mail-dark" title="Dark"></iframe></div>',
+        # Whatever the scheme of whoever looks is.
+        _DARK.sub("@media not all", html),
+        _DARK.sub("@media all", html),
     )
 
 

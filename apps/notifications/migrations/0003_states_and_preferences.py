@@ -157,7 +157,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="email",
             name="kind",
-            field=models.TextField(help_text="A registered kind (`apps.notifications.kinds`)."),
+            field=models.TextField(help_text="A registered kind; its templates have this name."),
         ),
         migrations.AlterField(
             model_name="email",
