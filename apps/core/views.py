@@ -54,6 +54,8 @@ _BEGINNINGS = {
     "tasks": "task-list",
     "periodic": "periodic-list",
     "workers": "worker-list",
+    "emails": "notification-email-list",
+    "preferences": "notification-preference-list",
 }
 
 
