@@ -19,18 +19,18 @@ def plans() -> Mapping[str, Mapping[str, Any]]:
     return plans
 
 
-def market_max_age() -> timedelta:
+def market_max_age(*, simulation: bool) -> timedelta:
     """``ORDERS_MARKET_MAX_AGE``: a market order that was asked for longer ago is not sent any more (300 s).
 
     The price is another by then. The age of exits and of close legs counts from when it was looked up what
     is held, not from their signal: being late they are wanted all the more.
     """
-    return _seconds("ORDERS_MARKET_MAX_AGE")
+    return _seconds("ORDERS_MARKET_MAX_AGE") + paper_wait(simulation=simulation)
 
 
-def submit_limit() -> timedelta:
+def submit_limit(*, simulation: bool) -> timedelta:
     """``ORDERS_SUBMIT_LIMIT``: an order that no broker took for so long is rejected (900 s)."""
-    return _seconds("ORDERS_SUBMIT_LIMIT")
+    return _seconds("ORDERS_SUBMIT_LIMIT") + paper_wait(simulation=simulation)
 
 
 def verify_first() -> timedelta:
@@ -51,19 +51,28 @@ def verify_longest() -> timedelta:
 def verify_looks() -> int:
     """``ORDERS_VERIFY_LOOKS``: after so many looks in a row that led nowhere a person has to look (10).
 
-    A look that the broker did not answer does not count, nor one that found a limit order open.
+    A look that the broker did not answer does not count, nor one that found a limit order open, or any order
+    on paper.
     """
     return int(settings.ORDERS_VERIFY_LOOKS)
 
 
-def reversal_limit() -> timedelta:
+def reversal_limit(*, simulation: bool) -> timedelta:
     """``ORDERS_REVERSAL_LIMIT``: how long a reversal's entry waits for its close leg to be filled (30 s)."""
-    return _seconds("ORDERS_REVERSAL_LIMIT")
+    return _seconds("ORDERS_REVERSAL_LIMIT") + paper_wait(simulation=simulation)
 
 
-def settle_limit() -> timedelta:
+def settle_limit(*, simulation: bool) -> timedelta:
     """``ORDERS_SETTLE_LIMIT``: how old a market order under way may be for a signal to wait for it (60 s)."""
-    return _seconds("ORDERS_SETTLE_LIMIT")
+    return _seconds("ORDERS_SETTLE_LIMIT") + paper_wait(simulation=simulation)
+
+
+def paper_wait(*, simulation: bool) -> timedelta:
+    """``ORDERS_PAPER_WAIT``: what all limits are longer by on paper, where minutes fill orders (600 s).
+
+    A minute that fills an order begins after it, and is known when it has ended and was fetched.
+    """
+    return _seconds("ORDERS_PAPER_WAIT") if simulation else timedelta(0)
 
 
 def exchanges() -> list[str]:

@@ -289,7 +289,7 @@ CANDLES_MAX_UPLOAD_ROWS = env.int("CANDLES_MAX_UPLOAD_ROWS", default=200_000)
 
 # Orders: plans; seconds after which an order is not sent any more; seconds to the first look at an order, to
 # that at one without an answer, and between looks at the most; looks in vain; seconds that a reversal waits
-# for its close leg, and signals for market orders.
+# for its close leg, and signals for market orders; by how much limits are longer on paper.
 ORDERS_PLANS = env.json(
     "ORDERS_PLANS",
     default={
@@ -305,6 +305,7 @@ ORDERS_VERIFY_LONGEST = env.float("ORDERS_VERIFY_LONGEST", default=900.0)
 ORDERS_VERIFY_LOOKS = env.int("ORDERS_VERIFY_LOOKS", default=10)
 ORDERS_REVERSAL_LIMIT = env.float("ORDERS_REVERSAL_LIMIT", default=30.0)
 ORDERS_SETTLE_LIMIT = env.float("ORDERS_SETTLE_LIMIT", default=60.0)
+ORDERS_PAPER_WAIT = env.float("ORDERS_PAPER_WAIT", default=600.0)
 
 # Exchanges: a base URL set here replaces every URL of that ccxt client.
 EXCHANGE_URLS = {

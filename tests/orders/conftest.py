@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from apps import audit
 from apps.candles.models import Instrument
+from apps.notifications import services as notifications
 from apps.orders import brokers
 from apps.orders.models import Account
 from tests.candles.helpers import instrument
@@ -37,11 +39,19 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> ScriptedBroker:
 
 
 @pytest.fixture(autouse=True)
-def outside(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    from apps import audit
-    from apps.notifications import services
+def outside(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict[str, Any]]]:
+    """What the audit and users are told: ``audit`` or ``mail``, action or kind, and all arguments."""
+    told: list[tuple[str, str, dict[str, Any]]] = []
 
-    told: list[Any] = []
-    monkeypatch.setattr(audit, "record", lambda **k: told.append(("audit", k["action"], k)), raising=False)
-    monkeypatch.setattr(services, "email_request", lambda **k: told.append(("mail", k["kind"], k)))
+    def listen(place: Any, name: str, what: str, key: str) -> None:
+        real = getattr(place, name, lambda **_: None)
+
+        def listening(**arguments: Any) -> Any:
+            told.append((what, arguments[key], arguments))
+            return real(**arguments)
+
+        monkeypatch.setattr(place, name, listening, raising=False)
+
+    listen(audit, "record", "audit", "action")
+    listen(notifications, "email_request", "mail", "kind")
     return told

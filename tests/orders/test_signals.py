@@ -14,6 +14,7 @@ from apps.orders import reversals, services
 from apps.orders.acting import close_leg_id
 from apps.orders.brokers.base import NotTaken, Refused, Unavailable
 from apps.orders.models import Order
+from apps.orders.requesting import signal_group
 from apps.orders.states import Intent, Side, State
 from apps.orders.tasks import act_on_signal
 from apps.tasks import RetryLater
@@ -46,7 +47,9 @@ class Sender:
                 "received_at": (timezone.now() - timedelta(seconds=age)).isoformat(),
                 **more,
             },
-            group_key=f"signals:{self.account.pk}",
+            group_key=signal_group(
+                account_id=self.account.pk, instrument_id=self.market.pk, simulation=False
+            ),
         )
         return order_id
 
