@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -67,7 +68,7 @@ def account_create(
         raise InvalidAccount("exchange", f"Must be one of {', '.join(conf.exchanges())}.")
     if plan != account.plan and not staff:
         raise NotAllowed("Only staff may choose a plan.")
-    _set(account, given, staff=staff)
+    account_set(account, given, staff=staff)
     _save(account, force_insert=True)
     _record(account, "account.created", by, after=_shown(account))
     return account
@@ -84,7 +85,7 @@ def account_update(*, account: Account, by: str, staff: bool = False, **changes:
     for name in STAFF_ONLY:
         if name in changes and changes[name] != getattr(now, name) and not staff:
             raise NotAllowed(f"Only staff may change the {name}.")
-    _set(now, changes, staff=staff)
+    account_set(now, changes, staff=staff)
     _save(now)
     after = _shown(now)
     changed = [name for name in CHANGEABLE if before[name] != after[name]]
@@ -139,8 +140,8 @@ def account_clear_keys(*, account: Account, by: str) -> Account:
     return now
 
 
-def _set(account: Account, values: dict[str, Any], *, staff: bool) -> None:
-    """Set these fields, each checked. Raises `InvalidAccount`."""
+def account_set(account: Account, values: Mapping[str, Any], *, staff: bool) -> None:
+    """Set these fields of an account that is not saved then, each checked. Raises `InvalidAccount`."""
     for name, value in values.items():
         setattr(account, name, value)
     account.name = account.name.strip()
