@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -39,9 +40,7 @@ def seal_context(account: Account, column: str) -> str:
 
 #: For ``manage.py rotate_encryption``.
 SEALED_COLUMNS = tuple(
-    SealedColumn(
-        model=Account, column=column, context=lambda account, column=column: seal_context(account, column)
-    )
+    SealedColumn(model=Account, column=column, context=partial(seal_context, column=column))
     for column in ("api_key", "api_secret")
 )
 
@@ -49,7 +48,7 @@ SEALED_COLUMNS = tuple(
 @transaction.atomic
 def account_create(
     *,
-    user: AbstractBaseUser,
+    user: User,
     name: str,
     exchange: str,
     by: str,

@@ -74,8 +74,8 @@ class OrderList(ApiView):
         responses={200: OrderSerializer, 202: OrderSerializer, 400: PROBLEM, 409: PROBLEM, 429: PROBLEM},
         description=(
             "Place an order of an account of yours, on paper unless `simulation` is false. It is submitted in"
-            " the background (202); `Location` and `url` say where to see what becomes of it. 200 where"
-            " nothing follows: the key came before, or the order was rejected at once (`reason_code`)."
+            " the background (202); `Location` and `url` say where to see what becomes of it. 200 where that"
+            " is no more to come: the key's order has moved on, or it was rejected at once (`reason_code`)."
             " 409 is the problem `idempotency-key-reused`, 429 `daily-limit`."
         ),
     )
