@@ -79,7 +79,9 @@ def account_update(*, account: Account, by: str, staff: bool = False, **changes:
     unknown = changes.keys() - set(CHANGEABLE)
     if unknown:
         raise TypeError(f"of an account nobody can change {', '.join(sorted(unknown))}")
-    now = Account.objects.select_for_update(of=("self",)).select_related("user").get(pk=account.pk)
+    now = (
+        Account.objects.select_for_update(of=("self",), no_key=True).select_related("user").get(pk=account.pk)
+    )
     before = _shown(now)
     for name in STAFF_ONLY:
         if name in changes and changes[name] != getattr(now, name) and not staff:
@@ -117,7 +119,9 @@ def account_set_keys(*, account: Account, api_key: str, api_secret: str, by: str
     for field, value in (("api_key", api_key), ("api_secret", api_secret)):
         if not value.isprintable() or " " in value or not 8 <= len(value) <= 512:
             raise InvalidAccount(field, "From 8 to 512 printable characters, no spaces.")
-    now = Account.objects.select_for_update(of=("self",)).select_related("user").get(pk=account.pk)
+    now = (
+        Account.objects.select_for_update(of=("self",), no_key=True).select_related("user").get(pk=account.pk)
+    )
     now.api_key = seal(api_key, context=seal_context(now, "api_key"))
     now.api_secret = seal(api_secret, context=seal_context(now, "api_secret"))
     now.key_hint, now.keys_set_at = api_key[-4:], timezone.now()
@@ -129,7 +133,9 @@ def account_set_keys(*, account: Account, api_key: str, api_secret: str, by: str
 @transaction.atomic
 def account_clear_keys(*, account: Account, by: str) -> Account:
     """Forget the keys: nothing is traded for real until there are others."""
-    now = Account.objects.select_for_update(of=("self",)).select_related("user").get(pk=account.pk)
+    now = (
+        Account.objects.select_for_update(of=("self",), no_key=True).select_related("user").get(pk=account.pk)
+    )
     if now.api_key or now.api_secret:
         hint = now.key_hint
         # When they changed last is known to clients that were made with them.
