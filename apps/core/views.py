@@ -50,6 +50,7 @@ _BEGINNINGS = {
     "tasks": "task-list",
     "periodic": "periodic-list",
     "workers": "worker-list",
+    "audit": "audit-list",
 }
 
 
