@@ -21,6 +21,7 @@ urlpatterns = [
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/v1/", ApiRoot.as_view(), name="root"),
     path("api/v1/auth/login", LoginView.as_view(), name="login"),
+    path("api/v1/", include("apps.audit.urls")),
     path("api/v1/", include("apps.tasks.urls")),
     path("api/v1/", include("apps.liveness.urls")),
     path("api/v1/", include("apps.notifications.urls")),

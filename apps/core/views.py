@@ -56,6 +56,7 @@ _BEGINNINGS = {
     "workers": "worker-list",
     "emails": "notification-email-list",
     "preferences": "notification-preference-list",
+    "audit": "audit-list",
 }
 
 

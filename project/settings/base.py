@@ -59,6 +59,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.core.middleware.ActorMiddleware",
+    "apps.audit.middleware.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.liveness.middleware.WorkerTokenMiddleware",
@@ -263,6 +265,7 @@ CELERY_BEAT_SCHEDULE = {
     "repair-gaps": {"task": "candles.repair_gaps", "schedule": crontab(minute=7)},
     "maintain-candles": {"task": "candles.maintain", "schedule": crontab(minute=17)},
     "sync-catalogues": {"task": "candles.sync_catalogues", "schedule": crontab(minute=27, hour=3)},
+    "verify-audit": {"task": "audit.verify", "schedule": crontab(minute=47, hour=2)},
 }
 
 # Candles: who keeps the roll-ups where the server has TimescaleDB, and for how many days minutes are kept.
@@ -326,6 +329,16 @@ PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")
 
 # Secrets at rest: keys of 32 bytes in base64, as `id:key`, the current first (`manage.py encryption_key`).
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
+
+# The audit's chain: keys that its rows are hashed under, as `id:key` in base64 (`manage.py encryption_key`
+# makes them), the current first. Without one, whoever writes to the database can hash rows, too.
+AUDIT_KEYS = env.list("AUDIT_KEYS", default=[])
+# Characters of JSON of what an entry says of before, of after and in detail; days after which
+# `manage.py audit_prune` takes entries out of the database (0: it has to be told).
+AUDIT_VALUE_LIMIT = env.int("AUDIT_VALUE_LIMIT", default=8192)
+AUDIT_RETENTION_DAYS = env.float("AUDIT_RETENTION_DAYS", default=0.0)
+# Routes whose writes make no entry: they come every few seconds and tell of nothing but being alive.
+AUDIT_UNAUDITED_ROUTES = ["worker-heartbeat"]
 
 # What is secret in errors, arguments and results: patterns of keys beside the ones known already.
 REDACT_KEYS = env.list("REDACT_KEYS", default=[])
