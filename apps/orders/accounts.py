@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -38,9 +40,7 @@ def seal_context(account: Account, column: str) -> str:
 
 #: For ``manage.py rotate_encryption``.
 SEALED_COLUMNS = tuple(
-    SealedColumn(
-        model=Account, column=column, context=lambda account, column=column: seal_context(account, column)
-    )
+    SealedColumn(model=Account, column=column, context=partial(seal_context, column=column))
     for column in ("api_key", "api_secret")
 )
 
@@ -48,7 +48,7 @@ SEALED_COLUMNS = tuple(
 @transaction.atomic
 def account_create(
     *,
-    user: AbstractBaseUser,
+    user: User,
     name: str,
     exchange: str,
     by: str,
@@ -67,7 +67,7 @@ def account_create(
         raise InvalidAccount("exchange", f"Must be one of {', '.join(conf.exchanges())}.")
     if plan != account.plan and not staff:
         raise NotAllowed("Only staff may choose a plan.")
-    _set(account, given, staff=staff)
+    account_set(account, given, staff=staff)
     _save(account, force_insert=True)
     _record(account, "account.created", by, after=_shown(account))
     return account
@@ -79,12 +79,14 @@ def account_update(*, account: Account, by: str, staff: bool = False, **changes:
     unknown = changes.keys() - set(CHANGEABLE)
     if unknown:
         raise TypeError(f"of an account nobody can change {', '.join(sorted(unknown))}")
-    now = Account.objects.select_for_update(of=("self",)).select_related("user").get(pk=account.pk)
+    now = (
+        Account.objects.select_for_update(of=("self",), no_key=True).select_related("user").get(pk=account.pk)
+    )
     before = _shown(now)
     for name in STAFF_ONLY:
         if name in changes and changes[name] != getattr(now, name) and not staff:
             raise NotAllowed(f"Only staff may change the {name}.")
-    _set(now, changes, staff=staff)
+    account_set(now, changes, staff=staff)
     _save(now)
     after = _shown(now)
     changed = [name for name in CHANGEABLE if before[name] != after[name]]
@@ -117,7 +119,9 @@ def account_set_keys(*, account: Account, api_key: str, api_secret: str, by: str
     for field, value in (("api_key", api_key), ("api_secret", api_secret)):
         if not value.isprintable() or " " in value or not 8 <= len(value) <= 512:
             raise InvalidAccount(field, "From 8 to 512 printable characters, no spaces.")
-    now = Account.objects.select_for_update(of=("self",)).select_related("user").get(pk=account.pk)
+    now = (
+        Account.objects.select_for_update(of=("self",), no_key=True).select_related("user").get(pk=account.pk)
+    )
     now.api_key = seal(api_key, context=seal_context(now, "api_key"))
     now.api_secret = seal(api_secret, context=seal_context(now, "api_secret"))
     now.key_hint, now.keys_set_at = api_key[-4:], timezone.now()
@@ -129,7 +133,9 @@ def account_set_keys(*, account: Account, api_key: str, api_secret: str, by: str
 @transaction.atomic
 def account_clear_keys(*, account: Account, by: str) -> Account:
     """Forget the keys: nothing is traded for real until there are others."""
-    now = Account.objects.select_for_update(of=("self",)).select_related("user").get(pk=account.pk)
+    now = (
+        Account.objects.select_for_update(of=("self",), no_key=True).select_related("user").get(pk=account.pk)
+    )
     if now.api_key or now.api_secret:
         hint = now.key_hint
         # When they changed last is known to clients that were made with them.
@@ -139,8 +145,8 @@ def account_clear_keys(*, account: Account, by: str) -> Account:
     return now
 
 
-def _set(account: Account, values: dict[str, Any], *, staff: bool) -> None:
-    """Set these fields, each checked. Raises `InvalidAccount`."""
+def account_set(account: Account, values: Mapping[str, Any], *, staff: bool) -> None:
+    """Set these fields of an account that is not saved then, each checked. Raises `InvalidAccount`."""
     for name, value in values.items():
         setattr(account, name, value)
     account.name = account.name.strip()
@@ -179,7 +185,7 @@ def _record(account: Account, action: str, by: str, **more: Any) -> None:
     with context.bind(actor=by):
         audit.record(
             action=action,
-            object_type="account",
+            object_type="orders.account",
             object_id=str(account.pk),
             account=str(account.pk),
             **more,

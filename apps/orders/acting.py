@@ -148,7 +148,7 @@ def _act(asked: Asked) -> None:
         unsettled = _unsettled(asked)
         held = _held(asked)
         if unsettled:
-            if age_of(unsettled.created_at) <= conf.settle_limit():
+            if age_of(unsettled.created_at) <= conf.settle_limit(simulation=asked.on_paper):
                 raise RetryLater(_SETTLE_EVERY, f"order {unsettled.pk} is under way: {unsettled.state}")
             asked.place(intent=_intent(asked), refusal=("unsettled", REASONS["unsettled"]))
         elif held and lot is None:
@@ -186,7 +186,7 @@ def _against(asked: Asked, held: Decimal, lot: Decimal | None) -> Decimal:
     long = _SIDES[asked.signal] == Side.SELL
     if lot is None or not (held > 0 if long else held < 0):
         return Decimal(0)
-    return floor(abs(held), lot)
+    return floor(held.copy_abs(), lot)
 
 
 def _exit(asked: Asked, held: Decimal, lot: Decimal | None) -> None:
@@ -214,7 +214,12 @@ def _enter(asked: Asked, held: Decimal, lot: Decimal | None) -> None:
         order_id=close_leg_id(asked.order_id),
         asked_at=now,
     )
-    asked.place(intent=Intent.ENTRY, after=close, release_before=now + conf.reversal_limit(), flat_within=lot)
+    asked.place(
+        intent=Intent.ENTRY,
+        after=close,
+        release_before=now + conf.reversal_limit(simulation=asked.on_paper),
+        flat_within=lot,
+    )
 
 
 def close_leg_id(order_id: uuid.UUID) -> uuid.UUID:

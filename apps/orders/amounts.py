@@ -1,4 +1,8 @@
-"""Decimals of 18 places, as they are stored and as they stand in events."""
+"""Decimals of 18 places, as they are stored and as they stand in events.
+
+Python's operators, ``abs()`` and the sign included, round to 28 digits. So what is computed with amounts is
+computed by these functions, ``copy_abs()`` and ``copy_negate()``.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +54,7 @@ def floor(value: Decimal, step: Decimal) -> Decimal:
 
 def exact(value: Decimal) -> bool:
     """Whether *value* can be stored as it is."""
-    return value.is_finite() and abs(value) < LIMIT and rounded(value) == value
+    return value.is_finite() and value.copy_abs() < LIMIT and rounded(value) == value
 
 
 def plain(value: Decimal) -> Decimal:

@@ -22,7 +22,7 @@ def order_audit(order: Order, action: str, *, outcome: str = "succeeded", **deta
     """An entry of the audit about an order."""
     audit.record(
         action=action,
-        object_type="order",
+        object_type="orders.order",
         object_id=str(order.pk),
         account=str(order.account_id),
         outcome=outcome,
@@ -85,7 +85,7 @@ def daily_limit_reached(account: Account, *, day: date, simulation: bool, limit:
     """The first order of a day was refused for the account's limit."""
     audit.record(
         action="daily_limit.reached",
-        object_type="account",
+        object_type="orders.account",
         object_id=str(account.pk),
         account=str(account.pk),
         outcome="refused",

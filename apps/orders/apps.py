@@ -12,7 +12,7 @@ class OrdersConfig(AppConfig):
         from apps.core import crypto
         from apps.core.collectors import registry
         from apps.events import projections
-        from apps.orders import events  # noqa: F401
+        from apps.orders import audit_actions, events  # noqa: F401
         from apps.orders.accounts import SEALED_COLUMNS
         from apps.orders.metrics import OrderCollector
         from apps.orders.projection import OrderProjection, PositionProjection

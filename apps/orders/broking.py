@@ -75,9 +75,9 @@ def _known(order: Order, trades: Sequence[BrokerFill]) -> Mapping[str, Fill]:
 def too_late(order: Order) -> str:
     """Why the order may not be submitted any more, as a code; empty where it may."""
     age = timezone.now() - order.asked_at
-    if order.kind == Kind.MARKET and age > conf.market_max_age():
+    if order.kind == Kind.MARKET and age > conf.market_max_age(simulation=order.simulation):
         return "too_old"
-    return "not_taken" if age > conf.submit_limit() else ""
+    return "not_taken" if age > conf.submit_limit(simulation=order.simulation) else ""
 
 
 def age_of(moment: datetime | None) -> timedelta:

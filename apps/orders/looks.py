@@ -25,7 +25,8 @@ def wait(order: Order) -> timedelta:
     first = conf.unknown_first() if order.state == State.UNKNOWN else conf.verify_first()
     longest = conf.verify_longest()
     # The exponent is bounded: past it every wait has long reached the limit.
-    return min(first * 2 ** min(order.round_looks, 30), max(first, longest))
+    doubled: timedelta = first * 2 ** min(order.round_looks, 30)
+    return min(doubled, max(first, longest))
 
 
 def look_plan(order: Order, *, retry_after: float | None = None) -> None:

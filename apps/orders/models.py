@@ -13,8 +13,22 @@ from django.db.models.functions import Now
 
 from apps.candles.models import Instrument
 from apps.core.ids import uuid7
+from apps.orders.brokers.paper_models import PaperOrder
 from apps.orders.signals import Signal
 from apps.orders.states import AT_BROKER, TO_VERIFY, Intent, Kind, Side, State
+
+__all__ = [
+    "UNSETTLED",
+    "Account",
+    "DailyUse",
+    "EventCount",
+    "Fill",
+    "Order",
+    "PaperOrder",
+    "Position",
+    "amount",
+    "position_id",
+]
 
 
 def amount(**options: Any) -> models.DecimalField[Any, Any]:

@@ -58,7 +58,7 @@ class Holding:
 
 def traded(holding: Holding, trade: Trade) -> Holding:
     """What is held after *trade*."""
-    signed = trade.quantity if trade.side == Side.BUY else -trade.quantity
+    signed = trade.quantity if trade.side == Side.BUY else trade.quantity.copy_negate()
     after = _moved(holding, signed, trade.price)
     if not trade.fee:
         return after
@@ -67,10 +67,10 @@ def traded(holding: Holding, trade: Trade) -> Holding:
     after = replace(after, fees=fees)
     if trade.fee_currency == trade.base:
         value = product(trade.fee, trade.price)
-        after = _moved(after, -trade.fee, trade.price)
-        return replace(after, realised=total(after.realised, -value))
+        after = _moved(after, trade.fee.copy_negate(), trade.price)
+        return replace(after, realised=total(after.realised, value.copy_negate()))
     if trade.fee_currency == trade.quote:
-        return replace(after, realised=total(after.realised, -trade.fee))
+        return replace(after, realised=total(after.realised, trade.fee.copy_negate()))
     return after
 
 
@@ -79,13 +79,13 @@ def _moved(holding: Holding, signed: Decimal, price: Decimal) -> Holding:
     value = product(signed, price)
     if holding.quantity * signed >= 0:
         return replace(holding, quantity=total(holding.quantity, signed), cost=total(holding.cost, value))
-    closing = min(abs(signed), abs(holding.quantity))
+    closing = min(signed.copy_abs(), holding.quantity.copy_abs())
     # What was paid for the closed part, and what is paid for it now, both with their signs.
-    out = share(holding.cost, closing, abs(holding.quantity))
-    paid = value if closing == abs(signed) else share(value, closing, abs(signed))
+    out = share(holding.cost, closing, holding.quantity.copy_abs())
+    paid = value if closing == signed.copy_abs() else share(value, closing, signed.copy_abs())
     return replace(
         holding,
         quantity=total(holding.quantity, signed),
-        cost=total(holding.cost, -out, value, -paid),
-        realised=total(holding.realised, -paid, -out),
+        cost=total(holding.cost, out.copy_negate(), value, paid.copy_negate()),
+        realised=total(holding.realised, paid.copy_negate(), out.copy_negate()),
     )

@@ -165,7 +165,8 @@ def _filled_part(row: Row, data: Data, at: datetime) -> Row:
 
 
 def _looked(row: Row, data: Data, at: datetime) -> Row:
-    rests = data["outcome"] == "open" and row["kind"] == Kind.LIMIT
+    # On paper market orders rest, too: until the minute is stored that fills them.
+    rests = data["outcome"] == "open" and (row["kind"] == Kind.LIMIT or row["simulation"])
     # Of an order that rests and was traded just now, more may be traded soon.
     changes = {"looks": data["look"], "round_looks": 0 if rests and data["new"] else row["round_looks"] + 1}
     if rests:

@@ -55,7 +55,7 @@ def order_locked(order_id: uuid.UUID | str) -> Order:
     With its account, its user, and its instrument. Raises `Order.DoesNotExist`.
     """
     found = Order.objects.select_related("account__user", "instrument")
-    return found.select_for_update(of=("self",)).get(pk=order_id)
+    return found.select_for_update(of=("self",), no_key=True).get(pk=order_id)
 
 
 @transaction.atomic
@@ -71,6 +71,12 @@ def order_recorded(order: Order, events: Sequence[NewEvent], fills: Sequence[New
     row: Row | None = None
     if not order._state.adding:
         row = {name: getattr(order, name) for name in _ORDERS.columns}
+        # The row comes first, and its events after it: whoever waits holds nothing that others wait for.
+        locked = (
+            Order.objects.select_for_update(no_key=True).filter(pk=order.pk).values_list("version", flat=True)
+        )
+        if list(locked) != [order.version]:
+            raise OrderMoved(f"order {order.pk} is not at version {order.version} any more")
     before = row
     try:
         stored = append(stream=order.stream, after=row["version"] if row else 0, events=events)
@@ -86,7 +92,7 @@ def order_recorded(order: Order, events: Sequence[NewEvent], fills: Sequence[New
         changes = {name: value for name, value in row.items() if value != before[name]}
         same = Order.objects.filter(pk=order.pk, version=before["version"], state=before["state"])
         if same.update(**changes) != 1:
-            raise OrderMoved(f"order {order.pk} is not at version {before['version']} any more")
+            raise OrderMoved(f"order {order.pk} is not what its version {before['version']} was")
     for name, value in row.items():
         setattr(order, name, value)
     if fills:
@@ -128,7 +134,7 @@ def _position_locked(order: Order) -> Position:
     )
     # Of two who are the first, the second waits for the first here.
     Position.objects.bulk_create([new], ignore_conflicts=True)
-    return Position.objects.select_for_update().get(pk=key)
+    return Position.objects.select_for_update(no_key=True).get(pk=key)
 
 
 def _changed(order: Order, fill: NewFill, after: dict[str, Any]) -> NewEvent:

@@ -5,7 +5,22 @@ The unique keys of these runs tell `reconciling` for which orders none is on its
 
 from __future__ import annotations
 
+import uuid
+
 from apps.orders.models import Order
+
+
+def signal_group(*, account_id: uuid.UUID | str, instrument_id: int, simulation: bool) -> str:
+    """The message group of a signal: those of one group are acted on one at a time, in their order.
+
+    What is waited for in one instrument, or on paper, holds up nothing else.
+    """
+    return f"signals:{account_id}:{instrument_id}:{'paper' if simulation else 'real'}"
+
+
+def _group(order: Order) -> str:
+    """Orders of an account are submitted one at a time; those on paper do not wait for real ones."""
+    return f"account:{order.account_id}{':paper' if order.simulation else ''}"
 
 
 def submission_request(order: Order) -> None:
@@ -15,7 +30,7 @@ def submission_request(order: Order) -> None:
     submit.apply_async(
         kwargs={"order_id": str(order.pk)},
         unique_key=f"submit:{order.pk}",
-        group_key=f"account:{order.account_id}",
+        group_key=_group(order),
     )
 
 
@@ -26,7 +41,7 @@ def cancel_request(order: Order) -> None:
     cancel.apply_async(
         kwargs={"order_id": str(order.pk)},
         unique_key=f"cancel:{order.pk}",
-        group_key=f"account:{order.account_id}",
+        group_key=_group(order),
     )
 
 

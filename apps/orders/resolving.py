@@ -51,7 +51,7 @@ def order_resolve(
 
 def _rest(order: Order, outcome: str, price: Decimal | None) -> list[NewFill]:
     """The trade that a person tells of."""
-    rest = total(order.quantity, -order.filled)
+    rest = total(order.quantity, order.filled.copy_negate())
     if outcome == State.REJECTED and order.filled:
         raise InvalidOrder("outcome", f"{text(order.filled)} of it was traded: it cannot be rejected.")
     if outcome != State.FILLED or rest <= 0:

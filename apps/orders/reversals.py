@@ -77,4 +77,4 @@ def _left(close: Order) -> Decimal:
     fees = Fill.objects.filter(order=close, fee_currency=close.instrument.base).aggregate(sum=Sum("fee"))[
         "sum"
     ]
-    return total(abs(held), -(fees or Decimal(0)))
+    return total(held.copy_abs(), (fees or Decimal(0)).copy_negate())

@@ -53,7 +53,7 @@ def positions(*, user: Any) -> QuerySet[Position]:
 
 def fills(*, user: Any) -> QuerySet[Fill]:
     """The fills that *user* may see, newest first."""
-    found = Fill.objects.select_related("instrument")
+    found = Fill.objects.select_related("instrument", "order")
     return found if user.is_staff else found.filter(account__user=user)
 
 
@@ -80,26 +80,24 @@ def filtered(
     return found.filter(**{name: value for name, value in conditions.items() if value is not None})
 
 
-def orders_page(
-    found: QuerySet[Order], *, after: tuple[datetime, uuid.UUID] | None, limit: int
-) -> tuple[list[Order], tuple[datetime, uuid.UUID] | None]:
-    """Up to *limit* orders, newest first, that are older than *after*; and where the next page begins."""
-    if after is not None:
+def page(
+    found: QuerySet[Row], *, after: Any, limit: int, timed: bool
+) -> tuple[list[Row], tuple[Any, ...] | None]:
+    """Up to *limit* rows, newest first, that come after the row at *after*; and where the next page begins.
+
+    Where they are *timed*, newest is by ``created_at`` and id, and *after* is these two; else by id alone.
+    """
+    if after is not None and timed:
         at, pk = after
         found = found.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=pk))
-    some = list(found.order_by("-created_at", "-pk")[: limit + 1])
-    last = some[limit - 1] if len(some) > limit else None
-    return some[:limit], None if last is None else (last.created_at, last.pk)
-
-
-def fills_page(
-    found: QuerySet[Fill], *, after: uuid.UUID | None, limit: int
-) -> tuple[list[Fill], uuid.UUID | None]:
-    """Up to *limit* fills, newest first, from below *after*; and where the next page begins."""
-    if after is not None:
+    elif after is not None:
         found = found.filter(pk__lt=after)
-    some = list(found.order_by("-pk")[: limit + 1])
-    return some[:limit], some[limit - 1].pk if len(some) > limit else None
+    order = ("-created_at", "-pk") if timed else ("-pk",)
+    some: list[Any] = list(found.order_by(*order)[: limit + 1])
+    if len(some) <= limit:
+        return some, None
+    last = some[limit - 1]
+    return some[:limit], (last.created_at, last.pk) if timed else (last.pk,)
 
 
 def timeline(order: Order) -> list[TimelineEntry]:

@@ -33,7 +33,7 @@ def act_on_signal(
     received_at: str,
     price: str | None = None,
 ) -> dict[str, Any]:
-    """Place what a signal asks for. Requested with the group ``signals:<account id>``."""
+    """Place what a signal asks for. Its group is `requesting.signal_group`."""
     return acting.signal_act(
         account_id=account_id,
         instrument_id=instrument_id,
