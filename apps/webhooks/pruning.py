@@ -35,7 +35,8 @@ def _delete(name: str, older: timedelta) -> int:
     total = 0
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(sql(__package__, name), {"older": older, "limit": _BATCH})
-            total += cursor.rowcount
-            if cursor.rowcount < _BATCH:
-                return total
+            cursor.execute(sql(__package__, name), {"days": older / timedelta(days=1), "limit": _BATCH})
+            deleted = int(cursor.rowcount)
+        total += deleted
+        if deleted < _BATCH:
+            return total

@@ -63,11 +63,9 @@ def receive(*, format: Format, token: str, arrival: Arrival, sender: Sender) -> 
 
     Where nothing could be committed the answer is 503: nothing has happened, and it may be sent again.
     """
-    delivery = _Delivery()
+    delivery = _Delivery(Facts(format=format, arrival=arrival, sender=sender))
     try:
-        token_hash = hashed(token)
-        facts = facts_of(format=format, token_hash=token_hash, arrival=arrival, sender=sender)
-        return delivery.answer(facts, token_hash)
+        return delivery.answer(hashed(token))
     except Exception:
         logger.exception("delivery %s could not be committed", delivery.id)
         refusal = Refusal(
@@ -77,56 +75,55 @@ def receive(*, format: Format, token: str, arrival: Arrival, sender: Sender) -> 
         )
         # Where the database is away, the line above has to do.
         with suppress(Exception):
-            delivery.log(
-                Facts(format=format, arrival=arrival, sender=sender),
-                Result(outcome=Outcome.FAILED, status=refusal.status, refusal=refusal),
-            )
+            delivery.log(Result(outcome=Outcome.FAILED, status=refusal.status, refusal=refusal))
         return Answer(status=refusal.status, refusal=refusal)
-
-
-def judged(facts: Facts) -> tuple[Facts, Verdict | None]:
-    """What the layers say, and the facts with what had to be looked up for the last of them."""
-    verdict = layers.decide(facts, SCREENING)
-    if verdict is None and not facts.idle:
-        facts = with_instrument(facts)
-    return facts, verdict or layers.decide(facts, ADMISSION)
 
 
 class _Delivery:
     """One request on its way to an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, facts: Facts) -> None:
         self.id = uuid7()
         self._at = datetime.now(UTC)
         self._started = time.perf_counter()
+        self._facts = facts
 
-    def answer(self, facts: Facts, token_hash: str) -> Answer:
+    def answer(self, token_hash: str) -> Answer:
+        """What the sender is told, once what it says has happened."""
         while True:
-            facts, verdict = judged(facts)
+            verdict = self._judge(token_hash)
             if verdict is None:
                 try:
-                    return self._accept(facts)
+                    return self._accept()
                 except _KeyTaken:
                     # Its answer is there now, unless that was rolled back: then it is this one's turn.
-                    facts = facts_of(
-                        format=facts.format,
-                        token_hash=token_hash,
-                        arrival=facts.arrival,
-                        sender=facts.sender,
-                    )
                     continue
                 except _LimitReached:
-                    verdict = layers.limit_reached(facts)
+                    verdict = layers.limit_reached(self._facts)
             if isinstance(verdict, Repeated):
-                return self._repeat(facts, verdict.earlier)
-            self.log(facts, Result(outcome=Outcome.REFUSED, status=verdict.status, refusal=verdict))
+                return self._repeat(verdict.earlier)
+            self.log(Result(outcome=Outcome.REFUSED, status=verdict.status, refusal=verdict))
             return Answer(status=verdict.status, refusal=verdict)
 
-    def log(self, facts: Facts, result: Result) -> None:
+    def log(self, result: Result) -> None:
         """Put this delivery into the log, in the caller's transaction if there is one."""
-        log_delivery.put(id=self.id, **entry(facts=facts, result=result, at=self._at, started=self._started))
+        log_delivery.put(
+            id=self.id, **entry(facts=self._facts, result=result, at=self._at, started=self._started)
+        )
 
-    def _accept(self, facts: Facts) -> Answer:
+    def _judge(self, token_hash: str) -> Verdict | None:
+        """Read what is known, and ask the layers."""
+        before = self._facts
+        self._facts = facts_of(
+            format=before.format, token_hash=token_hash, arrival=before.arrival, sender=before.sender
+        )
+        verdict = layers.decide(self._facts, SCREENING)
+        if verdict is None and not self._facts.idle:
+            self._facts = with_instrument(self._facts)
+        return verdict or layers.decide(self._facts, ADMISSION)
+
+    def _accept(self) -> Answer:
+        facts = self._facts
         asked, target, idle = facts.asked, facts.target, facts.idle
         order_id = None if idle else uuid7()
         body = {
@@ -139,7 +136,6 @@ class _Delivery:
             body["reason"] = idle
         status = facts.format.accepted_status
         outcome = Outcome.RECORDED if idle else Outcome.ACCEPTED
-        result = Result(outcome=outcome, status=status, order_id=order_id, idle=idle)
         acceptance = {
             "endpoint": target.endpoint_id,
             "key": asked.key,
@@ -155,11 +151,11 @@ class _Delivery:
         }
         with context.bind(actor=f"webhook:{target.endpoint_id}"), transaction.atomic():
             with pipelined():
-                self.log(facts, result)
+                self.log(Result(outcome=outcome, status=status, order_id=order_id, idle=idle))
                 # From here to the commit others wait who come with the same key, or for the same account.
                 accepting = execute(sql(__package__, "accept.sql"), acceptance)
                 if asked.signal is not None and order_id is not None:
-                    self._request(facts, asked.signal, order_id)
+                    self._request(asked.signal, order_id)
             kept, taken = accepting.fetchone() or (False, False)
             if not kept:
                 raise _KeyTaken
@@ -167,7 +163,8 @@ class _Delivery:
                 raise _LimitReached
         return Answer(status=status, body=body)
 
-    def _request(self, facts: Facts, signal: Signal, order_id: UUID) -> None:
+    def _request(self, signal: Signal, order_id: UUID) -> None:
+        facts = self._facts
         asked, target = facts.asked, facts.target
         run = act_on_signal.new_run(
             kwargs={
@@ -185,6 +182,6 @@ class _Delivery:
         )
         request(run)
 
-    def _repeat(self, facts: Facts, earlier: Earlier) -> Answer:
-        self.log(facts, Result(outcome=Outcome.DUPLICATE, status=earlier.status, order_id=earlier.order_id))
+    def _repeat(self, earlier: Earlier) -> Answer:
+        self.log(Result(outcome=Outcome.DUPLICATE, status=earlier.status, order_id=earlier.order_id))
         return Answer(status=earlier.status, body=earlier.answer, repeated=True)

@@ -38,7 +38,7 @@ def filtered(
 
 
 def page(found: QuerySet[Row], *, after: uuid.UUID | None, limit: int) -> tuple[list[Row], uuid.UUID | None]:
-    """Up to *limit* rows, newest first, after the row of this id; and the last one's id, if there are more."""
+    """Up to *limit* rows, newest first, after the row of this id; and the last's id, if there are more."""
     if after is not None:
         found = found.filter(pk__lt=after)
     some = list(found.order_by("-pk")[: limit + 1])

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -59,6 +63,23 @@ class DeliveryAdmin(DescribedAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Also those of one endpoint, where its page leads."""
         return lookup == "endpoint__id__exact" or super().lookup_allowed(lookup, value, request)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
+    ) -> tuple[QuerySet[Delivery], bool]:
+        """By what has an index, where the term is a UUID; otherwise by what it may be."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        with suppress(ValueError):
+            wanted = UUID(term)
+            by_id = Q(pk=wanted) | Q(order_id=wanted) | Q(endpoint_id=wanted) | Q(request_id=term)
+            return queryset.filter(by_id), False
+        with suppress(ValueError):
+            return queryset.filter(address=str(ip_address(term))), False
+        names = Q(endpoint__name__icontains=term) | Q(endpoint__user__username__icontains=term)
+        keys = Q(key__in=[term, f"id:{term}"]) | Q(request_id=term)
+        return queryset.filter(names | keys), False
 
     @admin.display(description="at (UTC)", ordering="id")
     def when(self, delivery: Delivery) -> str:

@@ -33,8 +33,8 @@ class EndpointForm(forms.ModelForm[Endpoint]):
     allowed_addresses = forms.CharField(
         required=False,
         widget=forms.Textarea(attrs={"rows": 4}),
-        help_text="Addresses, networks and names of presets that signals are taken from, one a line; empty: from"
-        f" anywhere. Presets: {', '.join(PRESETS)}.",
+        help_text="Addresses, networks and names of presets that signals are taken from, one a line; empty:"
+        f" from anywhere. Presets: {', '.join(PRESETS)}.",
     )
     signing = forms.BooleanField(
         required=False, help_text="Make a signing secret, too, for senders that sign (PineForge)."
@@ -189,7 +189,7 @@ class EndpointAdmin(DescribedAdmin):
             endpoint=endpoint,
             addresses=examples.addresses(examples.UNKNOWN_TOKEN),
             message=examples.tradingview_message(hint=endpoint.secret_hint),
-            fields=FIELDS,
+            fields=list(FIELDS.items()),
         )
 
     def _issued(self, request: HttpRequest, issued: services.Issued) -> HttpResponse:
@@ -208,7 +208,7 @@ class EndpointAdmin(DescribedAdmin):
     def _found(self, request: HttpRequest, object_id: str) -> Endpoint:
         if not self.has_operate_permission(request):
             raise PermissionDenied
-        endpoint = self.get_object(request, unquote(object_id))
+        endpoint: Endpoint | None = self.get_object(request, unquote(object_id))
         if endpoint is None:
             raise Http404(f"There is no endpoint {object_id}.")
         return endpoint
@@ -235,7 +235,7 @@ class EndpointAdmin(DescribedAdmin):
                 [Subject(one.pk, str(one), str(one.user)) for one in endpoints],
                 action="disable",
                 title=f"Switch off {len(endpoints)} endpoint(s)",
-                consequence="Signals that are sent to these are refused, exits included, until they are on again.",
+                consequence="Signals that are sent to these are refused, exits included.",
                 button="Switch them off",
                 grave=True,
             )

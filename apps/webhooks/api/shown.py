@@ -25,8 +25,8 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         model = Endpoint
         fields = [
             "id", "user", "account", "name", "enabled", "require_secret", "allowed_addresses",
-            "window_seconds", "token_hint", "previous_token_until", "secret_hint", "previous_secret_until", "signing_hint",
-            "previous_signing_until", "created_at", "url", "deliveries_url",
+            "window_seconds", "token_hint", "previous_token_until", "secret_hint", "previous_secret_until",
+            "signing_hint", "previous_signing_until", "created_at", "url", "deliveries_url",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -62,7 +62,8 @@ class EndpointList(ApiView):
         body = EndpointCreateSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = dict(body.validated_data)
-        account = Account.objects.filter(pk=asked.pop("account"), user_id=request.user.pk).first()
+        assert request.user.is_authenticated
+        account = Account.objects.filter(pk=asked.pop("account"), user=request.user).first()
         if account is None:
             return refused("account", "Is not one of yours.")
         try:

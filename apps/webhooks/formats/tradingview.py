@@ -7,9 +7,9 @@ TradingView sends an alert's message as it stands, as ``application/json`` where
 - one line of words ``name=value``;
 - one line ``<signal> <symbol> [quantity] [name=value ...]``.
 
-`FIELDS` are the fields. Others are not acted upon, and logged. Without ``id`` and without the header ``Idempotency-Key`` the
-key is a hash of all fields but the secret. ``{{timenow}}`` has whole seconds, so two equal alerts of one
-second are one: who means two has to tell them apart by ``id``.
+`FIELDS` are the fields. Others are not acted upon, and logged. Without ``id`` and without the header
+``Idempotency-Key`` the key is a hash of all fields but the secret. ``{{timenow}}`` has whole seconds, so two
+equal alerts of one second are one: who means two has to tell them apart by ``id``.
 """
 
 from __future__ import annotations
@@ -40,20 +40,32 @@ from apps.webhooks.formats.base import (
 #: Field -> what it says.
 FIELDS: Mapping[str, str] = MappingProxyType(
     {
-        "signal": f"Or `action`: one of {', '.join(Signal.values)}, in any case."
-        " `{{strategy.order.action}}` gives buy or sell.",
-        "symbol": "`BTC/USDT`, `BTCUSDT` or `BINANCE:BTCUSDT`, as `{{exchange}}:{{ticker}}` gives it; with `.P` at"
-        " its end a perpetual contract.",
-        "quantity": "Or `contracts`, as `{{strategy.order.contracts}}`: how much, in units of the base currency."
-        " Exits trade all that is held, and what is given here is not looked at.",
+        "signal": (
+            f"Or `action`: one of {', '.join(Signal.values)}, in any case."
+            " `{{strategy.order.action}}` gives buy or sell."
+        ),
+        "symbol": (
+            "`BTC/USDT`, `BTCUSDT` or `BINANCE:BTCUSDT`, as `{{exchange}}:{{ticker}}` gives it; with `.P` at"
+            " its end a perpetual contract."
+        ),
+        "quantity": (
+            "Or `contracts`, as `{{strategy.order.contracts}}`: how much, in units of the base currency."
+            " Exits trade all that is held, and what is given here is not looked at."
+        ),
         "price": "Makes it a limit order at this price; not looked at for exits.",
-        "timestamp": "When it was sent, as `{{timenow}}`: ISO 8601 with Z or an offset, or milliseconds. Needed"
-        " for real trading.",
+        "timestamp": (
+            "When it was sent, as `{{timenow}}`: ISO 8601 with Z or an offset, or milliseconds. Needed for"
+            " real trading."
+        ),
         "secret": "The endpoint's.",
-        "id": "A second signal with the same id is the first: it is answered, and not acted upon. Up to 100"
-        " printable characters without blanks; the header `Idempotency-Key` does the same.",
-        "simulation": "false: for real, where the account may do that. Like the query parameter; without either it"
-        " is on paper.",
+        "id": (
+            "A second signal with the same id is the first: it is answered, and not acted upon. Up to 100"
+            " printable characters without blanks; the header `Idempotency-Key` does the same."
+        ),
+        "simulation": (
+            "false: for real, where the account may do that. Like the query parameter; without either it is"
+            " on paper."
+        ),
     }
 )
 _NAMES = {"action": "signal", "contracts": "quantity"}

@@ -3,6 +3,6 @@ DELETE FROM webhooks_delivery
 WHERE id IN (
     SELECT id
     FROM webhooks_delivery
-    WHERE at < statement_timestamp() - %(older)s::interval
+    WHERE at < statement_timestamp() - %(days)s * interval '1 day'
     LIMIT %(limit)s
 )

@@ -3,6 +3,6 @@ DELETE FROM webhooks_receipt
 WHERE (endpoint_id, key) IN (
     SELECT endpoint_id, key
     FROM webhooks_receipt
-    WHERE created_at < statement_timestamp() - %(older)s::interval
+    WHERE created_at < statement_timestamp() - %(days)s * interval '1 day'
     LIMIT %(limit)s
 )
