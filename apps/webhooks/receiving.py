@@ -23,6 +23,7 @@ from apps.core import context
 from apps.core.database import execute, pipelined
 from apps.core.ids import uuid7
 from apps.core.resources import sql
+from apps.orders.requesting import signal_group
 from apps.orders.signals import EXITS, Signal
 from apps.orders.tasks import act_on_signal
 from apps.tasks.requests import request
@@ -165,11 +166,12 @@ class _Delivery:
 
     def _request(self, signal: Signal, order_id: UUID) -> None:
         facts = self._facts
-        asked, target = facts.asked, facts.target
+        asked, target, instrument = facts.asked, facts.target, facts.instrument
+        assert instrument is not None
         run = act_on_signal.new_run(
             kwargs={
                 "account_id": str(target.account_id),
-                "instrument_id": facts.instrument,
+                "instrument_id": instrument,
                 "signal": signal.value,
                 "quantity": None if asked.quantity is None else f"{asked.quantity:f}",
                 "price": None if asked.price is None else f"{asked.price:f}",
@@ -178,7 +180,9 @@ class _Delivery:
                 "source_id": str(self.id),
                 "received_at": target.now.isoformat(),
             },
-            group_key=f"signals:{target.account_id}",
+            group_key=signal_group(
+                account_id=target.account_id, instrument_id=instrument, simulation=facts.simulation
+            ),
         )
         request(run)
 
