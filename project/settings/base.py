@@ -175,6 +175,8 @@ SPECTACULAR_SETTINGS = {
         "OrderState": "apps.orders.states.State",
         "OrderSide": "apps.orders.states.Side",
         "OrderKind": "apps.orders.states.Kind",
+        "DeliveryOutcome": "apps.webhooks.codes.Outcome",
+        "DeliveryLayer": "apps.webhooks.codes.Layer",
         "SweepMissing": "apps.backtests.sweeps.forms.MISSING",
     },
 }
