@@ -175,6 +175,9 @@ SPECTACULAR_SETTINGS = {
         "OrderState": "apps.orders.states.State",
         "OrderSide": "apps.orders.states.Side",
         "OrderKind": "apps.orders.states.Kind",
+        "OrderIntent": "apps.orders.states.Intent",
+        "OrderSource": "apps.orders.models.Order.Source",
+        "Signal": "apps.orders.signals.Signal",
         "SweepMissing": "apps.backtests.sweeps.forms.MISSING",
     },
 }
