@@ -7,7 +7,6 @@ from typing import Any
 
 from django.urls import reverse
 
-from apps.backtests import conf
 from apps.backtests.engine import METRICS
 from apps.backtests.models import Backtest
 from apps.notifications.services import email_request
@@ -21,13 +20,12 @@ def announce(backtest: Backtest, metrics: Mapping[str, Any]) -> None:
 
     Backtests that a sweep has asked for are not announced one by one.
     """
-    recipient = backtest.owner.email
-    if not recipient or hasattr(backtest, "picked"):
+    if hasattr(backtest, "picked"):
         return
     units = {metric.name: metric.unit for metric in METRICS}
     email_request(
         kind="backtest_finished",
-        recipient=recipient,
+        user=backtest.owner,
         about=f"backtest:{backtest.pk}",
         context={
             "strategy": backtest.strategy,
@@ -35,8 +33,8 @@ def announce(backtest: Backtest, metrics: Mapping[str, Any]) -> None:
             "timeframe": backtest.timeframe,
             "start": backtest.start,
             "end": backtest.end,
-            "lines": [_line(name, metrics[name], units[name]) for name in _ANNOUNCED if name in units],
-            "url": f"{conf.public_url()}{page_of(backtest)}",
+            "figures": [_figure(name, metrics[name], units[name]) for name in _ANNOUNCED if name in units],
+            "url": page_of(backtest),
         },
     )
 
@@ -46,11 +44,11 @@ def page_of(backtest: Backtest) -> str:
     return reverse("backtest-report", kwargs={"backtest_id": backtest.pk})
 
 
-def _line(name: str, value: float | int | None, unit: str) -> str:
+def _figure(name: str, value: float | int | None, unit: str) -> dict[str, str]:
     """One metric for people to read."""
     label = name.removesuffix("_pct").replace("_", " ")
     if value is None:
-        return f"{label}: not defined for this run"
+        return {"name": label, "value": "not defined for this run"}
     if unit == "count":
-        return f"{label}: {value:,.0f}"
-    return f"{label}: {value:,.2f}{' %' if unit == '%' else ''}"
+        return {"name": label, "value": f"{value:,.0f}"}
+    return {"name": label, "value": f"{value:,.2f}{' %' if unit == '%' else ''}"}

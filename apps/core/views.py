@@ -50,6 +50,8 @@ _BEGINNINGS = {
     "tasks": "task-list",
     "periodic": "periodic-list",
     "workers": "worker-list",
+    "emails": "notification-email-list",
+    "preferences": "notification-preference-list",
 }
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models.functions import Now
 from django.urls import reverse
 
 from apps.core.ids import uuid7
-from apps.notifications import conf
+from apps.notifications import conf, selectors
 from apps.notifications.models import Email
+from apps.notifications.plain import one_line
 from apps.notifications.services import email_request
 from apps.tasks import alerts
 from apps.tasks.alerts import DeadLetters
@@ -48,7 +48,7 @@ def alert_dead_letters() -> Alert:
     if not operators:
         alerts.dismiss()
         return Alert()
-    if Email.objects.filter(kind=KIND, created_at__gt=Now() - conf.alert_every()).exists():
+    if selectors.recent(KIND, conf.alert_every()).exists():
         return Alert(waiting=alerts.pending().count())
     groups = alerts.take()
     if not groups:
@@ -66,16 +66,15 @@ def _own_mails() -> list[Any]:
 
 
 def _context(groups: Sequence[DeadLetters]) -> dict[str, Any]:
-    admin = f"{conf.public_url()}{reverse('admin:tasks_taskrun_changelist')}"
     shown: dict[str, dict[str, Any]] = {}
     for group in groups[:_LINES]:
         task = shown.setdefault(group.task, {"name": group.task, "queue": group.queue, "lines": []})
         task["lines"].append(
             {
                 "count": group.count,
-                "reason": _one_line(group.reason),
+                "reason": one_line(group.reason, _REASON),
                 "latest_at": group.latest_at,
-                "url": f"{conf.public_url()}{reverse('admin:tasks_taskrun_change', args=[group.latest])}",
+                "url": reverse("admin:tasks_taskrun_change", args=[group.latest]),
             }
         )
     for name, task in shown.items():
@@ -84,10 +83,5 @@ def _context(groups: Sequence[DeadLetters]) -> dict[str, Any]:
         "total": sum(group.count for group in groups),
         "tasks": list(shown.values()),
         "more": sum(group.count for group in groups[_LINES:]),
-        "url": f"{admin}?state=dead",
+        "url": f"{reverse('admin:tasks_taskrun_changelist')}?state=dead",
     }
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _REASON else f"{line[: _REASON - 1]}…"

@@ -7,3 +7,9 @@ class NotificationsConfig(AppConfig):
     name = "apps.notifications"
     label = "notifications"
     verbose_name = "Notifications"
+
+    def ready(self) -> None:
+        from apps.core.collectors import registry
+        from apps.notifications.metrics import EmailCollector
+
+        registry.register(EmailCollector())

@@ -9,14 +9,12 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from django.db.models.functions import Now
 from django.urls import reverse
 
 from apps.core.ids import uuid7
 from apps.liveness.models import Scan, WorkerSession
 from apps.liveness.populations import Kind
-from apps.notifications import conf
-from apps.notifications.models import Email
+from apps.notifications import conf, selectors
 from apps.notifications.services import email_request
 
 #: The mail to operators, and the one to the user whose worker it was.
@@ -49,10 +47,6 @@ def alert_orphans() -> OrphanAlert:
     return OrphanAlert(scans=_tell_operators(), sessions=_tell_users())
 
 
-def _recently(kind: str) -> Any:
-    return Email.objects.filter(kind=kind, created_at__gt=Now() - conf.alert_every())
-
-
 def _tell_operators() -> int:
     untold = Scan.objects.filter(alert_due=True)
     operators = conf.operators()
@@ -60,7 +54,7 @@ def _tell_operators() -> int:
         untold.update(alert_due=False)
         return 0
     scans = list(untold.order_by("id"))
-    if not scans or _recently(OPERATORS).exists():
+    if not scans or selectors.recent(OPERATORS, conf.alert_every()).exists():
         return 0
     about, context = f"orphans:{uuid7()}", _context(scans)
     for operator in dict.fromkeys(operators):
@@ -76,7 +70,14 @@ def _context(scans: Sequence[Scan]) -> dict[str, Any]:
         for name, found in scan.populations.items():
             counts.setdefault(name, Counter()).update(found["acted"])
             orphans += [
-                {**orphan, "population": name, "at": scan.at} for orphan in found["orphans"] if found["acted"]
+                {
+                    "at": scan.at,
+                    "population": name,
+                    "member": orphan["member"],
+                    "silence": orphan["silence"],
+                }
+                for orphan in found["orphans"]
+                if found["acted"]
             ]
     last, total = scans[-1].populations, sum(count.total() for count in counts.values())
     return {
@@ -85,7 +86,7 @@ def _context(scans: Sequence[Scan]) -> dict[str, Any]:
             {
                 "name": name,
                 "total": count.total(),
-                "lines": [(number, _KINDS[kind]) for kind, number in count.most_common()],
+                "lines": [{"count": number, "kind": _KINDS[kind]} for kind, number in count.most_common()],
             }
             for name, count in counts.items()
             if count.total()
@@ -93,7 +94,7 @@ def _context(scans: Sequence[Scan]) -> dict[str, Any]:
         "orphans": orphans[:_NAMED],
         "more": max(0, total - len(orphans[:_NAMED])),
         "held": [name for name, found in last.items() if found["mass"]],
-        "url": f"{conf.public_url()}{reverse('admin:liveness_workersession_now')}",
+        "url": reverse("admin:liveness_workersession_now"),
     }
 
 
@@ -107,13 +108,24 @@ def _tell_users() -> int:
         user = users.get(user_id)
         address = getattr(user, "email", "") if user is not None and user.is_active else ""
         if address:
-            if _recently(USER).filter(recipient=address).exists():
+            if selectors.recent(USER, conf.alert_every()).filter(recipient=address).exists():
                 continue
             email_request(
                 kind=USER,
-                recipient=address,
+                user=user,
                 about=f"worker:{sessions[-1].pk}",
-                context={"sessions": sessions, "url": conf.public_url()},
+                context={
+                    "sessions": [
+                        {
+                            "worker": one.worker,
+                            "started_at": one.started_at,
+                            "ended_at": one.ended_at,
+                            "reason": one.reason,
+                        }
+                        for one in sessions
+                    ],
+                    "url": "/",
+                },
             )
             told += len(sessions)
         WorkerSession.objects.filter(pk__in=[one.pk for one in sessions]).update(alert_due=False)

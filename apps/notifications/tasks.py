@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from apps.notifications import alerts, orphans, services
+from apps.notifications import alerts, orphans, sending, services
 from apps.notifications.models import Email
 from apps.tasks import Backoff, DurableTask, current_run
 
@@ -11,19 +11,25 @@ from apps.tasks import Backoff, DurableTask, current_run
     base=DurableTask,
     name="notifications.send_email",
     queue="email",
+    # The mail server is not waited for within a transaction.
+    atomic=False,
     max_attempts=8,
     backoff=Backoff(base=5, factor=3, maximum=3600),
 )
 def send_email(*, email_id: str) -> dict[str, str]:
     """Send one e-mail."""
-    email = Email.objects.select_for_update().get(pk=email_id)
-    services.email_send(email=email, idempotency_key=current_run().idempotency_key or email_id)
-    return {"recipient": email.recipient}
+    email, run = Email.objects.get(pk=email_id), current_run()
+    provider_id = sending.email_send(email=email, idempotency_key=run.idempotency_key or email_id)
+    done = {"recipient": email.recipient}
+    with run.completing(done):
+        sending.email_sent(email=email, provider_id=provider_id)
+    return done
 
 
 @shared_task(base=DurableTask, name="notifications.alert_dead_letters", queue="email", max_attempts=1)
 def alert_dead_letters() -> dict[str, int]:
-    """Tell operators of dead letters; run by beat."""
+    """Tell operators of dead letters, and settle mails whose runs were given up; run by beat."""
+    services.emails_settle()
     alert = alerts.alert_dead_letters()
     return {"told": alert.told, "waiting": alert.waiting}
 

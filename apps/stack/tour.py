@@ -69,6 +69,12 @@ def _in_words(value: float | int | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
+def _text_of(mail: EmailMessage) -> str:
+    """The part of a mail that is plain text."""
+    part = mail.get_body(("plain",))
+    return "" if part is None else str(part.get_content())
+
+
 class _Tour:
     def __init__(self, settings: TourSettings) -> None:
         self._settings = settings
@@ -235,11 +241,11 @@ class _Tour:
 
         def look() -> EmailMessage | None:
             for mail in smtp.mails(folder):
-                if backtest["id"] in mail.get_content():
+                if backtest["id"] in _text_of(mail):
                     return mail
             return None
 
         mail = self._wait(look, what="the e-mail")
         self._say(f"e-mail to {mail['To']}: {mail['Subject']}")
-        for line in mail.get_content().strip().splitlines():
+        for line in _text_of(mail).strip().splitlines():
             self._say(f"  | {line}")

@@ -68,9 +68,12 @@ ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
 ASGI_APPLICATION = "project.asgi.application"
 
+TEMPLATES_DIR = env.str("TEMPLATES_DIR", default="")
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        # Looked into before the apps' own: `notifications/<kind>.txt` there replaces that of an e-mail.
+        "DIRS": [TEMPLATES_DIR] if TEMPLATES_DIR else [],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -132,6 +135,9 @@ WHITENOISE_USE_FINDERS = True
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="smtp://127.0.0.1:25")
 vars().update(EMAIL_CONFIG)
+# Another backend of Django's than EMAIL_URL says, by its dotted path, and what it is made with (JSON).
+EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="") or EMAIL_CONFIG["EMAIL_BACKEND"]
+EMAIL_BACKEND_OPTIONS = env.json("EMAIL_BACKEND_OPTIONS", default={})
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Chandlery <chandlery@localhost>")
 
@@ -161,6 +167,7 @@ SPECTACULAR_SETTINGS = {
         "TaskState": "apps.tasks.states.State",
         "TaskOperation": "apps.tasks.states.Operation",
         "WorkerState": "apps.liveness.states.SessionState",
+        "EmailState": "apps.notifications.states.EmailState",
         "BackfillState": "apps.candles.selectors.BackfillState",
         "MissingEnum": "apps.backtests.models.Backtest.Missing",
         "SweepMissing": "apps.backtests.sweeps.forms.MISSING",
@@ -298,6 +305,9 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 # Who is told of dead letters by e-mail, and how often at most (seconds).
 OPERATORS = env.list("OPERATOR_EMAILS", default=[])
 ALERT_EVERY = env.float("ALERT_EVERY", default=900.0)
+
+# Who may report bounced e-mails besides staff: whoever sends this as a bearer token.
+BOUNCES_TOKEN = env.str("BOUNCES_TOKEN", default="")
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = {

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.urls import reverse
 
-from apps.backtests import conf
 from apps.backtests.sweeps.models import Sweep
 from apps.notifications.services import email_request
 
@@ -17,14 +16,11 @@ _TOLD = 3
 
 def announce(sweep: Sweep, summary: Mapping[str, Any]) -> None:
     """Ask for an e-mail to the owner, who need not have an address, in the caller's transaction."""
-    recipient = sweep.owner.email
-    if not recipient:
-        return
     failed = sweep.combinations - summary["computed"]
     pbo = ((summary["overfit"] or {}).get("pbo") or {}).get("probability")
     email_request(
         kind="sweep_finished",
-        recipient=recipient,
+        user=sweep.owner,
         about=f"sweep:{sweep.pk}",
         context={
             "sweep": str(sweep),
@@ -33,9 +29,9 @@ def announce(sweep: Sweep, summary: Mapping[str, Any]) -> None:
             "computed": f"{summary['computed']:,}",
             "failed": f"{failed:,}" if failed else "",
             "metric": sweep.metric.removesuffix("_pct").replace("_", " "),
-            "lines": [_line(row, sweep) for row in summary["best"][:_TOLD]],
+            "best": [_pick(row, sweep) for row in summary["best"][:_TOLD]],
             "pbo": "" if pbo is None else f"{100 * pbo:.0f} %",
-            "url": f"{conf.public_url()}{page_of(sweep)}",
+            "url": page_of(sweep),
         },
     )
 
@@ -45,8 +41,8 @@ def page_of(sweep: Sweep) -> str:
     return reverse("sweep-report", kwargs={"sweep_id": sweep.pk})
 
 
-def _line(row: Mapping[str, Any], sweep: Sweep) -> str:
+def _pick(row: Mapping[str, Any], sweep: Sweep) -> dict[str, str]:
     """One of the best: its swept parameters and its metric."""
     value = row["metrics"][sweep.metric]
     given = ", ".join(f"{name} {row['params'][name]}" for name in sorted(sweep.space))
-    return f"{given}: {'not defined' if value is None else f'{value:,.3f}'}"
+    return {"params": given, "value": "not defined" if value is None else f"{value:,.3f}"}

@@ -1,0 +1,33 @@
+"""Addresses to which nothing is sent, because what was sent to them came back."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from apps.notifications.models import Email, SuppressedAddress
+
+
+def normal(address: str) -> str:
+    """An address as it is compared with others."""
+    return address.strip().lower()
+
+
+def suppression_of(address: str) -> SuppressedAddress | None:
+    """Why nothing is sent to *address*; None: it is."""
+    return SuppressedAddress.objects.filter(address=normal(address), lifted_at=None).first()
+
+
+@transaction.atomic
+def address_suppress(*, address: str, reason: str, email: Email | None = None) -> SuppressedAddress:
+    """Send nothing to *address* any more, until that is lifted. The first reason stays."""
+    found, _ = SuppressedAddress.objects.get_or_create(
+        address=normal(address), lifted_at=None, defaults={"reason": reason, "email": email}
+    )
+    return found
+
+
+def suppression_lift(*, suppression: SuppressedAddress, actor: str) -> bool:
+    """Send to the address again. False: that was lifted already."""
+    standing = SuppressedAddress.objects.filter(pk=suppression.pk, lifted_at=None)
+    return standing.update(lifted_at=Now(), lifted_by=actor) == 1

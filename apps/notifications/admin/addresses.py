@@ -1,0 +1,61 @@
+"""Suppressed addresses in the admin: to be looked at and lifted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from apps.notifications.addresses import suppression_lift
+from apps.notifications.models import SuppressedAddress
+
+
+class StandingFilter(admin.SimpleListFilter):
+    """Those that stand, unless others are asked for."""
+
+    title = "standing"
+    parameter_name = "standing"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "nothing is sent"), ("no", "lifted")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        if self.value() not in ("yes", "no"):
+            return None
+        return queryset.filter(lifted_at__isnull=self.value() == "yes")
+
+
+@admin.register(SuppressedAddress)
+class SuppressedAddressAdmin(admin.ModelAdmin[SuppressedAddress]):
+    """Addresses from which mail came back."""
+
+    list_display = ("address", "reason", "created_at", "lifted_at", "lifted_by")
+    list_filter = (StandingFilter,)
+    show_facets = admin.ShowFacets.NEVER
+    sortable_by = ()
+    search_fields = ("address", "reason")
+    fields = readonly_fields = ("address", "reason", "email", "created_at", "lifted_at", "lifted_by")
+    actions = ("lift",)
+    empty_value_display = ""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: SuppressedAddress | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: SuppressedAddress | None = None) -> bool:
+        return False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may lift a suppression."""
+        return bool(request.user.has_perm("notifications.change_suppressedaddress"))
+
+    @admin.action(description="Send to these addresses again", permissions=["operate"])
+    def lift(self, request: HttpRequest, queryset: QuerySet[SuppressedAddress]) -> None:
+        """Lift those that stand."""
+        actor = f"user:{request.user.pk}"
+        done = sum(suppression_lift(suppression=one, actor=actor) for one in queryset)
+        self.message_user(request, f"{done} lifted.", messages.SUCCESS if done else messages.WARNING)

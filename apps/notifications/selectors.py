@@ -1,0 +1,47 @@
+"""Reading e-mails."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+from django.db import models
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from apps.notifications.models import Email, SuppressedAddress
+from apps.notifications.sending import TEST
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+def recent(kind: str, within: timedelta) -> QuerySet[Email]:
+    """Mails of a kind that were asked for so recently, without those that are tests."""
+    found = Email.objects.filter(kind=kind, created_at__gt=Now() - within)
+    return found.exclude(about__startswith=TEST)
+
+
+def emails_of(*, user_id: int, state: str = "", kind: str = "") -> QuerySet[Email]:
+    """The mails for one user, newest first, without what is in them."""
+    found = Email.objects.filter(user=user_id).defer("context", "body", "html")
+    if state:
+        found = found.filter(state=state)
+    return found.filter(kind=kind) if kind else found
+
+
+def suppressions(*, address: str = "") -> QuerySet[SuppressedAddress]:
+    """The addresses to which nothing is sent, newest first."""
+    found = SuppressedAddress.objects.filter(lifted_at=None)
+    return found.filter(address=address.strip().lower()) if address else found
+
+
+def page(
+    found: QuerySet[Row], *, before: uuid.UUID | None, limit: int
+) -> tuple[Sequence[Row], uuid.UUID | None]:
+    """A page of rows in descending order of their ids, and where the next begins, if there is one."""
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    rows = list(found[: limit + 1])
+    return rows[:limit], (rows[limit - 1].pk if len(rows) > limit else None)

@@ -1,0 +1,9 @@
+-- Say of mails that are to be sent, and whose runs have come to nothing, that they have failed.
+UPDATE notifications_email AS e
+SET state = 'failed',
+    changed_at = clock_timestamp(),
+    reason = CASE WHEN r.state = 'cancelled' THEN 'its run was cancelled'
+                  ELSE left(concat_ws(': ', r.error->>'type', coalesce(r.error->>'message', 'its run died')), 2000)
+             END
+FROM tasks_taskrun AS r
+WHERE e.state = 'requested' AND r.id = e.task_run AND r.state IN ('dead', 'cancelled')
