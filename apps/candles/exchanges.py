@@ -45,6 +45,17 @@ def respected(exchange: str) -> Iterator[None]:
 
     Then, and when it asks so now, `VenueUnavailable` says for how long; others are told by the database.
     """
+    check_rest(exchange)
+    try:
+        yield
+    except VenueUnavailable as exc:
+        if exc.retry_after:
+            rest(exchange, seconds=exc.retry_after, reason=str(exc))
+        raise
+
+
+def check_rest(exchange: str) -> None:
+    """Raise `VenueUnavailable` while an exchange wants to be left alone, with how long that is."""
     now = timezone.now()
     resting = Exchange.objects.filter(name=exchange, resting_until__gt=now).first()
     if resting is not None and resting.resting_until is not None:
@@ -52,15 +63,10 @@ def respected(exchange: str) -> Iterator[None]:
             f"{exchange} asked to be left alone: {resting.resting_reason}",
             retry_after=(resting.resting_until - now).total_seconds(),
         )
-    try:
-        yield
-    except VenueUnavailable as exc:
-        if exc.retry_after:
-            _rest(exchange, exc.retry_after, str(exc))
-        raise
 
 
-def _rest(exchange: str, seconds: float, reason: str) -> None:
+def rest(exchange: str, *, seconds: float, reason: str) -> None:
+    """Leave an exchange alone for so long, as it asked for in these words: here and in every process."""
     until = timezone.now() + timedelta(seconds=min(seconds, _LONGEST_REST))
     Exchange.objects.bulk_create([Exchange(name=exchange)], ignore_conflicts=True)
     Exchange.objects.filter(name=exchange).update(

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection, connections, models
@@ -68,6 +69,37 @@ def holding(ids: Iterable[int], *, frame: Timeframe, start: datetime, end: datet
         query = sql(_STORAGE, "held.sql").format(table=frame.table)
         cursor.execute(query, {"ids": list(ids), "start": start, "end": end})
         return {pk for (pk,) in cursor.fetchall()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """When a stored minute opens, and at which price, exactly."""
+
+    ts: datetime
+    price: Decimal
+
+
+def first_minute(
+    *,
+    instrument_id: int,
+    since: datetime,
+    down_to: Decimal | None = None,
+    up_to: Decimal | None = None,
+) -> Opening | None:
+    """The first stored minute of an instrument that opens at *since* or later; None where there is none.
+
+    With *down_to* the first whose low is not above that price, with *up_to* whose high is not below it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql(_STORAGE, "first_minute.sql"),
+            {"instrument_id": instrument_id, "since": since, "down_to": down_to, "up_to": up_to},
+        )
+        found = cursor.fetchone()
+    if found is None:
+        return None
+    ts, ticks, scale = found
+    return Opening(ts=ts, price=Decimal(ticks).scaleb(-scale))
 
 
 def exchanges_followed() -> list[str]:

@@ -13,7 +13,10 @@ from django.db.models.functions import Now
 
 from apps.candles.models import Instrument
 from apps.core.ids import uuid7
+from apps.orders.brokers.paper_models import PaperOrder
 from apps.orders.states import Intent, Kind, Side, State
+
+__all__ = ["Account", "DailyUse", "Fill", "Order", "PaperOrder", "Position", "amount", "position_id"]
 
 
 def amount(**options: Any) -> models.DecimalField[Any, Any]:

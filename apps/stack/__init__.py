@@ -18,8 +18,9 @@ commands imports Django, and no other app is imported.
             sqs.kill()         # its messages are lost; clients wait in the backlog …
             sqs.start()        # … on the same port, with the queues declared, and empty
 
-Servers: `EmbeddedPostgres`, `Valkey`, `SqsServer`, `SmtpSink` (`mails()`), `SimulatedExchange`. Processes,
-which get the given variables in addition to those of the test run: `Worker`, `Beat`, `Relay`, `Web` (`url`).
+Servers: `EmbeddedPostgres`, `Valkey`, `SqsServer`, `SmtpSink` (`mails()`), `SimulatedExchange` (`url`; what
+was traded on it outlives a kill). Processes, which get the given variables in addition to those of the test
+run: `Worker`, `Beat`, `Relay`, `Web` (`url`).
 
 Each is a context manager. All of them have
 

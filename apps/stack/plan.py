@@ -15,7 +15,7 @@ from apps.stack.credentials import Credentials
 from apps.stack.extensions import Extensions
 from apps.stack.folders import CHECKOUT, Folders, own_folder
 from apps.stack.postgres import Postgres
-from apps.stack.simulated import Exchange
+from apps.stack.simulated import Account, Exchange
 from apps.stack.smtp import Smtp
 from apps.stack.sqs import Sqs
 from apps.stack.valkey import ValkeyServer
@@ -73,7 +73,14 @@ class Plan:
             self.mail_folder = own_folder(self.folders.root / "mail")
             servers.append(Smtp(listener=self._listen(), folder=self.mail_folder))
         if self._wants("EXCHANGE_BINANCE_URL"):
-            servers.append(Exchange(listener=self._listen(), candles=self.candles))
+            servers.append(
+                Exchange(
+                    listener=self._listen(),
+                    candles=self.candles,
+                    books=self.folders.data("exchange") / "books.sqlite3",
+                    account=Account.derived(self.credentials.secret_key),
+                )
+            )
         for server in servers:
             # One server may answer for several variables, of which some may name a real one.
             self.variables |= {key: value for key, value in server.environ().items() if self._wants(key)}

@@ -285,7 +285,10 @@ class SmtpSink(Listening):
 
 
 class SimulatedExchange(Listening):
-    """Private simulated exchanges; Binance replays *candles* (a csv.gz of minutes) when that is given."""
+    """Private simulated exchanges; Binance replays *candles* (a csv.gz of minutes) when that is given.
+
+    The accounts and orders of Binance lie in its folder: after `kill` and `start` all of them are there.
+    """
 
     name = "exchange"
 
@@ -297,7 +300,7 @@ class SimulatedExchange(Listening):
         self.environ = self._server().environ()
 
     def _server(self) -> Exchange:
-        return Exchange(listener=self.listener, candles=self._candles)
+        return Exchange(listener=self.listener, candles=self._candles, books=self.folder / "books.sqlite3")
 
     def _service(self) -> Service:
         return self._server().service()

@@ -290,6 +290,13 @@ EXCHANGE_URLS = {
     "kraken": env.str("EXCHANGE_KRAKEN_URL", default="") or None,
 }
 
+# Brokers: seconds without an answer after which a request failed, and for which an accepted order may be
+# invisible; slippage (basis points) of market orders on paper, and the fee there as a part of the value.
+ORDERS_BROKER_TIMEOUT = env.float("ORDERS_BROKER_TIMEOUT", default=10.0)
+ORDERS_BROKER_SETTLE = env.float("ORDERS_BROKER_SETTLE", default=25.0)
+ORDERS_PAPER_SLIPPAGE_BPS = env.str("ORDERS_PAPER_SLIPPAGE_BPS", default="0")
+ORDERS_PAPER_FEE = env.str("ORDERS_PAPER_FEE", default="0.001")
+
 # Where people reach this installation: the links in e-mails begin with it.
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")
 

@@ -32,9 +32,10 @@ class Reply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunningExchange:
+class ExchangeAt:
+    """A simulated exchange, asked over HTTP."""
+
     url: str
-    process: subprocess.Popen[str]
 
     def request(self, method: str, path: str, *, body: Any = None, **parameters: Any) -> Reply:
         """One request on a connection of its own."""
@@ -75,6 +76,11 @@ class RunningExchange:
     def count(self, path: str) -> int:
         """The requests that *path* has had."""
         return int(self.get("/_sim/stats")["paths"].get(path, {}).get("requests", 0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningExchange(ExchangeAt):
+    process: subprocess.Popen[str]
 
 
 def command(*arguments: str) -> list[str]:

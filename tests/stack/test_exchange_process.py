@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from apps.stack.simulated import Exchange
+from apps.stack.simulated import Account, Exchange
 from tests.stack.exchange_process import HEADER, ROOT, command, running_exchange, spawn, write_minutes
 
 GOOD = "2023-03-01 00:00:00+00:00,10.5,11,10,10.75,3.25"
@@ -86,6 +86,20 @@ def test_the_product_is_pointed_at_it_for_every_exchange() -> None:
             "EXCHANGE_BYBIT_URL": url,
             "EXCHANGE_KRAKEN_URL": url,
         }
+
+
+def test_the_product_is_told_who_trades_where_an_account_is_given() -> None:
+    account = Account.derived("a secret")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        exchange = Exchange(listener=listener, account=account)
+        environ = exchange.environ()
+        service = exchange.service()
+    assert (environ["DEMO_EXCHANGE_KEY"], environ["DEMO_EXCHANGE_SECRET"]) == (account.key, account.secret)
+    # Arguments are shown to everyone.
+    assert account.secret in service.environ["EXCHANGE_ACCOUNTS"]
+    assert not any(account.secret in argument for argument in service.argv)
+    assert account == Account.derived("a secret")
+    assert len({account.key, account.secret, *vars(Account.derived("another")).values()}) == 4
 
 
 def test_a_taken_port_ends_it_with_one_line() -> None:

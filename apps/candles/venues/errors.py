@@ -23,8 +23,8 @@ _FINAL_STATUSES = frozenset(
     }
 )
 
-# What a gateway writes that does not serve a country: no limit that is lifted again.
-_NOT_SERVED = "block access from your country"
+#: What a gateway writes that does not serve a country: no limit that is lifted again.
+NOT_SERVED = "block access from your country"
 
 # What parsing code raises when an answer has another shape than it expects.
 _UNREADABLE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
@@ -66,9 +66,9 @@ def venue_errors(client: ccxt.Exchange, action: str) -> Iterator[None]:
     except ccxt.BaseError as error:
         raise classify(error, client=client, action=action) from error
     except OSError as error:
-        raise VenueUnavailable(f"{action}: {_brief(error)}") from error
+        raise VenueUnavailable(f"{action}: {brief(error)}") from error
     except _UNREADABLE as error:
-        raise VenueRubbish(f"{action}: the answer makes no sense: {_brief(error)}") from error
+        raise VenueRubbish(f"{action}: the answer makes no sense: {brief(error)}") from error
 
 
 def classify(error: ccxt.BaseError, *, client: ccxt.Exchange, action: str) -> VenueError:
@@ -80,15 +80,15 @@ def classify(error: ccxt.BaseError, *, client: ccxt.Exchange, action: str) -> Ve
     import ccxt
 
     codes = CODES[client.id]
-    message = f"{action}: {_brief(error)}"
-    code, (status, headers) = codes.found(str(error)), _response(error)
+    message = f"{action}: {brief(error)}"
+    code, (status, headers) = codes.found(str(error)), response_of(error)
     limited = isinstance(error, ccxt.DDoSProtection | ccxt.RateLimitExceeded)
-    wait = _wait(codes, status, headers)
+    wait = asked_wait(codes, status, headers)
     if wait is None and limited:
-        wait = _wait(codes, None, client.last_response_headers or {})
+        wait = asked_wait(codes, None, client.last_response_headers or {})
     if code is not None and codes.passes(code):
         return VenueUnavailable(message, retry_after=wait)
-    if status in _FINAL_STATUSES or _NOT_SERVED in str(error):
+    if status in _FINAL_STATUSES or NOT_SERVED in str(error):
         return VenueRefused(message)
     if isinstance(error, ccxt.BadResponse):
         return VenueRubbish(message)
@@ -104,14 +104,14 @@ def classify(error: ccxt.BaseError, *, client: ccxt.Exchange, action: str) -> Ve
     return VenueUnavailable(message, retry_after=wait)
 
 
-def _brief(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
     """The class and the first words of an error, on one line."""
     text = " ".join(str(error).split())
     shown = text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]}…"
     return f"{type(error).__name__}: {shown}"
 
 
-def _response(error: BaseException) -> tuple[int | None, Mapping[str, Any]]:
+def response_of(error: BaseException) -> tuple[int | None, Mapping[str, Any]]:
     """Status and headers of the response behind an error, where there was one.
 
     The client remembers the headers of its last response only, which may belong to an earlier request.
@@ -120,7 +120,7 @@ def _response(error: BaseException) -> tuple[int | None, Mapping[str, Any]]:
     return (None, {}) if response is None else (response.status_code, response.headers)
 
 
-def _wait(codes: Codes, status: int | None, headers: Mapping[str, Any]) -> float | None:
+def asked_wait(codes: Codes, status: int | None, headers: Mapping[str, Any]) -> float | None:
     """The seconds that a refusal asks to wait for, as far as it tells."""
     wait = _retry_after(headers)
     if wait is None and codes.header is not None:

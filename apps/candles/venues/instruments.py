@@ -65,7 +65,7 @@ def find_market(client: ccxt.Exchange, symbol: str) -> dict[str, Any]:
     be had.
     """
     venue = find_venue(client.id)
-    _load(client, venue)
+    load_markets(client, venue)
     market = client.markets.get(symbol)
     if market is None:
         raise VenueRefused(f"{client.id} has no market {symbol}")
@@ -88,7 +88,7 @@ def list_markets(client: ccxt.Exchange) -> Listing:
     unreadable ones. Raises as `find_market` does.
     """
     venue = find_venue(client.id)
-    _load(client, venue, anew=True)
+    load_markets(client, venue, anew=True)
     listing = Listing([], [])
     for markets in client.markets_by_id.values():
         for market in markets:
@@ -113,7 +113,11 @@ def list_markets(client: ccxt.Exchange) -> Listing:
     return listing
 
 
-def _load(client: ccxt.Exchange, venue: Venue, *, anew: bool = False) -> None:
+def load_markets(client: ccxt.Exchange, venue: Venue, *, anew: bool = False) -> None:
+    """Let *client* have the list of markets, unless it has it and it is not wanted anew.
+
+    Raises `VenueUnavailable`, `VenueRubbish` or `VenueRefused`.
+    """
     with venue_errors(client, f"{client.id}: list of markets"):
         client.load_markets(anew)
         # A missing list makes an empty one, in which every symbol would be unknown.

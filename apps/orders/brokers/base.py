@@ -46,6 +46,7 @@ class BrokerFill:
     fee: Decimal = Decimal(0)
     #: What the fee was taken in; empty where there was none.
     fee_currency: str = ""
+    #: Among the trades in the answer to a submission it may be the order's time, some milliseconds earlier.
     traded_at: datetime
 
 

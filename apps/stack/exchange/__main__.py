@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import socket
 import sys
@@ -11,11 +12,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from apps.stack.exchange.accounts import BadAccount, open_accounts, parse_accounts
 from apps.stack.exchange.api import Exchange
+from apps.stack.exchange.books import Books
 from apps.stack.exchange.errors import BadFile
 from apps.stack.exchange.intervals import MINUTE_MS
 from apps.stack.exchange.replay import Replay, load
 from apps.stack.exchange.server import ExchangeServer
+
+ACCOUNTS = "EXCHANGE_ACCOUNTS"
+"""The variable with accounts to open, as ``POST /_sim/accounts`` takes them: arguments are no secrets."""
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -27,6 +33,9 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     where.add_argument("--fd", type=int, help="serve on this inherited listening socket")
     parser.add_argument("--candles", type=Path, metavar="FILE.csv.gz", help="replay these minutes")
     parser.add_argument("--symbol", help="the symbol of the file; otherwise its name tells, or BTCUSDT")
+    parser.add_argument(
+        "--books", type=Path, metavar="FILE", help="keep accounts and orders here; otherwise in memory"
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other synthetic prices")
     parsed = parser.parse_args(arguments)
     if parsed.symbol is not None and parsed.candles is None:
@@ -64,7 +73,9 @@ def main(arguments: Sequence[str]) -> int:
     options = _arguments(arguments)
     try:
         replay = load(options.candles, options.symbol) if options.candles is not None else None
-    except BadFile as error:
+        books = Books(options.books)
+        open_accounts(books, parse_accounts(os.environ.get(ACCOUNTS, "[]")))
+    except (BadFile, BadAccount) as error:
         sys.stderr.write(f"exchange: {error}\n")
         return 2
     try:
@@ -72,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"exchange: cannot listen: {error}\n")
         return 2
-    server = ExchangeServer(listener, Exchange(seed=options.seed, replay=replay))
+    server = ExchangeServer(listener, Exchange(seed=options.seed, replay=replay, books=books))
 
     def stop(*_: object) -> None:
         server.stopping.set()
@@ -85,6 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     sys.stdout.flush()
     server.serve_forever(poll_interval=0.1)
     server.server_close()
+    books.close()
     return 0
 
 

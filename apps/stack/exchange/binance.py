@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, ClassVar
+from urllib.parse import parse_qs
 
 from apps.stack.exchange import errors, klines, markets
 from apps.stack.exchange.answers import Answer, Candles, json_answer, page
-from apps.stack.exchange.bars import Bars, Source
+from apps.stack.exchange.bars import Source
+from apps.stack.exchange.books import Books
 from apps.stack.exchange.errors import ApiError
-from apps.stack.exchange.face import Face, Spoiler
-from apps.stack.exchange.faults import CANDLES
+from apps.stack.exchange.face import Face
+from apps.stack.exchange.faults import CANDLES, Rule
 from apps.stack.exchange.intervals import INTERVALS, MINUTE_MS
 from apps.stack.exchange.limits import WEIGHT_PER_MINUTE, WeightLimiter
 from apps.stack.exchange.markets import Market, plain
+from apps.stack.exchange.order_limits import ORDER_LIMITS
 from apps.stack.exchange.outages import Outages
 from apps.stack.exchange.parameters import Parameters
+from apps.stack.exchange.quotes import Quotes
+from apps.stack.exchange.request import Request
+from apps.stack.exchange.trading import ROUTES as SIGNED
+from apps.stack.exchange.trading import Trading
+from apps.stack.exchange.twists import PLAIN
+from apps.stack.exchange.weights import Weigh, always, by, by_levels
 
 _DEFAULT_LIMIT = 500
 _LARGEST_LIMIT = 1000
+_DEFAULT_LEVELS, _MOST_LEVELS = 100, 5000
 _DAY_MS = 86_400_000
 
 _FAILURES: Mapping[int, Any] = {
@@ -46,21 +56,14 @@ _FAILURES: Mapping[int, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One endpoint: the method of `Binance` that answers and what a request weighs.
-
-    *weight* applies to a request for one symbol, *weight_of_all* to one that names none.
-    """
+    """One public endpoint: the method of `Binance` that answers and what a request weighs."""
 
     answer: Callable[[Binance, Parameters], Any]
-    weight: int
-    weight_of_all: int | None = None
-
-    def weigh(self, one_symbol: bool) -> int:
-        return self.weight if one_symbol or self.weight_of_all is None else self.weight_of_all
+    weigh: Weigh
 
 
 class Binance(Face):
-    """The spot markets of *listed*, by symbol."""
+    """The spot markets of *listed*, by symbol, and trading on them."""
 
     name = "binance"
     candles = CANDLES["binance"]
@@ -73,30 +76,41 @@ class Binance(Face):
         *,
         clock: Callable[[], float],
         outages: Outages,
+        books: Books,
     ) -> None:
         super().__init__(sources, clock=clock, outages=outages)
         self.markets = listed
         self._limiter = WeightLimiter()
+        self._quotes = Quotes(self.sources)
+        self.trading = Trading(listed, self._quotes, books, clock=self.now_ms)
 
     def forgive(self) -> None:
         self._limiter.forgive()
+        self.trading.forgive()
+
+    def answers(self, request: Request) -> bool:
+        return super().answers(request) or (request.method, request.path) in SIGNED
 
     def failure(self, status: int) -> Any:
         return _FAILURES.get(status, {"code": -1000, "msg": "Error."})
 
-    def answer(self, path: str, query: str, address: str, spoil: Spoiler) -> Answer:
-        route = ROUTES[path]
+    def answer(self, request: Request, rule: Rule | None) -> Answer:
+        signed = SIGNED.get((request.method, request.path))
+        weigh = ROUTES[request.path].weigh if signed is None else signed.weigh
+        weight = weigh(parse_qs(request.parameters))
         try:
-            used = self._limiter.charge(
-                address, route.weigh(self.market_of(query) is not None), now_ms=self.now_ms()
-            )
+            used = self._limiter.charge(request.address, weight, now_ms=self.now_ms())
         except ApiError as error:
-            return _refusal(error, self._limiter.used(address, now_ms=self.now_ms()))
+            return _refusal(error, self._limiter.used(request.address, now_ms=self.now_ms()))
         try:
-            result = route.answer(self, Parameters(query))
+            if signed is not None:
+                answer = self.trading.answer(request, PLAIN if rule is None else rule.twist())
+            else:
+                result = ROUTES[request.path].answer(self, Parameters(request.query))
+                answer = json_answer(self.dressed(result, rule))
         except ApiError as error:
             return _refusal(error, used)
-        return json_answer(self.dressed(result, spoil), headers=_weights(used))
+        return replace(answer, headers=_weights(used) + answer.headers)
 
     def ping(self, parameters: Parameters) -> dict[str, Any]:
         parameters.finish()
@@ -118,7 +132,8 @@ class Binance(Face):
                     "interval": "MINUTE",
                     "intervalNum": 1,
                     "limit": WEIGHT_PER_MINUTE,
-                }
+                },
+                *(limit.described() for limit in ORDER_LIMITS),
             ],
             "exchangeFilters": [],
             "symbols": [markets.describe(self.markets[symbol]) for symbol in wanted or self.markets],
@@ -157,6 +172,28 @@ class Binance(Face):
     def ticker_day(self, parameters: Parameters) -> dict[str, Any] | list[dict[str, Any]]:
         return self._for_each(parameters, self._day)
 
+    def ticker_book(self, parameters: Parameters) -> dict[str, Any] | list[dict[str, Any]]:
+        return self._for_each(parameters, self._best)
+
+    def depth(self, parameters: Parameters) -> dict[str, Any]:
+        """One level a tick, each with one unit of the base asset."""
+        symbol, limit = parameters.symbol(), parameters.number("limit")
+        parameters.finish()
+        if symbol is None:
+            raise errors.mandatory("symbol")
+        if symbol not in self.markets:
+            raise errors.invalid_symbol()
+        if limit == 0:
+            raise errors.invalid_value("limit")
+        now_ms, scale = self.now_ms(), self.markets[symbol].price_scale
+        levels = range(min(limit or _DEFAULT_LEVELS, _MOST_LEVELS))
+        bid, ask = self._quotes.bid(symbol, now_ms=now_ms), self._quotes.ask(symbol, now_ms=now_ms)
+        return {
+            "lastUpdateId": now_ms,
+            "bids": [[plain(bid - level, scale), plain(1, 0)] for level in levels if bid > level],
+            "asks": [[plain(ask + level, scale), plain(1, 0)] for level in levels],
+        }
+
     def _wanted(self, parameters: Parameters) -> list[str] | None:
         """The symbols a request names by ``symbol`` or ``symbols``; None when it names none."""
         one, several = parameters.symbol(), parameters.symbols()
@@ -177,21 +214,26 @@ class Binance(Face):
         answers = [answer(symbol) for symbol in wanted or self.markets]
         return answers[0] if single else answers
 
-    def _last_minutes(self, symbol: str, count: int) -> Bars:
-        """The latest *count* minutes that exist, fewer at the start of history, at least one."""
-        source = self.sources[symbol]
-        now_ms = self.now_ms()
-        last = now_ms // MINUTE_MS if source.last is None else source.last
-        return source.minutes(last + 1 - count, last + 1, now_ms=now_ms)
-
     def _price(self, symbol: str) -> dict[str, Any]:
-        latest = self._last_minutes(symbol, 1)
-        return {"symbol": symbol, "price": plain(int(latest.close[-1]), self.markets[symbol].price_scale)}
+        last = self._quotes.last(symbol, now_ms=self.now_ms())
+        return {"symbol": symbol, "price": plain(last, self.markets[symbol].price_scale)}
+
+    def _best(self, symbol: str) -> dict[str, Any]:
+        """What market orders are filled at; there is always enough of it, whatever quantity is shown."""
+        market, now_ms = self.markets[symbol], self.now_ms()
+        shown = plain(1, 0)
+        return {
+            "symbol": symbol,
+            "bidPrice": plain(self._quotes.bid(symbol, now_ms=now_ms), market.price_scale),
+            "bidQty": shown,
+            "askPrice": plain(self._quotes.ask(symbol, now_ms=now_ms), market.price_scale),
+            "askQty": shown,
+        }
 
     def _day(self, symbol: str) -> dict[str, Any]:
         """The statistics of the latest 24 hours of minutes."""
         market = self.markets[symbol]
-        minutes = self._last_minutes(symbol, 1440)
+        minutes = self._quotes.latest(symbol, 1440, now_ms=self.now_ms())
         prices, lots = market.price_scale, market.lot_scale
         opening, last = int(minutes.open[0]), int(minutes.close[-1])
         volume, quote = int(minutes.volume.sum()), int(minutes.quote.sum())
@@ -223,12 +265,14 @@ class Binance(Face):
 
 
 ROUTES: Mapping[str, Route] = {
-    "/api/v3/ping": Route(answer=Binance.ping, weight=1),
-    "/api/v3/time": Route(answer=Binance.time, weight=1),
-    "/api/v3/exchangeInfo": Route(answer=Binance.exchange_info, weight=20),
-    Binance.candles: Route(answer=Binance.klines, weight=2),
-    "/api/v3/ticker/price": Route(answer=Binance.ticker_price, weight=2, weight_of_all=4),
-    "/api/v3/ticker/24hr": Route(answer=Binance.ticker_day, weight=2, weight_of_all=80),
+    "/api/v3/ping": Route(answer=Binance.ping, weigh=always(1)),
+    "/api/v3/time": Route(answer=Binance.time, weigh=always(1)),
+    "/api/v3/exchangeInfo": Route(answer=Binance.exchange_info, weigh=always(20)),
+    "/api/v3/depth": Route(answer=Binance.depth, weigh=by_levels),
+    Binance.candles: Route(answer=Binance.klines, weigh=always(2)),
+    "/api/v3/ticker/price": Route(answer=Binance.ticker_price, weigh=by("symbol", sent=2, absent=4)),
+    "/api/v3/ticker/bookTicker": Route(answer=Binance.ticker_book, weigh=by("symbol", sent=2, absent=4)),
+    "/api/v3/ticker/24hr": Route(answer=Binance.ticker_day, weigh=by("symbol", sent=2, absent=80)),
 }
 Binance.paths = frozenset(ROUTES)
 

@@ -10,11 +10,12 @@ from apps.stack.exchange import klines
 from apps.stack.exchange.answers import HTML, Answer, Candles, Row, json_answer
 from apps.stack.exchange.bars import Bars
 from apps.stack.exchange.bybit_markets import MARKETS, Listed, describe
-from apps.stack.exchange.face import Face, Spoiler
-from apps.stack.exchange.faults import CANDLES
+from apps.stack.exchange.face import Face
+from apps.stack.exchange.faults import CANDLES, Rule
 from apps.stack.exchange.intervals import INTERVALS, MINUTE_MS, Interval
 from apps.stack.exchange.outages import Outages
 from apps.stack.exchange.rates import WindowLimiter
+from apps.stack.exchange.request import Request
 from apps.stack.exchange.synthetic import Synthetic
 
 _PARAMETER = 10001
@@ -74,15 +75,15 @@ class Bybit(Face):
     def failure(self, status: int) -> Any:
         return _FORBIDDEN_PAGE if status == 403 else super().failure(status)
 
-    def answer(self, path: str, query: str, address: str, spoil: Spoiler) -> Answer:
+    def answer(self, request: Request, rule: Rule | None) -> Answer:
         now_ms = self.now_ms()
-        if not self._limiter.admits(address, now_ms=now_ms):
+        if not self._limiter.admits(request.address, now_ms=now_ms):
             return Answer(status=403, body=_FORBIDDEN_PAGE.encode(), content_type=HTML)
         try:
-            result = _ROUTES[path](self, dict(parse_qsl(query)))
+            result = _ROUTES[request.path](self, dict(parse_qsl(request.query)))
         except _Refused as refusal:
             return self._wrapped(refusal.code, str(refusal), {}, now_ms)
-        return self._wrapped(0, "OK", self.dressed(result, spoil), now_ms)
+        return self._wrapped(0, "OK", self.dressed(result, rule), now_ms)
 
     def _wrapped(self, code: int, message: str, result: Any, now_ms: int) -> Answer:
         body = {"retCode": code, "retMsg": message, "result": result, "retExtInfo": {}, "time": now_ms}

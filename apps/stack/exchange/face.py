@@ -7,17 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
-from apps.stack.exchange.answers import HTML, Answer, Candles, Row, page
+from apps.stack.exchange.answers import HTML, Answer, Candles, page
 from apps.stack.exchange.bars import Source
+from apps.stack.exchange.faults import Rule, spoil
 from apps.stack.exchange.intervals import MINUTE_MS
 from apps.stack.exchange.outages import Interrupted, Outages
-
-#: Spoils the candles of an answer.
-Spoiler = Callable[[list[Row]], list[Row]]
+from apps.stack.exchange.request import Request
 
 
 class Face(ABC):
-    """One exchange as its clients see it. Beside what addresses have used, a request changes nothing.
+    """One exchange as its clients see it. Beside what addresses have used, only trading changes it.
 
     Its markets go by keys: what the exchange calls them in requests, with the category before it
     (``linear:BTCUSDT``) where that is needed to tell them apart.
@@ -58,13 +57,17 @@ class Face(ABC):
             for key, source in self.sources.items()
         }
 
-    def market_of(self, query: str) -> str | None:
-        """The market that a request names, as it spells it."""
-        return parse_qs(query).get(self.market_parameter, [None])[0]
+    def answers(self, request: Request) -> bool:
+        """Whether *request* is for one of its endpoints."""
+        return request.method == "GET" and request.path in self.paths
+
+    def market_of(self, request: Request) -> str | None:
+        """The market that *request* names, as it spells it."""
+        return parse_qs(request.parameters).get(self.market_parameter, [None])[0]
 
     @abstractmethod
-    def answer(self, path: str, query: str, address: str, spoil: Spoiler) -> Answer:
-        """The answer to a GET of one of `paths` by *address*."""
+    def answer(self, request: Request, rule: Rule | None) -> Answer:
+        """The answer to a request that it `answers`; *rule* may spoil candles or twist orders."""
 
     @abstractmethod
     def forgive(self) -> None:
@@ -78,6 +81,10 @@ class Face(ABC):
         """What a failure with this status says, when nothing else was ordered."""
         return page(status, "Error")
 
-    def dressed(self, result: Any, spoil: Spoiler) -> Any:
+    def dressed(self, result: Any, rule: Rule | None) -> Any:
         """The JSON of a result: candles spoiled, if so ordered, and then dressed."""
-        return result.dress(spoil(result.rows)) if isinstance(result, Candles) else result
+        if not isinstance(result, Candles):
+            return result
+        if rule is None or rule.kind != "rows":
+            return result.dress(result.rows)
+        return result.dress(spoil(result.rows, rule.rows))

@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from apps.stack.exchange.answers import Row
+from apps.stack.exchange.twists import Twist
 
 #: The paths that answer candles, by exchange.
 CANDLES: Mapping[str, str] = {
@@ -33,32 +35,67 @@ class Rule:
     Kinds: ``status`` answers *status* with *body* and *headers*; ``reset`` cuts the connection without an
     answer; ``garbage`` answers 200 without JSON; ``html`` answers 502 with a page; ``delay`` waits for
     *seconds* and then answers; ``rows`` spoils the candles of an answer in the way *rows* names.
-    *symbol* narrows the rule to requests that name that symbol or pair. A ``status`` without a *body* says
-    what the exchange says with that status.
+    *symbol* narrows the rule to requests that name that symbol or pair, *method* to those with that one. A
+    ``status`` without a *body* says what the exchange says with that status.
+
+    What a request asks for is not done where its answer is replaced, and after a ``delay``. With *executed*
+    it is done first: an order is in the books. ``lost`` is always executed; then the connection is cut or,
+    with *seconds*, the answer comes that much too late.
+
+    Kinds that concern new orders: ``partial`` fills only *share* of the quantity at once, and the rest after
+    *reads* reads of the order or, when None, never; ``trades`` fills what is taken at once in *trades*
+    trades. *share* and *trades* also go with ``lost``, ``delay`` and *executed*. ``fill_on_cancel`` fills an
+    order in the instant in which it is to be cancelled.
     """
 
     path: str
     kind: str
     times: int | None = 1
     symbol: str | None = None
+    method: str | None = None
     status: int = 500
     body: Any = None
     headers: Mapping[str, str] | None = None
     seconds: float = 0.0
     rows: str = ""
+    executed: bool = False
+    share: float | None = None
+    reads: int | None = None
+    trades: int = 1
 
     def as_json(self) -> dict[str, Any]:
         """The rule as it was ordered, with the times that are left."""
         result: dict[str, Any] = {"path": self.path, "kind": self.kind, "times": self.times}
         if self.symbol is not None:
             result["symbol"] = self.symbol
+        if self.method is not None:
+            result["method"] = self.method
         if self.kind == "status":
             result |= {"status": self.status, "body": self.body, "headers": dict(self.headers or {})}
-        if self.kind == "delay":
+        if self.kind == "delay" or self.seconds:
             result["seconds"] = self.seconds
         if self.kind == "rows":
             result["rows"] = self.rows
+        if self.executed:
+            result["executed"] = True
+        if self.share is not None:
+            result |= {"share": self.share, "reads": self.reads}
+        if self.trades != 1:
+            result["trades"] = self.trades
         return result
+
+    def fits(self, method: str, path: str, symbol: str | None) -> bool:
+        """Whether it is for such a request."""
+        return self.path in ("*", path) and self.symbol in (None, symbol) and self.method in (None, method)
+
+    def twist(self) -> Twist:
+        """How the market is to treat the order or cancellation that the rule was taken for."""
+        return Twist(
+            trades=self.trades,
+            share=None if self.share is None else Decimal(str(self.share)),
+            reads=self.reads,
+            fills_first=self.kind == "fill_on_cancel",
+        )
 
 
 def _middle(rows: list[Row], change: Callable[[Row], Row]) -> list[Row]:
@@ -130,7 +167,16 @@ def spoil(rows: list[Row], how: str) -> list[Row]:
     return SPOILERS[how](rows) if rows else rows
 
 
-_KINDS = ("status", "reset", "garbage", "html", "delay", "rows")
+_KINDS = (
+    *("status", "reset", "garbage", "html", "delay", "rows"),
+    *("lost", "partial", "trades", "fill_on_cancel"),
+)
+_METHODS = ("GET", "POST", "DELETE")
+# Kinds that are about requests with one method only.
+_METHOD_OF: Mapping[str, str] = {"partial": "POST", "trades": "POST", "fill_on_cancel": "DELETE"}
+_REPLACED = ("status", "garbage", "html", "delay")
+_MOST_TRADES = 100
+_READS = "a number from 0, or null for never, beside a share"
 
 
 def parse_rules(body: bytes) -> list[Rule]:
@@ -168,8 +214,35 @@ def _parse_rule(entry: object) -> Rule:
         paths = CANDLES.values()
         _check(entry, "path", entry["path"] in paths, f"one of {', '.join(paths)} for rows")
         _check(entry, "rows", entry.get("rows") in SPOILERS, f"one of {', '.join(SPOILERS)}")
+    _check_trading(entry)
     texts = {name: str(value) for name, value in headers.items()}
-    return Rule(**{**entry, "headers": texts, "times": times})
+    ours = {"headers": texts, "times": times}
+    if entry["kind"] in _METHOD_OF:
+        ours["method"] = _METHOD_OF[entry["kind"]]
+    if entry["kind"] == "lost":
+        ours["executed"] = True
+    return Rule(**{**entry, **ours})
+
+
+def _check_trading(entry: Mapping[str, Any]) -> None:
+    """The fields that concern orders."""
+    kind = entry["kind"]
+    methods = (_METHOD_OF[kind],) if kind in _METHOD_OF else _METHODS
+    _check(entry, "method", entry.get("method") in (None, *methods), f"one of {', '.join(methods)}")
+    executed = entry.get("executed", kind == "lost")
+    _check(entry, "executed", isinstance(executed, bool), "true or false")
+    _check(entry, "executed", not executed or kind in (*_REPLACED, "lost"), f"false for {kind}")
+    _check(entry, "executed", executed or kind != "lost", "true for lost")
+    twists = executed or kind in ("partial", "trades", "delay")
+    share: Any = entry.get("share")
+    reads, trades = entry.get("reads"), entry.get("trades", 1)
+    if kind == "partial" or share is not None:
+        given = share if _integer(share) or isinstance(share, float) else -1
+        _check(entry, "share", twists and 0 <= given < 1, "a share from 0 to below 1, of an order")
+    _check(entry, "reads", reads is None or (share is not None and _integer(reads) and reads >= 0), _READS)
+    least = 2 if kind == "trades" else 1
+    counted = _integer(trades) and least <= trades <= _MOST_TRADES
+    _check(entry, "trades", counted and (twists or trades == 1), f"a number from {least} to {_MOST_TRADES}")
 
 
 def _integer(value: object) -> bool:
@@ -200,11 +273,11 @@ class Faults:
         with self._lock:
             return [rule.as_json() for rule in self._rules]
 
-    def take(self, path: str, symbol: str | None) -> Rule | None:
+    def take(self, method: str, path: str, symbol: str | None) -> Rule | None:
         """The first rule that fits the request, used up by one; None when all is well."""
         with self._lock:
             for index, rule in enumerate(self._rules):
-                if rule.path not in ("*", path) or rule.symbol not in (None, symbol):
+                if not rule.fits(method, path, symbol):
                     continue
                 if rule.times == 1:
                     del self._rules[index]

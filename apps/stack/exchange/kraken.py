@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 from apps.stack.exchange import klines
 from apps.stack.exchange.answers import Answer, Candles, Row, json_answer
 from apps.stack.exchange.bars import Bars
-from apps.stack.exchange.face import Face, Spoiler
-from apps.stack.exchange.faults import CANDLES
+from apps.stack.exchange.face import Face
+from apps.stack.exchange.faults import CANDLES, Rule
 from apps.stack.exchange.intervals import MINUTE_MS, Interval
 from apps.stack.exchange.kraken_markets import (
     BY_NAME,
@@ -24,6 +24,7 @@ from apps.stack.exchange.kraken_markets import (
 )
 from apps.stack.exchange.outages import Outages
 from apps.stack.exchange.rates import FallingCounter
+from apps.stack.exchange.request import Request
 from apps.stack.exchange.synthetic import Synthetic
 
 # All that can be had, whatever a request asks for.
@@ -60,14 +61,14 @@ class Kraken(Face):
     def forgive(self) -> None:
         self._counter.forgive()
 
-    def answer(self, path: str, query: str, address: str, spoil: Spoiler) -> Answer:
+    def answer(self, request: Request, rule: Rule | None) -> Answer:
         try:
-            if not self._counter.admits(address, now_ms=self.now_ms()):
+            if not self._counter.admits(request.address, now_ms=self.now_ms()):
                 raise _Refused("EGeneral:Too many requests")
-            result = _ROUTES[path](self, dict(parse_qsl(query)))
+            result = _ROUTES[request.path](self, dict(parse_qsl(request.query)))
         except _Refused as refusal:
             return json_answer({"error": [str(refusal)]})
-        return json_answer({"error": [], "result": self.dressed(result, spoil)})
+        return json_answer({"error": [], "result": self.dressed(result, rule)})
 
     def missing(self) -> Answer:
         return json_answer({"error": ["EGeneral:Unknown method"]})

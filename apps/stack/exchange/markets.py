@@ -11,7 +11,17 @@ MAX_DECIMALS = 8
 
 # Longest first: FDUSD ends with USD.
 _QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "GBP", "TRY", "BRL", "USD")
-_ORDER_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"]
+_ORDER_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET"]
+
+#: The bounds that the filters of every market name, in whole units.
+MOST_QUANTITY = 9_000_000
+HIGHEST_PRICE = 1_000_000
+MOST_NOTIONAL = 9_000_000
+MOST_ORDERS = 200
+#: Minutes over which the price of a market order is averaged for its notional value.
+AVERAGED_MINUTES = 5
+#: What the trading of one account with itself comes to.
+SELF_TRADE_PREVENTION = "EXPIRE_MAKER"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +47,11 @@ class Market:
     @property
     def symbol(self) -> str:
         return self.base + self.quote
+
+    @property
+    def least_notional(self) -> str:
+        """The smallest value of an order, in the quote asset."""
+        return "5.00000000" if self.quote != "BTC" else "0.00010000"
 
 
 _2017 = 1_502_942_400_000  # 2017-08-17T04:00Z, the first hour of Binance's BTCUSDT
@@ -129,7 +144,7 @@ def describe(market: Market) -> dict[str, Any]:
     """The market's entry in ``exchangeInfo``."""
     quantity = {
         "minQty": step(market.lot_scale),
-        "maxQty": "9000000.00000000",
+        "maxQty": plain(MOST_QUANTITY, 0),
     }
     return {
         "symbol": market.symbol,
@@ -154,23 +169,23 @@ def describe(market: Market) -> dict[str, Any]:
             {
                 "filterType": "PRICE_FILTER",
                 "minPrice": step(market.price_scale),
-                "maxPrice": "1000000.00000000",
+                "maxPrice": plain(HIGHEST_PRICE, 0),
                 "tickSize": step(market.price_scale),
             },
             {"filterType": "LOT_SIZE", **quantity, "stepSize": step(market.lot_scale)},
             {"filterType": "MARKET_LOT_SIZE", **quantity, "stepSize": "0.00000000"},
             {
                 "filterType": "NOTIONAL",
-                "minNotional": "5.00000000" if market.quote != "BTC" else "0.00010000",
+                "minNotional": market.least_notional,
                 "applyMinToMarket": True,
-                "maxNotional": "9000000.00000000",
+                "maxNotional": plain(MOST_NOTIONAL, 0),
                 "applyMaxToMarket": False,
-                "avgPriceMins": 5,
+                "avgPriceMins": AVERAGED_MINUTES,
             },
-            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
+            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": MOST_ORDERS},
         ],
         "permissions": [],
         "permissionSets": [["SPOT"]],
-        "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
+        "defaultSelfTradePreventionMode": SELF_TRADE_PREVENTION,
         "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"],
     }

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from typing import Any
 
+from apps.stack.exchange.accounts import BadAccount, open_accounts, parse_accounts
 from apps.stack.exchange.answers import Answer, json_answer
 from apps.stack.exchange.api import Exchange
 from apps.stack.exchange.faults import BadRule, Faults, parse_rules
@@ -36,7 +37,10 @@ class Stats:
 
 
 class Operator:
-    """Answers ``info`` and ``stats``, and takes orders: ``faults``, ``outages``, ``limits``."""
+    """Answers ``info`` and ``stats``, and takes orders: ``faults``, ``outages``, ``limits``, ``accounts``.
+
+    ``books`` are all accounts with their balances, orders and trades; to end them is to forget them.
+    """
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
@@ -67,10 +71,18 @@ class Operator:
                 case "DELETE", "outages":
                     self.exchange.outages.clear()
                     return json_answer([])
+                case "GET", "books":
+                    return json_answer(self.exchange.trading.state())
+                case "POST", "accounts":
+                    open_accounts(self.exchange.trading.books, parse_accounts(body))
+                    return json_answer(self.exchange.trading.state())
+                case "DELETE", "books":
+                    self.exchange.trading.books.clear()
+                    return json_answer([])
                 case "DELETE", "limits":
                     for face in self.exchange.faces.values():
                         face.forgive()
                     return json_answer([])
-        except (BadRule, BadOutage) as error:
+        except (BadRule, BadOutage, BadAccount) as error:
             return json_answer({"error": str(error)}, 400)
         return json_answer({"error": f"no {method} {path}"}, 404)

@@ -12,12 +12,11 @@ from urllib.parse import urlsplit
 from apps.stack.exchange.answers import HTML, Answer, answer_of, json_answer, page
 from apps.stack.exchange.api import Exchange
 from apps.stack.exchange.face import Face
-from apps.stack.exchange.faults import Rule, spoil
+from apps.stack.exchange.faults import Rule
 from apps.stack.exchange.operating import PREFIX, Operator
+from apps.stack.exchange.request import Request
 
 _LARGEST_BODY = 1 << 20
-# The outcome counted for a connection that was cut on purpose.
-_CUT = "reset"
 
 
 class ExchangeServer(ThreadingHTTPServer):
@@ -82,17 +81,34 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path.startswith(PREFIX):
             self._send(operator.answer(self.command, url.path, body))
             return
-        face = self.server.exchange.face_of(url.path) if self.command == "GET" else None
-        speaker = face or self.server.exchange.neighbour_of(url.path)
-        rule = operator.faults.take(url.path, speaker.market_of(url.query))
-        counted = url.path if face is not None else "other"
-        if rule is not None and rule.kind == "reset":
-            operator.stats.count(counted, _CUT)
+        self._serve(
+            Request(
+                method=self.command,
+                path=url.path,
+                query=url.query,
+                body="" if self.command == "GET" else body.decode(errors="replace"),
+                address=self.client_address[0],
+                key=self.headers.get("X-MBX-APIKEY"),
+            )
+        )
+
+    def _serve(self, request: Request) -> None:
+        """Answer *request*, in the way of the first fault that was ordered for it."""
+        exchange, operator = self.server.exchange, self.server.operator
+        face = exchange.face_of(request)
+        speaker = face or exchange.neighbour_of(request.path)
+        rule = operator.faults.take(request.method, request.path, speaker.market_of(request))
+        counted = request.endpoint if face is not None else "other"
+        done = None
+        if rule is not None and rule.executed:
+            done = self._sound(face, request, rule)
+        if rule is not None and (rule.kind == "reset" or (rule.kind == "lost" and not rule.seconds)):
+            operator.stats.count(counted, rule.kind)
             self._cut()
             return
         answer = self._faulty(rule, speaker) if rule is not None else None
         if answer is None:
-            answer = self._sound(face, url.path, url.query, rule) if face is not None else speaker.missing()
+            answer = done or self._sound(face, request, rule)
         operator.stats.count(counted, str(answer.status))
         self._send(answer)
 
@@ -105,12 +121,11 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         return self.rfile.read(int(announced))
 
-    def _sound(self, face: Face, path: str, query: str, rule: Rule | None) -> Answer:
-        """What the exchange answers when nothing is wrong with it, but perhaps with its candles."""
-        how = rule.rows if rule is not None and rule.kind == "rows" else None
-        return face.answer(
-            path, query, self.client_address[0], lambda rows: rows if how is None else spoil(rows, how)
-        )
+    def _sound(self, face: Face | None, request: Request, rule: Rule | None) -> Answer:
+        """What the exchange answers itself, perhaps with spoiled candles or odd trades."""
+        if face is None:
+            return self.server.exchange.neighbour_of(request.path).missing()
+        return face.answer(request, rule)
 
     def _faulty(self, rule: Rule, face: Face) -> Answer | None:
         """The answer that *rule* gives; None when the exchange still answers itself."""
@@ -121,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
             return Answer(body=b'[[1677628800000,"23140.48","231')
         if rule.kind == "html":
             return Answer(status=502, body=page(502, "Bad Gateway").encode(), content_type=HTML)
-        if rule.kind == "delay":
+        if rule.kind in ("delay", "lost"):
             self.server.stopping.wait(rule.seconds)
         return None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -181,6 +182,18 @@ class Synthetic:
         return bars if self.market.bars_when_quiet else bars.where(bars.volume > 0)
 
 
+def so_far(prices: Sequence[int], share: float) -> tuple[int, int, int, int]:
+    """Open, high, low and close (*prices* of a whole minute) after *share* of it.
+
+    The close goes straight from the opening to its end, the high only up and the low only down.
+    """
+    opening, whole_high, whole_low, whole_close = prices
+    close = opening + int((whole_close - opening) * share)
+    above = int((whole_high - max(opening, whole_close)) * share)
+    below = int((min(opening, whole_close) - whole_low) * share)
+    return opening, max(opening, close) + above, min(opening, close) - below, close
+
+
 def _forming(bars: Bars, share: float) -> Bars:
     """*bars* with the last of them cut off after *share* of its minute."""
 
@@ -194,11 +207,8 @@ def _forming(bars: Bars, share: float) -> Bars:
         result[-1] = value
         return result
 
-    opening, whole_close = int(bars.open[-1]), int(bars.close[-1])
-    close = opening + int((whole_close - opening) * share)
-    above = int((int(bars.high[-1]) - max(opening, whole_close)) * share)
-    below = int((min(opening, whole_close) - int(bars.low[-1])) * share)
-    high, low = max(opening, close) + above, min(opening, close) - below
+    whole = [int(column[-1]) for column in (bars.open, bars.high, bars.low, bars.close)]
+    opening, high, low, close = so_far(whole, share)
     volume, taker = partly(bars.volume), partly(bars.taker_base)
     mean = (opening + high + low + close) // 4
     return Bars(
