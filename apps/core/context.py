@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -24,24 +24,46 @@ class Context:
     worker: str = ""
     #: The tick of a periodic task that is being requested (ISO 8601, UTC).
     scheduled_for: str = ""
+    #: Where the HTTP request comes from: an IP address. For the audit, not stored with events.
+    address: str = ""
+    #: What the client calls itself, cut short. For the audit, not stored with events.
+    user_agent: str = ""
 
     def as_meta(self) -> dict[str, str]:
         """The known parts, as they are stored with events."""
-        return {key: value for key, value in self.__dict__.items() if value}
+        return {key: value for key, value in self.__dict__.items() if value and key not in _NOT_STORED}
 
 
+_NOT_STORED = frozenset({"address", "user_agent"})
 _NOBODY = Context()
 _current: ContextVar[Context] = ContextVar("chandlery_context", default=_NOBODY)
+_who: ContextVar[Callable[[], str] | None] = ContextVar("chandlery_who", default=None)
 
 
 def current() -> Context:
     """The context in force here."""
-    return _current.get()
+    context = _current.get()
+    if not context.actor and (who := _who.get()) is not None:
+        return replace(context, actor=who())
+    return context
 
 
 def set_actor(actor: str) -> None:
     """Name who acts, from here to the end of the enclosing `bind`."""
     _current.set(replace(_current.get(), actor=actor))
+
+
+@contextmanager
+def actor_from(who: Callable[[], str]) -> Iterator[None]:
+    """Have *who* asked for the actor within the block, whenever the context is asked for and names none.
+
+    For actors that cost something to find out. What *who* finds it has to remember itself.
+    """
+    token = _who.set(who)
+    try:
+        yield
+    finally:
+        _who.reset(token)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ TITLES = {
     "idempotency-key-reused": "The idempotency key came with another body",
     "worker-fenced": "The worker's token is not its user's any more",
     "too-many-requests": "Too many requests",
+    "daily-limit": "The account's orders of the day are used up",
     "server-error": "The server failed",
 }
 

@@ -51,6 +51,9 @@ _CREDENTIALS = re.compile(rf"\b(?P<scheme>{_SCHEME})[ ]+[A-Za-z0-9._~+/=-]{{12,}
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*")
 _PEM = re.compile(r"-----BEGIN (?P<kind>[A-Z ]*PRIVATE KEY)-----.*?(?:-----END (?P=kind)-----|\Z)", re.DOTALL)
 
+#: The fewest characters of a credential that is known by its form: a JSON Web Token's.
+_SHORTEST = 17
+
 
 @lru_cache(maxsize=8)
 def _words(more: tuple[str, ...]) -> re.Pattern[str]:
@@ -70,11 +73,20 @@ def is_secret(key: str) -> bool:
 
 def text(value: str) -> str:
     """*value* with the secrets in it masked; everything else is left as it is."""
+    if _harmless(value):
+        return value
     value = _PEM.sub(MASK, value)
     value = _USERINFO.sub(rf"\g<start>:{MASK}@", value)
     value = _pairs(value)
     value = _CREDENTIALS.sub(rf"\g<scheme> {MASK}", value)
     return _JWT.sub(MASK, value)
+
+
+def _harmless(value: str) -> bool:
+    """Whether *value* is seen at a glance to hold no secret: most ids, names, numbers and codes are."""
+    if "=" in value or ":" in value:
+        return False
+    return len(value) < _SHORTEST or (" " not in value and "eyJ" not in value)
 
 
 def _pairs(value: str) -> str:

@@ -47,11 +47,16 @@ _BEGINNINGS = {
     "backtests": "backtest-list",
     "sweeps": "sweep-list",
     "strategies": "strategy-list",
+    "accounts": "account-list",
+    "orders": "order-list",
+    "positions": "position-list",
+    "fills": "fill-list",
     "tasks": "task-list",
     "periodic": "periodic-list",
     "workers": "worker-list",
     "emails": "notification-email-list",
     "preferences": "notification-preference-list",
+    "audit": "audit-list",
 }
 
 

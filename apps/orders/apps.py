@@ -7,3 +7,18 @@ class OrdersConfig(AppConfig):
     name = "apps.orders"
     label = "orders"
     verbose_name = "Orders"
+
+    def ready(self) -> None:
+        from apps.core import crypto
+        from apps.core.collectors import registry
+        from apps.events import projections
+        from apps.orders import audit_actions, events  # noqa: F401
+        from apps.orders.accounts import SEALED_COLUMNS
+        from apps.orders.metrics import OrderCollector
+        from apps.orders.projection import OrderProjection, PositionProjection
+
+        projections.register(OrderProjection())
+        projections.register(PositionProjection())
+        registry.register(OrderCollector())
+        for column in SEALED_COLUMNS:
+            crypto.register(column)

@@ -14,9 +14,21 @@ from django.db.models.functions import Now
 from apps.candles.models import Instrument
 from apps.core.ids import uuid7
 from apps.orders.brokers.paper_models import PaperOrder
-from apps.orders.states import Intent, Kind, Side, State
+from apps.orders.signals import Signal
+from apps.orders.states import AT_BROKER, TO_VERIFY, Intent, Kind, Side, State
 
-__all__ = ["Account", "DailyUse", "Fill", "Order", "PaperOrder", "Position", "amount", "position_id"]
+__all__ = [
+    "UNSETTLED",
+    "Account",
+    "DailyUse",
+    "EventCount",
+    "Fill",
+    "Order",
+    "PaperOrder",
+    "Position",
+    "amount",
+    "position_id",
+]
 
 
 def amount(**options: Any) -> models.DecimalField[Any, Any]:
@@ -64,12 +76,22 @@ class DailyUse(models.Model):
     day = models.DateField()
     simulation = models.BooleanField()
     orders = models.PositiveIntegerField()
+    #: How many more were asked for and refused.
+    refused = models.PositiveIntegerField(db_default=0)
 
     class Meta:
         db_table = "orders_daily_use"
 
     def __str__(self) -> str:
         return f"{self.orders} on {self.day}"
+
+
+#: Orders that have not ended, and those whose end at the broker is not verified.
+UNSETTLED = Q(state__in=["accepted", "submitted", "partially_filled", "unknown"]) | Q(
+    state__in=["filled", "cancelled", "expired"],
+    submission_started_at__isnull=False,
+    verified_at__isnull=True,
+)
 
 
 class Order(models.Model):
@@ -90,29 +112,44 @@ class Order(models.Model):
     side = models.CharField(max_length=4, choices=Side.choices)
     kind = models.CharField(max_length=8, choices=Kind.choices)
     intent = models.CharField(max_length=8, choices=Intent.choices)
-    #: In units of the base currency.
+    #: In units of the base currency. Zero only where there was nothing to trade, and so it was rejected.
     quantity = amount()
     #: The limit; null for market orders.
     price = amount(null=True)
+    #: The signal that it follows; empty where it was asked for as an order.
+    signal = models.CharField(max_length=16, choices=Signal.choices, blank=True)
     source = models.CharField(max_length=8, choices=Source.choices)
     #: What it came from: the webhook's delivery, or the idempotency key of the request.
     source_id = models.CharField(max_length=128, blank=True)
     #: What brokers know it by.
     client_order_id = models.CharField(max_length=36)
     venue_order_id = models.CharField(max_length=64, blank=True)
-    #: The close leg that has to be filled before this one is submitted, and until when that has to be.
+    #: The close leg that has to be filled before this one is submitted.
     after = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
+    #: Until when that has to be; null once it is released, and for orders that wait for none.
     release_before = models.DateTimeField(null=True)
-    #: How often it was handed to the broker, when that began last, and when the broker confirmed it.
+    #: The close leg may leave less than this, beside its own fees.
+    flat_within = amount(null=True)
+    #: When it was asked for: from then on its age counts.
+    asked_at = models.DateTimeField()
+    #: How often it was handed to the broker, and when the broker confirmed it.
     submissions = models.PositiveIntegerField(default=0)
-    submission_started_at = models.DateTimeField(null=True)
     submitted_at = models.DateTimeField(null=True)
+    #: When the submission began that the broker may have taken; null before it, and where it did not.
+    submission_started_at = models.DateTimeField(null=True)
     #: How often the broker was asked what became of it.
     looks = models.PositiveIntegerField(default=0)
+    #: How often of late, which the wait for the next look follows from.
+    round_looks = models.PositiveIntegerField(default=0)
+    #: How often in a row that led nowhere: too often, and a person has to look.
+    fruitless_looks = models.PositiveIntegerField(default=0)
     filled = amount(default=Decimal(0))
+    #: What was traded, in the quote currency.
+    cost = amount(default=Decimal(0))
     #: What was traded cost so much per unit on the average; null while nothing was.
     average_price = amount(null=True)
-    #: When the broker's own trades were found to be the fills that are recorded, after its end.
+    #: When the broker's own trades were found to be the fills that are recorded, after its end; or when a
+    #: person said what its end was.
     verified_at = models.DateTimeField(null=True)
     cancel_requested = models.BooleanField(default=False)
     #: Why it is in its state: a code, and the words that came with it.
@@ -123,12 +160,15 @@ class Order(models.Model):
 
     class Meta:
         db_table = "orders_order"
-        ordering = ["-id"]
+        # Ids are given by whoever asks for orders: they do not tell which is newer.
+        ordering = ["-created_at", "-id"]
         constraints = [
             models.UniqueConstraint(name="orders_order_client_id", fields=["client_order_id"]),
             models.CheckConstraint(
                 name="orders_order_amounts",
-                condition=Q(quantity__gt=0, filled__gte=0) & (Q(price__isnull=True) | Q(price__gt=0)),
+                condition=Q(quantity__gte=0, filled__gte=0)
+                & (Q(quantity__gt=0) | Q(state=State.REJECTED))
+                & (Q(price__isnull=True) | Q(price__gt=0)),
             ),
             models.CheckConstraint(
                 name="orders_order_price",
@@ -136,13 +176,16 @@ class Order(models.Model):
             ),
         ]
         indexes = [
-            models.Index(name="orders_order_account", fields=["account", "-id"]),
+            models.Index(name="orders_order_account", fields=["account", "-created_at", "-id"]),
+            models.Index(name="orders_order_newest", fields=["-created_at", "-id"]),
             models.Index(
                 name="orders_order_working",
                 fields=["account", "instrument"],
                 condition=~Q(state__in=["filled", "cancelled", "rejected", "expired"]),
             ),
             models.Index(name="orders_order_after", fields=["after"], condition=Q(after__isnull=False)),
+            # Those for which something has still to be done, see ``unattended.sql``.
+            models.Index(name="orders_order_unsettled", fields=["state", "id"], condition=UNSETTLED),
         ]
 
     def __str__(self) -> str:
@@ -152,6 +195,18 @@ class Order(models.Model):
     def stream(self) -> str:
         """Where its events are."""
         return f"order:{self.pk}"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is held back until its close leg is filled."""
+        return self.state == State.ACCEPTED and self.release_before is not None
+
+    @property
+    def to_be_looked_at(self) -> bool:
+        """Whether the broker is to be asked what became of it, without a person asking for that."""
+        if self.state in TO_VERIFY:
+            return self.submission_started_at is not None and self.verified_at is None
+        return self.state in AT_BROKER and self.state != State.NEEDS_REVIEW
 
 
 class Fill(models.Model):
@@ -199,7 +254,9 @@ class Position(models.Model):
     version = models.PositiveIntegerField()
     #: In units of the base currency, less fees taken in it; negative is short.
     quantity = amount()
-    #: What a unit of it cost, in the quote currency; null while nothing is held.
+    #: What was paid for it in the quote currency; negative is what was received for what is held short.
+    cost = amount()
+    #: The same for a unit; null while nothing is held.
     average_price = amount(null=True)
     #: Profit and loss of what was closed, in the quote currency, less fees taken in that.
     realised = amount()
@@ -223,6 +280,25 @@ class Position(models.Model):
     def stream(self) -> str:
         """Where its events are."""
         return f"position:{self.pk}"
+
+
+class EventCount(models.Model):
+    """One row is how many events of one type orders have had, by what looks came to.
+
+    Rows are written by the follower ``order_statistics``, and can be made again from events.
+    """
+
+    pk = models.CompositePrimaryKey("type", "outcome")
+    type = models.CharField(max_length=64)
+    #: Of ``order.looked``; empty for other types.
+    outcome = models.CharField(max_length=16)
+    count = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "orders_event_count"
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.type}"
 
 
 def position_id(*, account: uuid.UUID, instrument: int, simulation: bool) -> uuid.UUID:

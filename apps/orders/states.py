@@ -44,11 +44,41 @@ TRANSITIONS: Mapping[str, frozenset[State]] = {
         {State.FILLED, State.CANCELLED, State.EXPIRED, State.REJECTED, State.NEEDS_REVIEW}
     ),
     State.NEEDS_REVIEW: _OUTCOMES,
-    # A fill that was reported late.
-    State.CANCELLED: frozenset({State.FILLED}),
-    State.EXPIRED: frozenset({State.FILLED}),
-    State.FILLED: frozenset(),
+    # A fill that was reported late; or, before it is verified, the broker says otherwise than it did.
+    State.CANCELLED: frozenset({State.FILLED, State.NEEDS_REVIEW}),
+    State.EXPIRED: frozenset({State.FILLED, State.NEEDS_REVIEW}),
+    State.FILLED: frozenset({State.NEEDS_REVIEW}),
     State.REJECTED: frozenset(),
+}
+
+#: What has been at the broker and ended there: looked at once more, until that is verified.
+TO_VERIFY = frozenset({State.FILLED, State.CANCELLED, State.EXPIRED})
+_LOOKED_AT = AT_BROKER | TO_VERIFY
+
+#: Event -> the states in which it may happen to an order.
+FOUND_IN: Mapping[str, frozenset[str]] = {
+    "order.received": frozenset({""}),
+    "order.accepted": frozenset({State.RECEIVED}),
+    "order.released": frozenset({State.ACCEPTED}),
+    "order.submission_started": frozenset({State.ACCEPTED}),
+    "order.not_taken": frozenset({State.ACCEPTED}),
+    "order.unanswered": frozenset({State.ACCEPTED}),
+    "order.submitted": frozenset({State.ACCEPTED}),
+    "order.absent": frozenset({State.UNKNOWN}),
+    "order.found": frozenset({State.UNKNOWN, State.NEEDS_REVIEW}),
+    "order.filled_part": _LOOKED_AT - {State.UNKNOWN},
+    "order.cancelled": frozenset({State.ACCEPTED, State.SUBMITTED, State.PARTIALLY_FILLED}),
+    "order.expired": frozenset({State.SUBMITTED, State.PARTIALLY_FILLED}),
+    "order.rejected": frozenset(
+        {State.RECEIVED, State.ACCEPTED, State.UNKNOWN, State.SUBMITTED, State.NEEDS_REVIEW}
+    ),
+    "order.looked": _LOOKED_AT,
+    "order.verified": TO_VERIFY,
+    "order.needs_review": _LOOKED_AT - {State.NEEDS_REVIEW},
+    "order.look_asked": _LOOKED_AT,
+    "order.resolved": frozenset({State.NEEDS_REVIEW}),
+    "order.cancel_requested": frozenset({State.ACCEPTED, *AT_BROKER}),
+    "order.cancel_failed": AT_BROKER,
 }
 
 

@@ -59,6 +59,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.core.middleware.ActorMiddleware",
+    "apps.audit.middleware.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.liveness.middleware.WorkerTokenMiddleware",
@@ -170,6 +172,12 @@ SPECTACULAR_SETTINGS = {
         "EmailState": "apps.notifications.states.EmailState",
         "BackfillState": "apps.candles.selectors.BackfillState",
         "MissingEnum": "apps.backtests.models.Backtest.Missing",
+        "OrderState": "apps.orders.states.State",
+        "OrderSide": "apps.orders.states.Side",
+        "OrderKind": "apps.orders.states.Kind",
+        "OrderIntent": "apps.orders.states.Intent",
+        "OrderSource": "apps.orders.models.Order.Source",
+        "Signal": "apps.orders.signals.Signal",
         "SweepMissing": "apps.backtests.sweeps.forms.MISSING",
     },
 }
@@ -256,9 +264,11 @@ CELERY_BEAT_SCHEDULE = {
     "alert-orphans": {"task": "notifications.alert_orphans", "schedule": 30.0},
     "sync-candles": {"task": "candles.sync_all", "schedule": crontab()},
     "refresh-rollups": {"task": "candles.refresh_rollups", "schedule": crontab()},
+    "reconcile-orders": {"task": "orders.reconcile", "schedule": crontab()},
     "repair-gaps": {"task": "candles.repair_gaps", "schedule": crontab(minute=7)},
     "maintain-candles": {"task": "candles.maintain", "schedule": crontab(minute=17)},
     "sync-catalogues": {"task": "candles.sync_catalogues", "schedule": crontab(minute=27, hour=3)},
+    "verify-audit": {"task": "audit.verify", "schedule": crontab(minute=47, hour=2)},
 }
 
 # Candles: who keeps the roll-ups where the server has TimescaleDB, and for how many days minutes are kept.
@@ -283,6 +293,26 @@ CANDLES_STALE_SECONDS = env.int("CANDLES_STALE_SECONDS", default=300)
 CANDLES_MAX_UPLOAD_MB = env.int("CANDLES_MAX_UPLOAD_MB", default=32)
 CANDLES_MAX_UPLOAD_ROWS = env.int("CANDLES_MAX_UPLOAD_ROWS", default=200_000)
 
+# Orders: plans; seconds after which an order is not sent any more; seconds to the first look at an order, to
+# that at one without an answer, and between looks at the most; looks in vain; seconds that a reversal waits
+# for its close leg, and signals for market orders; by how much limits are longer on paper.
+ORDERS_PLANS = env.json(
+    "ORDERS_PLANS",
+    default={
+        "basic": {"simulation_only": True, "daily_orders": 50},
+        "pro": {"simulation_only": False, "daily_orders": 1000},
+    },
+)
+ORDERS_MARKET_MAX_AGE = env.float("ORDERS_MARKET_MAX_AGE", default=300.0)
+ORDERS_SUBMIT_LIMIT = env.float("ORDERS_SUBMIT_LIMIT", default=900.0)
+ORDERS_VERIFY_FIRST = env.float("ORDERS_VERIFY_FIRST", default=30.0)
+ORDERS_UNKNOWN_FIRST = env.float("ORDERS_UNKNOWN_FIRST", default=5.0)
+ORDERS_VERIFY_LONGEST = env.float("ORDERS_VERIFY_LONGEST", default=900.0)
+ORDERS_VERIFY_LOOKS = env.int("ORDERS_VERIFY_LOOKS", default=10)
+ORDERS_REVERSAL_LIMIT = env.float("ORDERS_REVERSAL_LIMIT", default=30.0)
+ORDERS_SETTLE_LIMIT = env.float("ORDERS_SETTLE_LIMIT", default=60.0)
+ORDERS_PAPER_WAIT = env.float("ORDERS_PAPER_WAIT", default=600.0)
+
 # Exchanges: a base URL set here replaces every URL of that ccxt client.
 EXCHANGE_URLS = {
     "binance": env.str("EXCHANGE_BINANCE_URL", default="") or None,
@@ -302,6 +332,16 @@ PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")
 
 # Secrets at rest: keys of 32 bytes in base64, as `id:key`, the current first (`manage.py encryption_key`).
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
+
+# The audit's chain: keys that its rows are hashed under, as `id:key` in base64 (`manage.py encryption_key`
+# makes them), the current first. Without one, whoever writes to the database can hash rows, too.
+AUDIT_KEYS = env.list("AUDIT_KEYS", default=[])
+# Characters of JSON of what an entry says of before, of after and in detail; days after which
+# `manage.py audit_prune` takes entries out of the database (0: it has to be told).
+AUDIT_VALUE_LIMIT = env.int("AUDIT_VALUE_LIMIT", default=8192)
+AUDIT_RETENTION_DAYS = env.float("AUDIT_RETENTION_DAYS", default=0.0)
+# Routes whose writes make no entry: they come every few seconds and tell of nothing but being alive.
+AUDIT_UNAUDITED_ROUTES = ["worker-heartbeat"]
 
 # What is secret in errors, arguments and results: patterns of keys beside the ones known already.
 REDACT_KEYS = env.list("REDACT_KEYS", default=[])

@@ -1,0 +1,89 @@
+"""The audit over HTTP: for staff, and for users what they did themselves."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.permissions import IsAdminUser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.audit import selectors
+from apps.audit.models import Entry
+from apps.audit.serializers import (
+    AuditEntrySerializer,
+    AuditMineQuerySerializer,
+    AuditQuerySerializer,
+    PageSerializer,
+)
+from apps.core.middleware import actor_of
+from apps.core.views import ApiView, link_next
+
+_PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
+
+
+class AuditList(ApiView):
+    """All entries, newest first."""
+
+    permission_classes = [IsAdminUser]
+
+    @extend_schema(
+        operation_id="audit_list",
+        parameters=[AuditQuerySerializer],
+        responses={200: AuditEntrySerializer(many=True), 400: _PROBLEM, 403: _PROBLEM},
+        description=(
+            "The entries of the audit that fulfil all conditions, newest first. Staff only. Where there are"
+            ' more, the header `Link` has the address of the next page: `<…>; rel="next"`. What was done a'
+            " moment ago may still be on its way into the chain."
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        return _page(request, AuditQuerySerializer(data=request.query_params))
+
+
+class AuditMine(ApiView):
+    """What the caller did."""
+
+    @extend_schema(
+        operation_id="audit_mine",
+        parameters=[AuditMineQuerySerializer],
+        responses={200: AuditEntrySerializer(many=True), 400: _PROBLEM},
+        description=(
+            "What you did yourself, newest first, and from where: sign-ins, writes, orders. Where there is"
+            ' more, the header `Link` has the address of the next page: `<…>; rel="next"`.'
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        return _page(request, AuditMineQuerySerializer(data=request.query_params), actor=actor_of(request))
+
+
+class AuditDetail(ApiView):
+    """One entry."""
+
+    permission_classes = [IsAdminUser]
+
+    @extend_schema(
+        operation_id="audit_retrieve",
+        responses={200: AuditEntrySerializer, 403: _PROBLEM, 404: _PROBLEM},
+        description="One entry of the audit, by its id. Staff only.",
+    )
+    def get(self, request: Request, entry_id: uuid.UUID) -> Response:
+        entry = Entry.objects.filter(id=entry_id).first()
+        if entry is None:
+            raise NotFound(f"There is no audit entry {entry_id}.")
+        return Response(AuditEntrySerializer(entry).data)
+
+
+def _page(request: Request, query: PageSerializer, **conditions: Any) -> Response:
+    query.is_valid(raise_exception=True)
+    asked = dict(query.validated_data)
+    before, limit = asked.pop("cursor", None), asked.pop("limit")
+    found = selectors.filtered(Entry.objects.all(), **asked, **conditions)
+    page, following = selectors.page(found, before=before, limit=limit)
+    response = Response(AuditEntrySerializer(page, many=True).data)
+    if following is not None:
+        link_next(request, response, str(following))
+    return response

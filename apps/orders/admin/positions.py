@@ -1,0 +1,78 @@
+"""Positions in the admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from apps.candles.admin.described import DescribedAdmin
+from apps.orders.admin.shown import ModeFilter, amount, at, mode, over
+from apps.orders.models import Position
+from apps.tasks.admin.paging import BoundedPaginator
+
+
+class HeldFilter(admin.SimpleListFilter):
+    """Long, short, or flat."""
+
+    title = parameter_name = "held"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("long", "long"), ("short", "short"), ("flat", "flat")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        conditions = {"long": {"quantity__gt": 0}, "short": {"quantity__lt": 0}, "flat": {"quantity": 0}}
+        condition = conditions.get(self.value() or "")
+        return None if condition is None else queryset.filter(**condition)
+
+
+@admin.register(Position)
+class PositionAdmin(DescribedAdmin):
+    """What accounts hold by their fills."""
+
+    list_display = ("what", "held", "realised_shown", "fees_shown", "whose", "changed")
+    list_filter = (HeldFilter, ModeFilter, "account__exchange")
+    list_select_related = ("account__user", "instrument")
+    sortable_by = ()
+    ordering = ("-updated_at", "-id")
+    search_fields = ("id", "instrument__symbol", "account__name", "account__user__username")
+    search_help_text = "Part of an id, of a symbol, of an account's or a user's name"
+    fields = readonly_fields = (
+        "id", "whose", "instrument", "simulation", "quantity", "cost", "average_price", "realised",
+        "fees_shown", "updated_at",
+    )  # fmt: skip
+    paginator = BoundedPaginator
+
+    @admin.display(description="instrument")
+    def what(self, position: Position) -> SafeString:
+        """What is held, and under it whether really."""
+        return over(position.instrument.text, mode(position.simulation))
+
+    @admin.display(description="held, average price")
+    def held(self, position: Position) -> SafeString:
+        """How much, and under it what a unit of it cost."""
+        return over(amount(position.quantity), amount(position.average_price))
+
+    @admin.display(description="realised")
+    def realised_shown(self, position: Position) -> str:
+        """With its currency."""
+        return f"{amount(position.realised)} {position.instrument.quote}"
+
+    @admin.display(description="fees")
+    def fees_shown(self, position: Position) -> SafeString:
+        """By currency."""
+        return format_html_join("", "<div>{} {}</div>", ((fee, name) for name, fee in position.fees.items()))
+
+    @admin.display(description="account, user")
+    def whose(self, position: Position) -> SafeString:
+        """The account, and under it whose it is."""
+        return over(position.account.name, position.account.user)
+
+    @admin.display(description="changed (UTC)")
+    def changed(self, position: Position) -> str:
+        """When last."""
+        return at(position.updated_at)

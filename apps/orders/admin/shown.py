@@ -1,0 +1,76 @@
+"""How the pages of orders show what they have in common."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.orders.amounts import text
+from apps.orders.states import State
+
+#: The looks of states, as candles have them.
+_BADGES = {
+    State.RECEIVED: "running",
+    State.ACCEPTED: "running",
+    State.SUBMITTED: "running",
+    State.PARTIALLY_FILLED: "running",
+    State.UNKNOWN: "held",
+    State.FILLED: "succeeded",
+    State.NEEDS_REVIEW: "failed",
+    State.REJECTED: "held",
+}
+
+
+def badge(state: str) -> SafeString:
+    """A state in its colour, and what it means in the tooltip."""
+    return format_html(
+        '<span class="candle-badge candle-{}" title="{}">{}</span>',
+        _BADGES.get(State(state), "over"), State(state).label, state.replace("_", " "),
+    )  # fmt: skip
+
+
+def over(first: Any, under: Any) -> SafeString:
+    """Two lines of a cell."""
+    return format_html('{}<div class="candle-under">{}</div>', first, under)
+
+
+def amount(value: Decimal | None) -> str:
+    """An amount without trailing zeros; empty for none."""
+    return "" if value is None else text(value)
+
+
+def at(moment: datetime | None) -> str:
+    """To the second, in UTC; empty for none."""
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def mode(simulation: bool) -> str:
+    """On paper or not."""
+    return "on paper" if simulation else "for real"
+
+
+def link(page: str, pk: Any, label: Any) -> SafeString:
+    """A link to the page of a row of this app."""
+    return format_html('<a href="{}">{}</a>', reverse(f"admin:orders_{page}_change", args=[pk]), label)
+
+
+class ModeFilter(admin.SimpleListFilter):
+    """On paper, or for real."""
+
+    title, parameter_name = "mode", "simulation"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "on paper"), ("no", "for real")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        if self.value() not in ("yes", "no"):
+            return None
+        return queryset.filter(simulation=self.value() == "yes")

@@ -1,0 +1,1 @@
+"""Accounts, orders, positions and fills over HTTP."""

@@ -1,0 +1,109 @@
+"""What the views of this app have in common: finding what is the caller's, and showing pages."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers, status
+from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.core.problems import CONTENT_TYPE, problem
+from apps.core.views import link_next
+from apps.orders import selectors
+from apps.orders.api.asked import PageQuerySerializer
+from apps.orders.api.fields import write_cursor
+from apps.orders.models import Account, Order
+
+#: What the admin asks for, too, before anything is done to what is somebody else's.
+CHANGE_ACCOUNT, CHANGE_ORDER = "orders.change_account", "orders.change_order"
+
+PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
+PAGES = ' Where there are more, the header `Link` has the address of the next page: `<…>; rel="next"`.'
+
+
+def actor_of(request: Request) -> str:
+    """Who asks, as events name them."""
+    return f"user:{request.user.pk}"
+
+
+def account_shown(request: Request, account_id: uuid.UUID) -> Account:
+    """The account, if the caller may see it. Raises `NotFound`."""
+    found = selectors.accounts(user=request.user).filter(pk=account_id).first()
+    if found is None:
+        raise NotFound(f"There is no account {account_id} of yours.")
+    return found
+
+
+def account_changeable(request: Request, account_id: uuid.UUID) -> Account:
+    """The account, if the caller may change it: its user, and staff with the permission."""
+    found = account_shown(request, account_id)
+    _check(request, found.user_id, CHANGE_ACCOUNT)
+    return found
+
+
+def order_shown(request: Request, order_id: uuid.UUID) -> Order:
+    """The order, if the caller may see it. Raises `NotFound`."""
+    found = selectors.orders(user=request.user).filter(pk=order_id).first()
+    if found is None:
+        raise NotFound(f"There is no order {order_id} of yours.")
+    return found
+
+
+def order_changeable(request: Request, order_id: uuid.UUID) -> Order:
+    """The order, if the caller may do something to it: its user, and staff with the permission."""
+    found = order_shown(request, order_id)
+    _check(request, found.account.user_id, CHANGE_ORDER)
+    return found
+
+
+def may_operate(request: Request) -> bool:
+    """Whether the caller may do what people do to accounts and orders of others."""
+    return bool(request.user.is_staff)
+
+
+def _check(request: Request, user_id: int, permission: str) -> None:
+    if user_id != request.user.pk and not request.user.has_perm(permission):
+        raise PermissionDenied(f"This needs the permission {permission}, or to be the owner.")
+
+
+def refused(field: str, detail: str) -> Response:
+    """The problem that says which field is at fault."""
+    code = status.HTTP_400_BAD_REQUEST
+    body = problem("invalid-request", code, f"{field}: {detail}", [{"field": field, "detail": detail}])
+    return Response(body, code, content_type=CONTENT_TYPE)
+
+
+def listed(
+    request: Request,
+    found: QuerySet[Any],
+    query: type[PageQuerySerializer],
+    shown: type[serializers.BaseSerializer[Any]],
+) -> Response:
+    """A page of those of *found* that the query asks for."""
+    asked = query(data=request.query_params)
+    asked.is_valid(raise_exception=True)
+    conditions = dict(asked.validated_data)
+    after, limit = conditions.pop("after", None), conditions.pop("limit")
+    rows, following = selectors.page(
+        selectors.filtered(found, **conditions), after=after, limit=limit, timed=query.timed
+    )
+    response = Response(many(request, rows, shown))
+    if following is not None:
+        link_next(request, response, write_cursor(*following))
+    return response
+
+
+def many(request: Request, rows: Sequence[Any], shown: type[serializers.BaseSerializer[Any]]) -> Any:
+    """Rows as they are answered."""
+    return shown(rows, many=True, context={"request": request}).data
+
+
+def one(request: Request, row: Any, shown: type[serializers.BaseSerializer[Any]]) -> Any:
+    """A row as it is answered."""
+    return shown(row, context={"request": request}).data

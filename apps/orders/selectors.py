@@ -1,0 +1,119 @@
+"""Reading accounts, orders, fills and positions: whose they are, and page by page."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from django.db.models import Model, Q, QuerySet
+
+from apps.core.redaction import redact
+from apps.events.registry import event_type
+from apps.events.selectors import read_stream
+from apps.orders.models import Account, Fill, Order, Position
+
+Row = TypeVar("Row", bound=Model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineEntry:
+    """One event of an order, fit to be shown."""
+
+    version: int
+    type: str
+    meaning: str
+    recorded_at: datetime
+    #: Since the event before; None for the first.
+    elapsed: timedelta | None
+    data: dict[str, Any]
+    actor: str
+
+
+def accounts(*, user: Any) -> QuerySet[Account]:
+    """The accounts that *user* may see: their own; for staff, everybody's."""
+    found = Account.objects.select_related("user")
+    return found if user.is_staff else found.filter(user=user)
+
+
+def orders(*, user: Any) -> QuerySet[Order]:
+    """The orders that *user* may see, newest first, with account, user and instrument."""
+    found = Order.objects.select_related("account__user", "instrument")
+    return found if user.is_staff else found.filter(account__user=user)
+
+
+def positions(*, user: Any) -> QuerySet[Position]:
+    """The positions that *user* may see."""
+    found = Position.objects.select_related("account", "instrument").order_by(
+        "account_id", "instrument_id", "pk"
+    )
+    return found if user.is_staff else found.filter(account__user=user)
+
+
+def fills(*, user: Any) -> QuerySet[Fill]:
+    """The fills that *user* may see, newest first."""
+    found = Fill.objects.select_related("instrument", "order")
+    return found if user.is_staff else found.filter(account__user=user)
+
+
+def filtered(
+    found: QuerySet[Row],
+    *,
+    account: uuid.UUID | None = None,
+    instrument: str | None = None,
+    simulation: bool | None = None,
+    state: str | None = None,
+    order: uuid.UUID | None = None,
+    since: datetime | None = None,
+) -> QuerySet[Row]:
+    """Those of *found* that fulfil all conditions that are given. *instrument* as ``binance:BTC/USDT``."""
+    conditions: dict[str, Any] = {
+        "account_id": account,
+        "simulation": simulation,
+        "state": state,
+        "order_id": order,
+        "created_at__gte": since,
+    }
+    if instrument is not None:
+        conditions["instrument__exchange"], _, conditions["instrument__symbol"] = instrument.partition(":")
+    return found.filter(**{name: value for name, value in conditions.items() if value is not None})
+
+
+def page(
+    found: QuerySet[Row], *, after: Any, limit: int, timed: bool
+) -> tuple[list[Row], tuple[Any, ...] | None]:
+    """Up to *limit* rows, newest first, that come after the row at *after*; and where the next page begins.
+
+    Where they are *timed*, newest is by ``created_at`` and id, and *after* is these two; else by id alone.
+    """
+    if after is not None and timed:
+        at, pk = after
+        found = found.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=pk))
+    elif after is not None:
+        found = found.filter(pk__lt=after)
+    order = ("-created_at", "-pk") if timed else ("-pk",)
+    some: list[Any] = list(found.order_by(*order)[: limit + 1])
+    if len(some) <= limit:
+        return some, None
+    last = some[limit - 1]
+    return some[:limit], (last.created_at, last.pk) if timed else (last.pk,)
+
+
+def timeline(order: Order) -> list[TimelineEntry]:
+    """Everything that happened to an order, in order."""
+    entries, before = [], None
+    for event in read_stream(order.stream):
+        entries.append(
+            TimelineEntry(
+                version=event.version,
+                type=event.type,
+                meaning=event_type(event.type).meaning,
+                recorded_at=event.recorded_at,
+                elapsed=None if before is None else event.recorded_at - before,
+                data=redact(event.current_data()),
+                actor=event.meta.get("actor", ""),
+            )
+        )
+        before = event.recorded_at
+    return entries

@@ -1,0 +1,165 @@
+"""Finding out at the broker what became of an order: one look, and when the next one is due.
+
+A look records what the broker says, and leads to one of these: the order has ended and is verified; it is
+looked at again, after a wait that doubles; the broker proves that it never had it, and it is submitted again
+under the same client order id; or a person has to look.
+
+Looks that the broker does not answer make the waits longer, but are not counted: however long an exchange is
+away, its orders are found when it is back, after no longer than it was away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apps.events.records import NewEvent
+from apps.orders import conf
+from apps.orders.amounts import text
+from apps.orders.brokers.base import Broker, BrokerError, BrokerFill, Refused, Report
+from apps.orders.broking import age_of, broker_of, order_get, reading_of, told, too_late, trades_of
+from apps.orders.models import Order
+from apps.orders.moving import look_planned, order_move
+from apps.orders.outcomes import Reading, cancelled, needs_review, rejected, why
+from apps.orders.reasons import REASONS
+from apps.orders.recording import order_locked
+from apps.orders.requesting import submission_request
+from apps.orders.states import TO_VERIFY, Kind, State
+from apps.tasks import current_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What one look came to."""
+
+    #: None where the broker says that there is no such order, and where it says nothing.
+    report: Report | None = None
+    trades: Sequence[BrokerFill] = ()
+    #: Why nothing can be said, where that is so.
+    error: BrokerError | None = None
+    #: Whether that the broker has no such order proves that it never had it, and cannot get it any more.
+    proof: bool = False
+
+
+def order_look(order_id: str, look: int) -> dict[str, Any]:
+    """Look at an order for the *look*-th time, and record what was seen with the success of the run.
+
+    Nothing is done where that look was made already, or nothing is left to be found out.
+    """
+    order = order_get(order_id)
+    if not _expected(order, look):
+        return {"state": order.state}
+    seen = _look(order)
+    with current_run().completing():
+        now = order_locked(order.pk)
+        if _expected(now, look) and now.submissions == order.submissions:
+            _record(now, look, seen)
+    return {"state": now.state}
+
+
+def _expected(order: Order, look: int) -> bool:
+    """Whether this is the look that is due. One of an order in review was asked for by a person."""
+    return order.looks + 1 == look and (order.to_be_looked_at or order.state == State.NEEDS_REVIEW)
+
+
+def _look(order: Order) -> Seen:
+    """Ask the broker. Takes seconds."""
+    try:
+        broker = broker_of(order)
+        report = broker.find(told(order))
+        if report is None:
+            return Seen(proof=_proves_absence(broker, order))
+        return Seen(report=report, trades=trades_of(broker, order, report))
+    except BrokerError as exc:
+        return Seen(error=exc)
+
+
+def _proves_absence(broker: Broker, order: Order) -> bool:
+    after = broker.absence_is_proof_after
+    return (
+        order.state == State.UNKNOWN
+        and after is not None
+        and age_of(order.submission_started_at).total_seconds() >= after
+    )
+
+
+def _record(order: Order, look: int, seen: Seen) -> None:
+    """What follows from a look, for the order, which is locked."""
+    if seen.report is not None:
+        _found(order, look, seen.report, seen.trades)
+    elif seen.error is not None:
+        outcome = "refused" if isinstance(seen.error, Refused) else "unavailable"
+        error = why("", f"{seen.error.code} {seen.error}".strip())["reason"]
+        order_move(order, [_looked(look, outcome, error=error)])
+        _again(order, "look_refused", f"{REASONS['look_refused']} {error}", seen.error.retry_after)
+    elif seen.proof:
+        _absent(order, look)
+    else:
+        order_move(order, [_looked(look, "absent")])
+        _again(order, "not_found", REASONS["not_found"])
+
+
+def _found(order: Order, look: int, report: Report, trades: Sequence[BrokerFill]) -> None:
+    reading = reading_of(order, report, trades, arrival="order.found")
+    # Where one that has ended is said to be open, what the broker reads from lags behind.
+    open_ = reading.agrees and order.state not in TO_VERIFY
+    outcome = "ended" if reading.ended else "doubt" if reading.doubt else "open" if open_ else "behind"
+    looked = _looked(
+        look, outcome, state=report.state.value, filled=text(report.filled), new=len(reading.fills),
+        error=reading.doubt,
+    )  # fmt: skip
+    order_move(order, [looked, *reading.events], reading.fills)
+    if reading.ended and order.state in TO_VERIFY:
+        order_move(order, [NewEvent(type="order.verified", data={"filled": text(order.filled)})])
+        return
+    _again(order, *_open_too_long(order, reading))
+
+
+def _open_too_long(order: Order, reading: Reading) -> tuple[str, str]:
+    """Why a person has to look, should this have been the last look."""
+    code = "still_open" if reading.agrees and order.kind == Kind.MARKET else "unverified"
+    return code, REASONS[code]
+
+
+def _again(order: Order, code: str, reason: str, retry_after: float | None = None) -> None:
+    """Plan the next look; or leave the order to a person, where that would be one too many."""
+    if order.to_be_looked_at and order.fruitless_looks >= conf.verify_looks():
+        order_move(order, [needs_review(code, reason)])
+        return
+    look_planned(order, retry_after=retry_after)
+
+
+def _absent(order: Order, look: int) -> None:
+    """The broker never had the order: submit it again, unless that is too late or not wanted any more."""
+    absent = NewEvent(type="order.absent", data={"submission": order.submissions})
+    order_move(order, [_looked(look, "absent"), absent])
+    if order.cancel_requested:
+        order_move(order, [cancelled("person", "cancelled", REASONS["cancelled"])])
+    elif too_late(order):
+        order_move(order, [rejected("us", "never_reached", REASONS["never_reached"])])
+    else:
+        submission_request(order)
+
+
+def _looked(
+    look: int, outcome: str, *, state: str = "", filled: str = "", new: int = 0, error: str = ""
+) -> NewEvent:
+    return NewEvent(
+        type="order.looked",
+        data={
+            "look": look, "outcome": outcome, "state": state, "filled": filled, "new": new, "error": error,
+        },
+    )  # fmt: skip
+
+
+#: What a look may come to, as ``order.looked`` has it.
+OUTCOMES = {
+    "open": "the broker has it open, with the trades that are recorded",
+    "ended": "it has ended at the broker, with the trades that are recorded",
+    "behind": "what the broker says is not all there yet: trades, or the end",
+    "doubt": "what the broker says contradicts what is recorded",
+    "absent": "the broker says that there is no such order",
+    "refused": "the broker did not let us look",
+    "unavailable": "the broker did not answer",
+}
