@@ -10,6 +10,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from apps.core.metrics import MetricsView
 from apps.core.views import ApiRoot, LoginView, healthz
 
+admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Chandlery"
 
 urlpatterns = [
@@ -27,8 +28,10 @@ urlpatterns = [
     path("api/v1/", include("apps.notifications.urls")),
     path("api/v1/", include("apps.candles.urls")),
     path("api/v1/", include("apps.orders.api.urls")),
+    path("api/v1/", include("apps.webhooks.urls")),
     path("api/v1/", include("apps.backtests.urls")),
     path("notifications/", include("apps.notifications.page_urls")),
+    path("webhooks/", include("apps.webhooks.intake_urls")),
     path("udf/", include("apps.candles.udf.urls")),
     path("charts/", include("apps.candles.chart_urls")),
     path("backtests/", include("apps.backtests.report.urls")),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -33,6 +34,22 @@ def execute(statement: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any
         cursor = psycopg.Cursor(raw)
         _replan(raw, cursor)
         return cursor.execute(statement, parameters, prepare=True)
+
+
+@contextmanager
+def pipelined() -> Iterator[None]:
+    """Send what `execute` is given within the block without waiting for the server's answers.
+
+    A cursor's rows are there to be fetched as ever: fetching sends what is left and waits for it. The end of
+    the block waits for everything. Where a statement fails, the server skips those after it, and the error
+    is raised where something is fetched next, or at the end: as Django's, there and here. For the statements
+    of one transaction none of which needs to know what those before it came to.
+    """
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    raw: psycopg.Connection[Any] = connection.connection
+    with connection.wrap_database_errors, raw.pipeline():
+        yield
 
 
 def clock() -> float:

@@ -32,8 +32,15 @@ TITLES = {
     "missing-candles": "Candles that are needed are missing",
     "idempotency-key-reused": "The idempotency key came with another body",
     "worker-fenced": "The worker's token is not its user's any more",
+    "webhook-disabled": "The webhook is disabled",
+    "webhook-address": "The webhook takes nothing from this address",
+    "webhook-expired": "The signal's time is not now",
+    "webhook-secret": "The secret or the signature is missing or wrong",
+    "webhook-replay": "The key came with another signal",
+    "webhook-plan": "The account may not trade so",
     "too-many-requests": "Too many requests",
     "daily-limit": "The account's orders of the day are used up",
+    "unavailable": "Not possible just now",
     "server-error": "The server failed",
 }
 

@@ -28,7 +28,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "project.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -267,6 +267,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-orders": {"task": "orders.reconcile", "schedule": crontab()},
     "repair-gaps": {"task": "candles.repair_gaps", "schedule": crontab(minute=7)},
     "maintain-candles": {"task": "candles.maintain", "schedule": crontab(minute=17)},
+    "prune-webhooks": {"task": "webhooks.prune", "schedule": crontab(minute=37)},
     "sync-catalogues": {"task": "candles.sync_catalogues", "schedule": crontab(minute=27, hour=3)},
     "verify-audit": {"task": "audit.verify", "schedule": crontab(minute=47, hour=2)},
 }
@@ -326,6 +327,11 @@ ORDERS_BROKER_TIMEOUT = env.float("ORDERS_BROKER_TIMEOUT", default=10.0)
 ORDERS_BROKER_SETTLE = env.float("ORDERS_BROKER_SETTLE", default=25.0)
 ORDERS_PAPER_SLIPPAGE_BPS = env.str("ORDERS_PAPER_SLIPPAGE_BPS", default="0")
 ORDERS_PAPER_FEE = env.str("ORDERS_PAPER_FEE", default="0.001")
+
+# Webhooks: bytes of the largest body, and days for which receipts and the log are kept (0: the log for ever).
+WEBHOOKS_MAX_BODY = env.int("WEBHOOKS_MAX_BODY", default=16_384)
+WEBHOOKS_RECEIPTS_DAYS = env.float("WEBHOOKS_RECEIPTS_DAYS", default=7.0)
+WEBHOOKS_LOG_DAYS = env.float("WEBHOOKS_LOG_DAYS", default=90.0)
 
 # Where people reach this installation: the links in e-mails begin with it.
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")

@@ -1,0 +1,77 @@
+"""What of a delivery goes into the log. It is put where the answer is given, and written by a worker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.core.serializers.json import DjangoJSONEncoder
+
+from apps.core import context, redaction
+from apps.webhooks.codes import Outcome
+from apps.webhooks.facts import Facts
+from apps.webhooks.layers import Refusal
+
+#: Characters of what is logged of a body, as JSON.
+_BODY = 4096
+_DETAIL = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What became of a delivery."""
+
+    outcome: Outcome
+    status: int
+    refusal: Refusal | None = None
+    order_id: UUID | None = None
+    #: Why there was nothing to act upon: a code.
+    idle: str = ""
+
+
+def entry(*, facts: Facts, result: Result, at: datetime, started: float) -> dict[str, Any]:
+    """The payload of `tasks.log_delivery`; *started* is of `time.perf_counter`."""
+    asked, target, refusal, body = facts.parsed, facts.found, result.refusal, facts.arrival.body
+    return {
+        "endpoint_id": target.endpoint_id if target else None,
+        "at": at.astimezone(UTC).isoformat(),
+        "address": facts.sender.address or None,
+        "user_agent": facts.sender.user_agent,
+        "format": facts.format.name,
+        "outcome": result.outcome.value,
+        "layer": refusal.layer if refusal else "",
+        "code": refusal.code if refusal else result.idle,
+        "detail": refusal.detail[:_DETAIL] if refusal else asked.idle if asked else "",
+        "status": result.status,
+        "signal": asked.signal.value if asked and asked.signal else "",
+        "symbol": asked.symbol.given if asked and asked.symbol else "",
+        "simulation": facts.simulation if asked and target else None,
+        "order_id": result.order_id,
+        "key": asked.key if asked and target else "",
+        # Of strangers nothing is kept but that they were here.
+        "body": _shown(facts) if target else None,
+        "body_digest": hashlib.sha256(body).hexdigest(),
+        "size": facts.arrival.size,
+        "milliseconds": round(1000 * (time.perf_counter() - started), 3),
+        "request_id": context.current().request_id,
+    }
+
+
+def _shown(facts: Facts) -> Any:
+    """The fields of the body, or its text where it has none, without secrets and not too much of it."""
+    fields = facts.parsed.fields if facts.parsed else facts.malformed.fields if facts.malformed else None
+    if isinstance(fields, Mapping):
+        fields = redaction.redact(fields)
+        if facts.arrival.size <= _BODY:
+            return fields
+        text = json.dumps(fields, cls=DjangoJSONEncoder, ensure_ascii=False)
+        return fields if len(text) <= _BODY else f"{text[:_BODY]}…"
+    text = facts.arrival.body[: 4 * _BODY].decode(errors="replace").replace("\0", "\ufffd")
+    text = redaction.text(text)
+    return text if len(text) <= _BODY else f"{text[:_BODY]}…"
