@@ -12,7 +12,7 @@ def test_the_api_says_where_everything_is(client: Client):
     places = client.get("/api/v1/").json()
     assert set(places) == {
         "docs", "schema", "login", "instruments", "candles", "backfills", "backtests", "sweeps",
-        "strategies", "tasks", "periodic", "workers",
+        "strategies", "tasks", "periodic", "workers", "audit",
     }  # fmt: skip
     for place in places.values():
         # Reachable, be it with credentials, parameters or another method.
