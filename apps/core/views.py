@@ -54,6 +54,7 @@ _BEGINNINGS = {
     "tasks": "task-list",
     "periodic": "periodic-list",
     "workers": "worker-list",
+    "webhooks": "endpoint-list",
     "emails": "notification-email-list",
     "preferences": "notification-preference-list",
     "audit": "audit-list",

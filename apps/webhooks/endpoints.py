@@ -68,7 +68,7 @@ def endpoint_create(
         "allowed_addresses": allowed_addresses,
         "window_seconds": window_seconds,
     }
-    _set(endpoint, given)
+    endpoint_set(endpoint, given)
     token, secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     signing_secret = secrets.token_urlsafe(32) if signing else ""
     endpoint.token_hash, endpoint.token_hint = hashed(token), token[-4:]
@@ -88,7 +88,7 @@ def endpoint_update(*, endpoint: Endpoint, by: str, **changes: Any) -> Endpoint:
         raise TypeError(f"of an endpoint nobody can change {', '.join(sorted(unknown))}")
     now = _locked(endpoint)
     before = _shown(now)
-    _set(now, changes)
+    endpoint_set(now, changes)
     _save(now)
     changed = audit.Changes(before, _shown(now))
     if changed.after:
@@ -190,8 +190,8 @@ def _seal(endpoint: Endpoint, signing_secret: str) -> None:
     endpoint.signing_hint = signing_secret[-4:]
 
 
-def _set(endpoint: Endpoint, given: Mapping[str, Any]) -> None:
-    """Set what is given, checked. Raises `InvalidEndpoint`."""
+def endpoint_set(endpoint: Endpoint, given: Mapping[str, Any]) -> None:
+    """Set what is given of `CHANGEABLE`, checked and not saved. Raises `InvalidEndpoint`."""
     for name, value in given.items():
         setattr(endpoint, name, _CHECKS[name](value) if name in _CHECKS else value)
 

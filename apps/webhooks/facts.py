@@ -119,13 +119,13 @@ def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def facts_of(*, format: Format, token: str, arrival: Arrival, sender: Sender) -> Facts:  # noqa: A002
+def facts_of(*, format: Format, token_hash: str, arrival: Arrival, sender: Sender) -> Facts:  # noqa: A002
     """What there is to know of a request, in one statement; the instrument is not looked for yet."""
     asked, malformed = _parsed(format, arrival)
     cursor = execute(
         sql(__package__, "facts.sql"),
         {
-            "token": hashed(token),
+            "token": token_hash,
             "key": asked.key if asked else "",
             "simulation": asked.simulation if asked else True,
         },

@@ -54,7 +54,8 @@ def _tell_attacks(rows: Iterable[Mapping[str, Any]], endpoints: Mapping[str, End
     for row in rows:
         if row["outcome"] == Outcome.REFUSED and row["endpoint_id"] and CODES[row["code"]].attack:
             attacks.setdefault((row["endpoint_id"], row["code"]), []).append(row)
-    for (endpoint_id, code), alike in attacks.items():
+    # In the order of the throttle's keys, as mails are to be asked for.
+    for (endpoint_id, code), alike in sorted(attacks.items(), key=lambda one: _throttle_key(*one[0])):
         endpoint, first = endpoints[endpoint_id], alike[0]
         email_request(
             kind="webhook_attack",
@@ -70,8 +71,12 @@ def _tell_attacks(rows: Iterable[Mapping[str, Any]], endpoints: Mapping[str, End
                 "held_back": len(alike) - 1,
                 "url": reverse("admin:webhooks_endpoint_change", args=[endpoint_id]),
             },
-            throttle_key=f"{endpoint_id}:{CODES[code].action}",
+            throttle_key=_throttle_key(endpoint_id, code),
         )
+
+
+def _throttle_key(endpoint_id: str, code: str) -> str:
+    return f"{endpoint_id}:{CODES[code].action}"
 
 
 def _count_refusals(rows: Iterable[Mapping[str, Any]], endpoints: Mapping[str, Endpoint]) -> None:

@@ -29,7 +29,7 @@ from apps.tasks.requests import request
 from apps.webhooks import layers
 from apps.webhooks.codes import Outcome
 from apps.webhooks.entries import Result, entry
-from apps.webhooks.facts import Earlier, Facts, Sender, facts_of, with_instrument
+from apps.webhooks.facts import Earlier, Facts, Sender, facts_of, hashed, with_instrument
 from apps.webhooks.formats.base import Arrival, Format
 from apps.webhooks.layers import ADMISSION, SCREENING, Refusal, Repeated, Verdict
 from apps.webhooks.tasks import log_delivery
@@ -65,8 +65,9 @@ def receive(*, format: Format, token: str, arrival: Arrival, sender: Sender) -> 
     """
     delivery = _Delivery()
     try:
-        facts = facts_of(format=format, token=token, arrival=arrival, sender=sender)
-        return delivery.answer(facts, token)
+        token_hash = hashed(token)
+        facts = facts_of(format=format, token_hash=token_hash, arrival=arrival, sender=sender)
+        return delivery.answer(facts, token_hash)
     except Exception:
         logger.exception("delivery %s could not be committed", delivery.id)
         refusal = Refusal(
@@ -99,7 +100,7 @@ class _Delivery:
         self._at = datetime.now(UTC)
         self._started = time.perf_counter()
 
-    def answer(self, facts: Facts, token: str) -> Answer:
+    def answer(self, facts: Facts, token_hash: str) -> Answer:
         while True:
             facts, verdict = judged(facts)
             if verdict is None:
@@ -108,7 +109,10 @@ class _Delivery:
                 except _KeyTaken:
                     # Its answer is there now, unless that was rolled back: then it is this one's turn.
                     facts = facts_of(
-                        format=facts.format, token=token, arrival=facts.arrival, sender=facts.sender
+                        format=facts.format,
+                        token_hash=token_hash,
+                        arrival=facts.arrival,
+                        sender=facts.sender,
                     )
                     continue
                 except _LimitReached:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from apps.tasks.testing import requested, run_pending
+
+from apps.tasks.testing import requested
 
 pytestmark = pytest.mark.django_db
 

@@ -7,21 +7,7 @@ TradingView sends an alert's message as it stands, as ``application/json`` where
 - one line of words ``name=value``;
 - one line ``<signal> <symbol> [quantity] [name=value ...]``.
 
-Fields:
-
-==========================  ===========================================================================
-``signal`` or ``action``    one of `Signal`, in any case; ``{{strategy.order.action}}`` gives buy or sell
-``symbol``                  ``BTC/USDT``, ``BTCUSDT``, ``BINANCE:BTCUSDT``; with ``.P``, a perpetual contract
-``quantity`` or             positive, in units of the base currency; exits take none: what is given to
-``contracts``               them is not looked at
-``price``                   makes the order a limit order; not looked at for exits
-``timestamp``               ISO 8601 or milliseconds, as ``{{timenow}}``; needed for real trading
-``secret``                  the endpoint's
-``id``                      makes the request one: the same key again is answered, not acted upon
-``simulation``              as the query parameter
-==========================  ===========================================================================
-
-Other fields are not acted upon, and logged. Without ``id`` and without the header ``Idempotency-Key`` the
+`FIELDS` are the fields. Others are not acted upon, and logged. Without ``id`` and without the header ``Idempotency-Key`` the
 key is a hash of all fields but the secret. ``{{timenow}}`` has whole seconds, so two equal alerts of one
 second are one: who means two has to tell them apart by ``id``.
 """
@@ -33,6 +19,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from apps.orders.signals import EXITS, Signal
@@ -50,6 +37,25 @@ from apps.webhooks.formats.base import (
     shortened,
 )
 
+#: Field -> what it says.
+FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        "signal": f"Or `action`: one of {', '.join(Signal.values)}, in any case."
+        " `{{strategy.order.action}}` gives buy or sell.",
+        "symbol": "`BTC/USDT`, `BTCUSDT` or `BINANCE:BTCUSDT`, as `{{exchange}}:{{ticker}}` gives it; with `.P` at"
+        " its end a perpetual contract.",
+        "quantity": "Or `contracts`, as `{{strategy.order.contracts}}`: how much, in units of the base currency."
+        " Exits trade all that is held, and what is given here is not looked at.",
+        "price": "Makes it a limit order at this price; not looked at for exits.",
+        "timestamp": "When it was sent, as `{{timenow}}`: ISO 8601 with Z or an offset, or milliseconds. Needed"
+        " for real trading.",
+        "secret": "The endpoint's.",
+        "id": "A second signal with the same id is the first: it is answered, and not acted upon. Up to 100"
+        " printable characters without blanks; the header `Idempotency-Key` does the same.",
+        "simulation": "false: for real, where the account may do that. Like the query parameter; without either it"
+        " is on paper.",
+    }
+)
 _NAMES = {"action": "signal", "contracts": "quantity"}
 _PAIR = re.compile(r"([A-Za-z_]\w{0,63})\s*[:=]\s*(.*)", re.DOTALL)
 _WORD = re.compile(r"([A-Za-z_]\w{0,63})=(.*)", re.DOTALL)

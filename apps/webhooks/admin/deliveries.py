@@ -1,0 +1,132 @@
+"""The delivery log in the admin: looked at, and searched."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.candles.admin.described import DescribedAdmin
+from apps.orders.admin.shown import ModeFilter, link, mode, over
+from apps.tasks.admin.paging import BoundedPaginator
+from apps.webhooks.codes import Outcome
+from apps.webhooks.models import Delivery
+
+#: The looks of outcomes, as candles have them.
+_BADGES = {
+    Outcome.ACCEPTED: "succeeded",
+    Outcome.RECORDED: "running",
+    Outcome.DUPLICATE: "over",
+    Outcome.REFUSED: "held",
+    Outcome.FAILED: "failed",
+}
+_FIELDS = (
+    "id", "at", "to", "outcome_badge", "layer", "code", "detail", "status", "signal", "symbol", "traded",
+    "order", "key", "format", "address", "user_agent", "size", "body_digest", "body_text", "milliseconds",
+    "request_id", "audit",
+)  # fmt: skip
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(DescribedAdmin):
+    """Every request that came to a webhook's address."""
+
+    list_display = ("when", "to", "outcome_badge", "what", "order", "sender", "took")
+    list_filter = ("outcome", "layer", "format", ModeFilter, "code")
+    list_select_related = ("endpoint__user",)
+    sortable_by = ()
+    paginator = BoundedPaginator
+    search_fields = (
+        "=id",
+        "=order_id",
+        "=request_id",
+        "=key",
+        "=address",
+        "endpoint__name",
+        "symbol",
+        "code",
+    )
+    search_help_text = (
+        "An id, an order's or request's id, a key, an address; part of an endpoint's name, symbol or code"
+    )
+    fields = readonly_fields = _FIELDS
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Also those of one endpoint, where its page leads."""
+        return lookup == "endpoint__id__exact" or super().lookup_allowed(lookup, value, request)
+
+    @admin.display(description="at (UTC)", ordering="id")
+    def when(self, delivery: Delivery) -> str:
+        """To the millisecond."""
+        return f"{delivery.at:%Y-%m-%d %H:%M:%S}.{delivery.at.microsecond // 1000:03d}"
+
+    @admin.display(description="endpoint, user")
+    def to(self, delivery: Delivery) -> SafeString | str:
+        """A link to the endpoint, and whose it is."""
+        endpoint = delivery.endpoint
+        if endpoint is None:
+            return "unknown token"
+        url = reverse("admin:webhooks_endpoint_change", args=[endpoint.pk])
+        return over(format_html('<a href="{}">{}</a>', url, endpoint), endpoint.user)
+
+    @admin.display(description="outcome, why")
+    def outcome_badge(self, delivery: Delivery) -> SafeString:
+        """What became of it, and why."""
+        outcome = Outcome(delivery.outcome)
+        badge = format_html(
+            '<span class="candle-badge candle-{}" title="{}">{}</span>',
+            _BADGES[outcome], outcome.label, outcome.value,
+        )  # fmt: skip
+        why = f"{delivery.status} {delivery.code.replace('_', ' ')}".strip()
+        return over(badge, why)
+
+    @admin.display(description="signal")
+    def what(self, delivery: Delivery) -> SafeString | str:
+        """What was asked for."""
+        if not delivery.signal:
+            return ""
+        return over(f"{delivery.signal.replace('_', ' ')} {delivery.symbol}", self.traded(delivery))
+
+    @admin.display(description="traded")
+    def traded(self, delivery: Delivery) -> str:
+        """On paper or for real."""
+        return "" if delivery.simulation is None else mode(delivery.simulation)
+
+    @admin.display(description="order")
+    def order(self, delivery: Delivery) -> SafeString | str:
+        """A link to the order that followed."""
+        return (
+            ""
+            if delivery.order_id is None
+            else link("order", delivery.order_id, f"…{delivery.order_id.hex[-6:]}")
+        )
+
+    @admin.display(description="from")
+    def sender(self, delivery: Delivery) -> SafeString:
+        """The address, and what sent it."""
+        return over(delivery.address or "", delivery.user_agent[:60])
+
+    @admin.display(description="took")
+    def took(self, delivery: Delivery) -> str:
+        """Until the answer was known."""
+        return f"{delivery.milliseconds:,.1f} ms"
+
+    @admin.display(description="body")
+    def body_text(self, delivery: Delivery) -> SafeString | str:
+        """What was read of it, without secrets."""
+        body: Any = delivery.body
+        if body is None:
+            return ""
+        text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
+        return format_html("<pre>{}</pre>", text)
+
+    @admin.display(description="audit")
+    def audit(self, delivery: Delivery) -> SafeString:
+        """A link to its entry."""
+        url = reverse("admin:audit_entry_changelist")
+        return format_html('<a href="{}?q={}">its entry</a>', url, delivery.pk)

@@ -1,0 +1,45 @@
+"""Reading endpoints and deliveries: whose they are, and page by page."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
+
+from apps.webhooks.models import Delivery, Endpoint
+
+Row = TypeVar("Row", bound=Model)
+
+
+def endpoints(*, user: Any) -> QuerySet[Endpoint]:
+    """The endpoints that *user* may see, newest first: their own; for staff, everybody's."""
+    found = Endpoint.objects.select_related("account", "user")
+    return found if user.is_staff else found.filter(user=user)
+
+
+def deliveries(*, user: Any) -> QuerySet[Delivery]:
+    """The deliveries that *user* may see, newest first: to their own endpoints; for staff, all."""
+    found = Delivery.objects.select_related("endpoint")
+    return found if user.is_staff else found.filter(endpoint__user=user)
+
+
+def filtered(
+    found: QuerySet[Delivery],
+    *,
+    outcome: str | None = None,
+    layer: str | None = None,
+    since: datetime | None = None,
+) -> QuerySet[Delivery]:
+    """Those of *found* that fulfil all conditions that are given."""
+    conditions = {"outcome": outcome, "layer": layer, "at__gte": since}
+    return found.filter(**{name: value for name, value in conditions.items() if value is not None})
+
+
+def page(found: QuerySet[Row], *, after: uuid.UUID | None, limit: int) -> tuple[list[Row], uuid.UUID | None]:
+    """Up to *limit* rows, newest first, after the row of this id; and the last one's id, if there are more."""
+    if after is not None:
+        found = found.filter(pk__lt=after)
+    some = list(found.order_by("-pk")[: limit + 1])
+    return some[:limit], some[limit - 1].pk if len(some) > limit else None
