@@ -17,7 +17,7 @@ from apps.audit.canonical import ABSENT, Row
 from apps.audit.chain import HeadMissing, append, head
 from apps.audit.models import Entry
 from tests.audit.chaining import KEYS, MOMENT, entry, findings, grow, tamper
-from tests.support import wait_until
+from tests.support import forget_audit, wait_until
 
 
 def sequences() -> list[int]:
@@ -65,6 +65,7 @@ def test_what_comes_again_leaves_neither_a_row_nor_a_hole(chain):
 
 def test_two_who_append_at_once_leave_no_hole(committed):
     """The second waits at the head, and sees what the first has appended when it goes on."""
+    forget_audit()
     shared = entry(0)
     held, go_on = threading.Event(), threading.Event()
 

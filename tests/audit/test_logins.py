@@ -58,6 +58,13 @@ def test_a_token_is_a_login_and_so_are_wrong_credentials_in_any_request(ann, cli
     ]
 
 
+def test_whoever_fails_to_sign_in_is_nobody_even_with_a_session(ann, client):
+    client.force_login(ann)
+    client.post(LOGIN, {"username": "bob", "password": "wrong"})
+    (row,) = written()
+    assert (row.action, row.actor) == ("login.failed", "")
+
+
 def test_long_and_odd_names_are_cut_and_passwords_never_kept(ann, client):
     for name in ("x" * 1000, "odd\u2028name"):
         assert client.post("/api/v1/auth/login", headers=basic(name, PASSWORD)).status_code == 401

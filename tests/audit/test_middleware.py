@@ -146,6 +146,20 @@ def test_an_answer_stays_as_it_is_where_no_entry_can_be_made(api, monkeypatch, c
     assert "away" in caplog.text
 
 
+def test_who_acts_is_not_asked_of_a_database_that_is_away(api, monkeypatch, caplog):
+    """Where the session cannot be read, the answer stays as it is, and the entry names nobody."""
+
+    def away(self: object) -> None:
+        raise DatabaseError("away")
+
+    del api.defaults["HTTP_AUTHORIZATION"]
+    api.force_login(api.user)
+    monkeypatch.setattr("django.contrib.sessions.backends.db.SessionStore.load", away)
+    assert api.post("/api/v1/plain").status_code == 200
+    assert "who made the request /api/v1/plain cannot be found out" in caplog.text
+    assert "no audit entry could be made" in caplog.text
+
+
 def test_forms_of_the_admin_are_told_of_with_action_and_number_of_rows(
     chain, admin_client, django_user_model
 ):
