@@ -10,6 +10,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from apps.core.metrics import MetricsView
 from apps.core.views import ApiRoot, LoginView, healthz
 
+admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Chandlery"
 
 urlpatterns = [

@@ -19,7 +19,7 @@ from django.core.management.sql import sql_flush
 from apps.core.ids import uuid7
 from apps.tasks import queues
 from tests.platform import long_visibility, platform, private_redis, private_sqs, proxy
-from tests.support import filled, forget_events
+from tests.support import filled, forget_audit, forget_events
 
 __all__ = ["long_visibility", "platform", "private_redis", "private_sqs", "proxy"]
 
@@ -128,9 +128,10 @@ def own_keys() -> Iterator[None]:
 
 @pytest.fixture
 def committed(transactional_db: None) -> Iterator[None]:
-    """Tests whose writes other connections see. Everything is gone afterwards, events included."""
+    """Tests whose writes other connections see. Everything is gone afterwards, events and audit included."""
     yield
     forget_events()
+    forget_audit()
 
 
 @pytest.fixture

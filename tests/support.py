@@ -58,6 +58,19 @@ def forget_events() -> None:
         cursor.execute("TRUNCATE events_event")
 
 
+def forget_audit() -> None:
+    """Let the audit's chain begin anew, which it refuses unless asked in the right way."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT sequence = 0 AND NOT EXISTS (SELECT FROM audit_entry) FROM audit_head")
+        if cursor.fetchall() == [(True,)]:
+            return
+        cursor.execute("SET LOCAL chandlery.audit_maintenance = 'on'")
+        cursor.execute("DELETE FROM audit_entry; DELETE FROM audit_head")
+        cursor.execute("INSERT INTO audit_head VALUES (true, 0, %(none)s, 0, %(none)s)", {"none": bytes(32)})
+        # In a test's own transaction it would stay on.
+        cursor.execute("SET LOCAL chandlery.audit_maintenance = 'off'")
+
+
 def settle() -> None:
     """Wait until followers may read everything that was committed before.
 

@@ -103,7 +103,7 @@ def checked(
     request_id: str | None,
     correlation_id: str | None,
 ) -> dict[str, Any]:
-    """What is not empty of these fields, as it is kept. Raises as `new_entry` does."""
+    """What is given of these fields, as it is kept. Raises as `new_entry` does."""
     object_type = object_type or actions.action(action).object_type
     if outcome not in OUTCOMES:
         raise ValueError(f"{outcome!r} is no outcome: {', '.join(OUTCOMES)} are")
@@ -114,19 +114,18 @@ def checked(
         fields["object_id"] = values.line(object_id)
     if account not in ("", None):
         fields["account"] = values.line(account)
-    if actor:
-        fields["actor"] = values.line(actor)
+    for name, text in (("actor", actor), ("request_id", request_id), ("correlation_id", correlation_id)):
+        # Empty is an answer, too: None is left to the context.
+        if text is not None:
+            fields[name] = values.line(text)
     if address:
         fields["address"] = usual_form(address)
         if not fields["address"]:
             raise ValueError(f"{address!r} is no IP address")
     if user_agent:
         fields["user_agent"] = values.line(user_agent, _USER_AGENT)
-    if request_id:
-        fields["request_id"] = values.line(request_id)
-    if correlation_id:
-        fields["correlation_id"] = values.line(correlation_id)
+    limit = conf.value_limit()
     for name, value in (("before", before), ("after", after), ("detail", detail)):
         if value is not None:
-            fields[name] = values.kept(value, conf.value_limit())
+            fields[name] = values.kept(value, limit)
     return fields

@@ -120,7 +120,7 @@ def _head(found: Sequence[Any]) -> Head:
 def _link(columns: Sequence[Any]) -> Link:
     *texts, before, after, detail, key_id, previous_hash, digest, encoding = columns
     return Link(
-        row=Row(*texts, _json(before), _json(after), _json(detail), key_id, bytes(previous_hash)),
+        row=Row._make([*texts, _json(before), _json(after), _json(detail), key_id, bytes(previous_hash)]),
         hash=bytes(digest),
         encoding=encoding,
     )

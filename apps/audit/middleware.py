@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.urls import ResolverMatch
 
@@ -14,6 +16,8 @@ from apps.audit.entries import Outcome
 from apps.audit.recording import record_afterwards
 from apps.core import context
 from apps.core.middleware import actor_of
+
+logger = logging.getLogger(__name__)
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _API, _ADMIN = "/api/", "/admin/"
@@ -50,7 +54,7 @@ class AuditMiddleware:
         match = request.resolver_match
         if match is None or match.view_name in _LOGINS or match.view_name in conf.unaudited_routes():
             return
-        actor = context.current().actor or actor_of(request)
+        actor = _actor(request)
         is_admin = request.path_info.startswith(_ADMIN)
         kind, key = _object_of(match)
         detail: dict[str, Any] = {
@@ -68,6 +72,15 @@ class AuditMiddleware:
             actor=actor,
             detail=detail,
         )
+
+
+def _actor(request: HttpRequest) -> str:
+    try:
+        return context.current().actor or actor_of(request)
+    except DatabaseError:
+        # The view did not come to ask either.
+        logger.exception("who made the request %s cannot be found out", request.path)
+        return ""
 
 
 def _outcome(response: HttpResponse, *, actor: str, is_admin: bool) -> Outcome:

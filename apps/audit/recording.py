@@ -101,7 +101,7 @@ _lock = Lock()
 def record_afterwards(**entry: Any) -> None:
     """Like `record`, of what has been done and answered already: this raises nothing.
 
-    An entry that cannot be made is logged as an error, with all that it says.
+    An entry that cannot be made is logged as an error, with all that it says but its secrets.
     """
     global _unrecorded
     try:
@@ -109,9 +109,17 @@ def record_afterwards(**entry: Any) -> None:
     except Exception:
         with _lock:
             _unrecorded += 1
-        known = context.current()
-        told = {**known.as_meta(), "address": known.address, **entry}
+        told = {**_context(), **entry}
         logger.exception("no audit entry could be made of %s", json.dumps(redact(told), default=str))
+
+
+def _context() -> dict[str, str]:
+    try:
+        known = context.current()
+    except Exception:
+        # Who acts may have to be asked of the database, which may be away.
+        return {}
+    return {**known.as_meta(), "address": known.address}
 
 
 def unrecorded() -> int:

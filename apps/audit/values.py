@@ -119,7 +119,7 @@ def _shortened(value: Any, room: int) -> Any:
         return _shortened_text(value, room)
     if isinstance(value, dict):
         some: dict[str, Any] = {}
-        room -= len('{"…": "…"}')
+        room -= len('{, "…": "99999999 more"}')
         for key, item in value.items():
             room -= _length(key) + len(": , ")
             length = _length(item)
@@ -134,7 +134,7 @@ def _shortened(value: Any, room: int) -> Any:
         return some
     if isinstance(value, list):
         items: list[Any] = []
-        room -= len('["…"]')
+        room -= len('[, "… 99999999 more"]')
         for item in value:
             length = _length(item) + len(", ")
             if length > room:

@@ -15,6 +15,7 @@ from apps.backtests.announcing import page_of
 from apps.backtests.models import Backtest
 from apps.backtests.report.sweeps.document import sweep_page_of
 from apps.backtests.services import Ended, backtest_cancel, backtest_delete
+from apps.backtests.sweeps import admin as _sweeps  # noqa: F401  (of this app, which Django does not look for)
 from apps.candles.admin.described import OwnedAdmin, Subject, answered, chosen, looking, run_link
 from apps.candles.timeframes import TIMEFRAMES
 from apps.candles.wording import when

@@ -9,5 +9,5 @@ class BacktestsConfig(AppConfig):
     verbose_name = "Backtests"
 
     def ready(self) -> None:
-        """Make known what neither Celery nor the admin looks for by itself."""
-        from apps.backtests.sweeps import admin, tasks  # noqa: F401
+        """Make known what Celery does not look for by itself."""
+        from apps.backtests.sweeps import tasks  # noqa: F401

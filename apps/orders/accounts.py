@@ -38,7 +38,7 @@ def seal_context(account: Account, column: str) -> str:
     return f"orders.account:{account.pk}:{column}"
 
 
-#: For ``manage.py rotate_encryption``.
+#: For ``manage.py encryption_rotate``.
 SEALED_COLUMNS = tuple(
     SealedColumn(model=Account, column=column, context=partial(seal_context, column=column))
     for column in ("api_key", "api_secret")

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps import audit
+from apps.audit.entries import Outcome
 from apps.notifications import services as notifications
 from apps.orders import conf
 from apps.orders.amounts import text
@@ -18,7 +19,7 @@ from apps.orders.models import Account, Order
 _SILENT = frozenset({"flat"})
 
 
-def order_audit(order: Order, action: str, *, outcome: str = "succeeded", **detail: Any) -> None:
+def order_audit(order: Order, action: str, *, outcome: Outcome = "succeeded", **detail: Any) -> None:
     """An entry of the audit about an order."""
     audit.record(
         action=action,

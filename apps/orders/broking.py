@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -28,8 +29,13 @@ def broker_for(account: Account, *, simulation: bool) -> Broker:
 
 
 def broker_of(order: Order) -> Broker:
-    """The broker that the order is traded at; as `broker_for`."""
-    return broker_for(order.account, simulation=order.simulation)
+    """The broker that the order is traded at; as `broker_for`.
+
+    A real order stays one, though its account may have been put on paper since.
+    """
+    account = copy(order.account)
+    account.simulation = order.simulation
+    return broker_for(account, simulation=order.simulation)
 
 
 def told(order: Order) -> BrokerOrder:

@@ -15,7 +15,7 @@ from apps.orders.brokers.base import BrokerError, BrokerFill, Refused
 from apps.orders.broking import broker_of, order_get, reading_of, told, trades_of
 from apps.orders.models import Order
 from apps.orders.moving import CANCELLABLE, look_planned, order_move
-from apps.orders.outcomes import cancelled
+from apps.orders.outcomes import cancelled, why
 from apps.orders.reasons import REASONS
 from apps.orders.recording import order_locked
 from apps.orders.requesting import cancel_request
@@ -64,7 +64,7 @@ def order_cancel_at_broker(order_id: str) -> dict[str, Any]:
     try:
         report = broker.cancel(told(order))
     except Refused as exc:
-        failed = NewEvent(type="order.cancel_failed", data={"code": exc.code, "reason": str(exc)})
+        failed = NewEvent(type="order.cancel_failed", data=why(exc.code, str(exc)))
         with current_run().completing():
             now = order_locked(order.pk)
             if now.cancel_requested and now.state in CANCELLABLE:

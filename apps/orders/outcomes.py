@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from apps.core import redaction
 from apps.events.records import NewEvent
 from apps.orders.amounts import exact, text, total
 from apps.orders.brokers.base import BrokerFill, Report
@@ -18,6 +19,9 @@ from apps.orders.models import Order
 from apps.orders.positions import Trade
 from apps.orders.recording import NewFill
 from apps.orders.states import Side, State
+
+#: Characters of codes and reasons.
+_CODE, _REASON = 64, 1000
 
 
 class Known(Protocol):
@@ -49,19 +53,28 @@ class Reading:
     doubt: str = ""
 
 
+def why(code: str, reason: str) -> dict[str, str]:
+    """A code and a reason as events hold them: what others said is cut to what fits, without secrets."""
+    return {"code": _shown(code)[:_CODE], "reason": _shown(reason)[:_REASON]}
+
+
+def _shown(said: str) -> str:
+    return redaction.text(said.replace("\0", "").encode(errors="replace").decode())
+
+
 def needs_review(code: str, reason: str) -> NewEvent:
     """The event of that name."""
-    return NewEvent(type="order.needs_review", data={"code": code, "reason": reason})
+    return NewEvent(type="order.needs_review", data=why(code, reason))
 
 
 def rejected(by: str, code: str, reason: str) -> NewEvent:
     """The event of that name. By ``us``, ``broker`` or ``person``."""
-    return NewEvent(type="order.rejected", data={"by": by, "code": code, "reason": reason})
+    return NewEvent(type="order.rejected", data={"by": by, **why(code, reason)})
 
 
 def cancelled(by: str, code: str, reason: str) -> NewEvent:
     """The event of that name. By ``us``, ``broker`` or ``person``."""
-    return NewEvent(type="order.cancelled", data={"by": by, "code": code, "reason": reason})
+    return NewEvent(type="order.cancelled", data={"by": by, **why(code, reason)})
 
 
 def new_fill(order: Order, fill: BrokerFill, *, by: str = "broker") -> NewFill:
@@ -128,7 +141,7 @@ def read(
 
 def _end(report: Report) -> NewEvent:
     if report.state == State.EXPIRED:
-        return NewEvent(type="order.expired", data={"reason": report.reason})
+        return NewEvent(type="order.expired", data={"reason": why("", report.reason)["reason"]})
     return cancelled("broker", "", report.reason)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 #: Code -> what it means.
 REASONS = {
     "account_disabled": "The account is switched off.",
+    "on_paper_now": "The account was put on paper before the order was submitted.",
     "real_not_allowed": "The account's plan allows trading on paper only.",
     "keys_missing": "The account has no keys, without which nothing is traded for real.",
     "wrong_exchange": "The instrument is of another exchange than the account.",

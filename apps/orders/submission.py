@@ -19,7 +19,7 @@ from apps.orders.brokers.base import Broker, BrokerError, BrokerFill, NotTaken, 
 from apps.orders.broking import broker_of, order_get, reading_of, told, too_late, trades_of
 from apps.orders.models import Order
 from apps.orders.moving import look_planned, order_move
-from apps.orders.outcomes import cancelled, rejected
+from apps.orders.outcomes import cancelled, rejected, why
 from apps.orders.reasons import REASONS
 from apps.orders.recording import OrderMoved, order_locked
 from apps.orders.states import State
@@ -70,6 +70,9 @@ def _to_be_submitted(order: Order) -> bool:
         return False
     if not (order.account.enabled and order.account.user.is_active):
         _ended(order, rejected("us", "account_disabled", REASONS["account_disabled"]))
+        return False
+    if order.account.simulation and not order.simulation:
+        _ended(order, rejected("us", "on_paper_now", REASONS["on_paper_now"]))
         return False
     late = too_late(order)
     if late:
@@ -145,8 +148,7 @@ def _not_taken(order: Order, exc: NotTaken) -> dict[str, Any]:
                 type="order.not_taken",
                 data={
                     "submission": order.submissions,
-                    "code": exc.code,
-                    "reason": str(exc),
+                    **why(exc.code, str(exc)),
                     "retry_after": again,
                 },
             )
@@ -158,7 +160,7 @@ def _unanswered(order: Order, exc: Unanswered) -> dict[str, Any]:
     with current_run().completing():
         now = order_locked(order.pk)
         if _same_submission(order, now) and now.state == State.ACCEPTED:
-            data = {"submission": now.submissions, "code": exc.code or "unanswered", "reason": str(exc)}
+            data = {"submission": now.submissions, **why(exc.code or "unanswered", str(exc))}
             order_move(now, [NewEvent(type="order.unanswered", data=data)])
             look_planned(now, retry_after=exc.retry_after)
     return {"state": now.state}

@@ -21,7 +21,7 @@ from apps.orders.brokers.base import Broker, BrokerError, BrokerFill, Refused, R
 from apps.orders.broking import age_of, broker_of, order_get, reading_of, told, too_late, trades_of
 from apps.orders.models import Order
 from apps.orders.moving import look_planned, order_move
-from apps.orders.outcomes import Reading, cancelled, needs_review, rejected
+from apps.orders.outcomes import Reading, cancelled, needs_review, rejected, why
 from apps.orders.reasons import REASONS
 from apps.orders.recording import order_locked
 from apps.orders.requesting import submission_request
@@ -90,7 +90,7 @@ def _record(order: Order, look: int, seen: Seen) -> None:
         _found(order, look, seen.report, seen.trades)
     elif seen.error is not None:
         outcome = "refused" if isinstance(seen.error, Refused) else "unavailable"
-        error = f"{seen.error.code} {seen.error}".strip()
+        error = why("", f"{seen.error.code} {seen.error}".strip())["reason"]
         order_move(order, [_looked(look, outcome, error=error)])
         _again(order, "look_refused", f"{REASONS['look_refused']} {error}", seen.error.retry_after)
     elif seen.proof:
@@ -102,9 +102,9 @@ def _record(order: Order, look: int, seen: Seen) -> None:
 
 def _found(order: Order, look: int, report: Report, trades: Sequence[BrokerFill]) -> None:
     reading = reading_of(order, report, trades, arrival="order.found")
-    outcome = (
-        "ended" if reading.ended else "open" if reading.agrees else "doubt" if reading.doubt else "behind"
-    )
+    # Where one that has ended is said to be open, what the broker reads from lags behind.
+    open_ = reading.agrees and order.state not in TO_VERIFY
+    outcome = "ended" if reading.ended else "doubt" if reading.doubt else "open" if open_ else "behind"
     looked = _looked(
         look, outcome, state=report.state.value, filled=text(report.filled), new=len(reading.fills),
         error=reading.doubt,
@@ -157,7 +157,7 @@ def _looked(
 OUTCOMES = {
     "open": "the broker has it open, with the trades that are recorded",
     "ended": "it has ended at the broker, with the trades that are recorded",
-    "behind": "the broker's trades do not add up to what it says was traded (yet)",
+    "behind": "what the broker says is not all there yet: trades, or the end",
     "doubt": "what the broker says contradicts what is recorded",
     "absent": "the broker says that there is no such order",
     "refused": "the broker did not let us look",

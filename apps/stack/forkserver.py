@@ -5,6 +5,9 @@ deployment and not hundreds of times a test run. What is forked is otherwise as 
 arguments and log of its own, no settings read, no connection open, and of the product's modules only those
 of the backtest engine imported, which know nothing of either.
 
+Processes of the product may be forked from one that has set Django up besides (`spawn_set_up`): its modules
+are imported then, and its settings are read again from the new environment.
+
 Linux only: elsewhere, and for another program than this Python, the process is started in the ordinary way.
 """
 
@@ -66,6 +69,19 @@ _LIBRARIES = (
     "redis",
     "smtplib",
 )
+#: What they import besides once Django is set up.
+_PRODUCT = (
+    "apps.tasks.beat",
+    "apps.tasks.management.commands.relay",
+    "apps.tasks.results",
+    "apps.tasks.transport",
+    "apps.tasks.worker.agent",
+    "apps.tasks.worker.consumer",
+    "apps.tasks.worker.mainloop",
+    "apps.tasks.worker.watchdog",
+)
+_SETTINGS = "DJANGO_SETTINGS_MODULE"
+_CHECKOUT = Path(__file__).resolve().parents[2]
 _LENGTH = 1 << 20
 _NUMBER = 8
 
@@ -145,32 +161,58 @@ class _Client:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LENGTH)
             with theirs:
-                # A thread that starts processes may end before the others' do: this one ends with the socket.
-                server = subprocess.Popen(
-                    (sys.executable, "-m", __name__, str(theirs.fileno())),
-                    cwd=Path(__file__).resolve().parents[2],
-                    stdin=subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(),),
-                    start_new_session=True,
-                )
+                self._start(theirs)
             self._socket, self._owner = ours, os.getpid()
-            atexit.register(_end, ours, server)
+            atexit.register(ours.close)
         return self._socket
 
+    def _start(self, theirs: socket.socket) -> None:
+        # A thread that starts processes may end before the others' do: this one ends with the socket.
+        server = subprocess.Popen(
+            (sys.executable, "-m", __name__, str(theirs.fileno())),
+            cwd=_CHECKOUT,
+            stdin=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(),),
+            start_new_session=True,
+        )
+        # Handlers run in reverse order: this one after the socket is closed.
+        atexit.register(server.wait)
 
-def _end(connection: socket.socket, server: subprocess.Popen[bytes]) -> None:
-    connection.close()
-    server.wait()
+
+class _SetUpClient(_Client):
+    """A server of this process that has set Django up with this process's settings: forked from the other."""
+
+    def _start(self, theirs: socket.socket) -> None:
+        self._server = _client.fork(
+            {
+                "argv": [],
+                "environ": dict(os.environ),
+                "folder": str(_CHECKOUT),
+                "death_signal": int(signal.SIGKILL),
+            },
+            theirs.fileno(),
+        )
 
 
 _client = _Client()
+_set_up_client = _SetUpClient()
 
 
 def spawn(service: Service, log: BinaryIO) -> Process:
     """Start *service*, by a fork where that is possible. For `Service.spawn`."""
+    return _spawn(_client, service, log)
+
+
+def spawn_set_up(service: Service, log: BinaryIO) -> Process:
+    """The same for a process of the product: where it has the settings of this process, Django is set up."""
+    same = service.environ.get(_SETTINGS) == os.environ.get(_SETTINGS)
+    return _spawn(_set_up_client if same else _client, service, log)
+
+
+def _spawn(client: _Client, service: Service, log: BinaryIO) -> Process:
     if not sys.platform.startswith("linux") or service.argv[0] != sys.executable or service.inherit:
         return popen(service, log)
-    return _client.fork(
+    return client.fork(
         {
             "argv": service.argv[1:],
             "environ": dict(service.environ),
@@ -183,6 +225,9 @@ def spawn(service: Service, log: BinaryIO) -> Process:
 
 def _serve(connection: socket.socket) -> None:
     """Fork what is asked for, and report who ended, until the other side is gone."""
+    # Shared by all that are forked: their collections need not look at it.
+    gc.collect()
+    gc.freeze()
     told: dict[int, int] = {}
     woken, wakeup = socket.socketpair()
     for end in (woken, wakeup):
@@ -230,14 +275,23 @@ def _tell(reports: int, number: int) -> None:
 
 
 def _become(request: dict[str, object], log: int, server: int) -> None:
-    """Be the process that was asked for; never returns."""
+    """Be the process that was asked for; never returns.
+
+    Without a program it is a server with Django set up, and *log* the socket of its client.
+    """
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     end_with_parent(server, signal.Signals(int(str(request["death_signal"]))))
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    argv = request["argv"]
+    assert isinstance(argv, list)
+    kept = 3
+    if argv:
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+    else:
+        kept = os.dup2(log, 3) + 1
+    os.closerange(kept, os.sysconf("SC_OPEN_MAX"))
     sys.stdout = os.fdopen(1, "w", 1, encoding="utf-8", closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
     environ = request["environ"]
@@ -246,9 +300,50 @@ def _become(request: dict[str, object], log: int, server: int) -> None:
     os.environ.update(environ)
     time.tzset()
     os.chdir(str(request["folder"]))
-    argv = request["argv"]
-    assert isinstance(argv, list)
-    _run(argv)
+    if argv:
+        _forget_settings()
+        _run(argv)
+    else:
+        _set_up()
+        _serve(socket.socket(fileno=3))
+        os._exit(0)
+
+
+def _set_up() -> None:
+    """Import the product's modules, which read no settings, as its processes do."""
+    import django
+    from celery import current_app
+    from django.core.cache import caches
+    from django.db import connections
+    from django.utils.module_loading import autodiscover_modules
+
+    django.setup()
+    autodiscover_modules("tasks")
+    for module in _PRODUCT:
+        importlib.import_module(module)
+    used = [connection for connection in connections.all(initialized_only=True) if connection.connection]
+    if used or "settings" in vars(caches) or current_app.configured or threading.active_count() > 1:
+        raise RuntimeError("what was imported is more than modules, and not to be shared")
+
+
+def _forget_settings() -> None:
+    """Have those that were read here read again, when they are asked for."""
+    module = os.environ.get(_SETTINGS, "")
+    if module not in sys.modules:
+        return
+    from django.conf import settings
+    from django.db import connections
+    from django.utils.functional import empty
+
+    package = module.rpartition(".")[0]
+    for name in [each for each in sys.modules if each == module or each.startswith(f"{package}.")]:
+        del sys.modules[name]
+    settings._wrapped = empty
+    # Django asks the backend, though no server, when it imports models.
+    for connection in connections.all(initialized_only=True):
+        del connections[connection.alias]
+    connections._settings = None
+    del connections.settings
 
 
 def _run(argv: Sequence[str]) -> None:
@@ -284,9 +379,6 @@ def main() -> None:
     for library in _LIBRARIES:
         importlib.import_module(library)
     importlib.import_module("apps.core.aws").warm_up()
-    # Shared by all that are forked: their collections need not look at it.
-    gc.collect()
-    gc.freeze()
     _serve(connection)
 
 

@@ -34,7 +34,7 @@ class Worker(Running):
     def _service(self) -> Service:
         environ = environment.inherited(**self._environ)
         service = product.worker(environ, queues=self._queues, concurrency=self._concurrency)
-        return replace(service, spawn=forkserver.spawn)
+        return replace(service, spawn=forkserver.spawn_set_up)
 
 
 class Beat(Running):
@@ -47,7 +47,7 @@ class Beat(Running):
         self._environ = environ
 
     def _service(self) -> Service:
-        return replace(product.beat(environment.inherited(**self._environ)), spawn=forkserver.spawn)
+        return replace(product.beat(environment.inherited(**self._environ)), spawn=forkserver.spawn_set_up)
 
 
 class Relay(Running):
@@ -60,7 +60,7 @@ class Relay(Running):
         self._environ = environ
 
     def _service(self) -> Service:
-        return replace(product.relay(environment.inherited(**self._environ)), spawn=forkserver.spawn)
+        return replace(product.relay(environment.inherited(**self._environ)), spawn=forkserver.spawn_set_up)
 
 
 class Web(Listening):

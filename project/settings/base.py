@@ -28,7 +28,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "project.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -175,6 +175,9 @@ SPECTACULAR_SETTINGS = {
         "OrderState": "apps.orders.states.State",
         "OrderSide": "apps.orders.states.Side",
         "OrderKind": "apps.orders.states.Kind",
+        "OrderIntent": "apps.orders.states.Intent",
+        "OrderSource": "apps.orders.models.Order.Source",
+        "Signal": "apps.orders.signals.Signal",
         "DeliveryOutcome": "apps.webhooks.codes.Outcome",
         "DeliveryLayer": "apps.webhooks.codes.Layer",
         "SweepMissing": "apps.backtests.sweeps.forms.MISSING",

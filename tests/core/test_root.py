@@ -12,8 +12,8 @@ def test_the_api_says_where_everything_is(client: Client):
     places = client.get("/api/v1/").json()
     assert set(places) == {
         "docs", "schema", "login", "instruments", "candles", "backfills", "backtests", "sweeps",
-        "strategies", "accounts", "orders", "positions", "fills", "tasks", "periodic", "workers", "webhooks",
-        "emails", "preferences", "audit",
+        "strategies", "accounts", "orders", "positions", "fills", "tasks", "periodic", "workers", "emails",
+        "preferences", "audit", "webhooks",
     }  # fmt: skip
     for place in places.values():
         # Reachable, be it with credentials, parameters or another method.

@@ -132,7 +132,8 @@ def test_every_projection_is_rebuilt_at_once(runs, gadgets):
         "gadgets: 1 differences between state and events", "7: missing",
     )  # fmt: skip
     assert "task_runs: state equals events" in details
-    assert "gadgets: 1 rows corrected\ntask_runs: 0 rows corrected\n" in manage("rebuild", "--all")[0]
+    corrected = manage("rebuild", "--all")[0].splitlines()
+    assert {"gadgets: 1 rows corrected", "task_runs: 0 rows corrected"} <= set(corrected)
     assert manage("rebuild", "gadgets", "task_runs", "--check")[1] == ""
 
 

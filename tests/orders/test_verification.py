@@ -387,3 +387,15 @@ def test_events_that_cannot_happen_are_refused_and_leave_no_trace(account, marke
     # What was changed by anything else is found.
     Order.objects.update(filled=9)
     assert [found.what for found in projections.check(OrderProjection())] == ["filled"]
+
+
+def test_an_end_that_the_broker_takes_back_is_for_a_person(account, market, broker, settings):
+    settings.ORDERS_VERIFY_LOOKS = 2
+    broker.script.append("cancelled")
+    order = place(account, market, price="90")
+    submitted()
+    broker.end(order, State.SUBMITTED)
+    looked()
+    assert (now(order).state, data(order, "looked")["outcome"]) == (State.CANCELLED, "behind")
+    looked()
+    assert (now(order).state, now(order).reason_code) == (State.NEEDS_REVIEW, "unverified")

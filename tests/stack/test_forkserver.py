@@ -148,3 +148,60 @@ def test_what_was_forked_dies_with_the_process_that_asked_for_it(tmp_path, log):
         assert alive(pid)
         asking.kill()
     wait_until(lambda: not alive(pid), what="the forked process to end")
+
+
+TELLS = """
+import os, sys
+from celery import current_app
+from django.conf import settings
+from django.core.cache import caches
+from django.db import connection
+print(os.environ["BEFORE"], "apps.tasks.tasks" in sys.modules)
+print(connection.settings_dict["NAME"], caches["default"]._server, settings.REDIS_KEY_PREFIX)
+print(current_app.conf.broker_transport_options["queue_name_prefix"], settings.LOGGING["root"]["level"])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked on Linux only")
+def test_each_process_of_the_product_has_its_own_settings_whoever_set_django_up(tmp_path):
+    for name in ("first", "second"):
+        service = Service(
+            name=name,
+            argv=(sys.executable, str(CHECKOUT / "manage.py"), "shell", "--no-imports", "-c", TELLS),
+            environ=inherited(
+                BEFORE=name,
+                DATABASE_URL=f"postgres://x@127.0.0.1:1/{name}",
+                REDIS_URL=f"redis://{name}/0",
+                REDIS_KEY_PREFIX=f"{name}-keys",
+                SQS_QUEUE_PREFIX=f"{name}-queues-",
+                LOG_LEVEL="ERROR" if name == "first" else "DEBUG",
+            ),
+            folder=CHECKOUT,
+        )
+        with (tmp_path / name).open("ab") as log:
+            assert forkserver.spawn_set_up(service, log).wait() == 0, (tmp_path / name).read_text()
+    assert (tmp_path / "first").read_text().splitlines() == [
+        "first True",
+        "first redis://first/0 first-keys",
+        "first-queues- ERROR",
+    ]
+    assert (tmp_path / "second").read_text().splitlines() == [
+        "second True",
+        "second redis://second/0 second-keys",
+        "second-queues- DEBUG",
+    ]
+
+
+def test_a_process_with_other_settings_than_ours_is_not_set_up_before(tmp_path, log):
+    (tmp_path / "others.py").write_text("SECRET_KEY = 'others'\n")
+    program = "import sys; print('apps.tasks.tasks' in sys.modules, 'django.conf' in sys.modules)"
+    (tmp_path / "program.py").write_text(program)
+    service = Service(
+        name="program",
+        argv=(sys.executable, str(tmp_path / "program.py")),
+        environ=inherited(DJANGO_SETTINGS_MODULE="others"),
+        folder=tmp_path,
+    )
+    with log.open("ab") as file:
+        assert forkserver.spawn_set_up(service, file).wait() == 0
+    assert log.read_text() == "False True\n"
