@@ -40,11 +40,6 @@ def test_signals_of_both_formats_become_orders_once_and_what_is_held(sender: Sen
     entry = real(sender.signal("long_entry", symbol="BINANCE:BTCUSDT"))
     order = Order.objects.get(pk=entry["order"])
     assert (order.state, order.side, order.quantity) == ("filled", "buy", Decimal("0.5"))
-        "filled",
-        "buy",
-        Decimal("0.5"),
-        "webhook",
-    )
     assert (order.source, order.source_id, order.signal) == ("webhook", entry["delivery"], "long_entry")
     assert held() == Decimal("0.5")
     # The reversal closes what is held first.
