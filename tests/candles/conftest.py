@@ -3,14 +3,15 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
 from apps.candles.clients import forget_clients
@@ -31,6 +32,23 @@ def shared_candles(committed: None) -> Iterator[None]:
     if filled("candle_1m", "candle_1d", "candle_dirty"):
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE candle_1m")
+
+
+@pytest.fixture(scope="module")
+def for_all(
+    django_db_setup: None, django_db_blocker: Any
+) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Within a block of it, what all tests of a file find is stored, in a transaction around them.
+
+    Each of them may change it: the next finds it as it was. The tests are those of `db` alone.
+    """
+    around = transaction.atomic()
+    with django_db_blocker.unblock():
+        around.__enter__()
+    yield django_db_blocker.unblock
+    with django_db_blocker.unblock():
+        transaction.set_rollback(True)
+        around.__exit__(None, None, None)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -22,11 +23,17 @@ from tests.candles.helpers import MINUTE, MONDAY, instrument, utc, walk
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def market() -> Instrument:
-    market = instrument("BTC/USDT")
-    write_candles(instrument=market, minutes=walk(3000, gaps=0.1))
+@pytest.fixture(scope="module")
+def stored(for_all: Any) -> Instrument:
+    with for_all():
+        market = instrument("BTC/USDT")
+        write_candles(instrument=market, minutes=walk(3000, gaps=0.1))
     return market
+
+
+@pytest.fixture
+def market(stored: Instrument) -> Instrument:
+    return copy(stored)
 
 
 @pytest.mark.parametrize("timeframe", TIMEFRAMES)

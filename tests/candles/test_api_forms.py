@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -33,12 +34,19 @@ TYPES = {
 }
 
 
-@pytest.fixture
-def market() -> Instrument:
+@pytest.fixture(scope="module")
+def stored(for_all: Any) -> Instrument:
     # With so many decimals that hardly a price is a round number of anything.
-    market = instrument("BTC/USDT", price_scale=9, volume_scale=11)
-    write_candles(instrument=market, minutes=replace(walk(3000, gaps=0.1), price_scale=9, volume_scale=11))
+    minutes = replace(walk(3000, gaps=0.1), price_scale=9, volume_scale=11)
+    with for_all():
+        market = instrument("BTC/USDT", price_scale=9, volume_scale=11)
+        write_candles(instrument=market, minutes=minutes)
     return market
+
+
+@pytest.fixture
+def market(stored: Instrument) -> Instrument:
+    return copy(stored)
 
 
 @pytest.fixture

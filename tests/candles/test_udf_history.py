@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
@@ -28,7 +29,7 @@ SECOND_RUN = FIRST + 200 * DAY
 END = SECOND_RUN + 4 * DAY
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def minutes() -> Arrays:
     early, late = walk(4 * 1440, gaps=0.2), walk(4 * 1440, start=SECOND_RUN * 1000, seed=1, gaps=0.2)
     joined = {
@@ -38,11 +39,17 @@ def minutes() -> Arrays:
     return Arrays(**joined)
 
 
-@pytest.fixture
-def market(minutes: Arrays) -> Instrument:
-    market = instrument("BTC/USDT")
-    write_candles(instrument=market, minutes=minutes)
+@pytest.fixture(scope="module")
+def stored(minutes: Arrays, for_all: Any) -> Instrument:
+    with for_all():
+        market = instrument("BTC/USDT")
+        write_candles(instrument=market, minutes=minutes)
     return market
+
+
+@pytest.fixture
+def market(stored: Instrument) -> Instrument:
+    return copy(stored)
 
 
 def ask(client: Client, **query: Any) -> dict[str, Any]:
