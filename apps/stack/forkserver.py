@@ -322,7 +322,8 @@ def _set_up() -> None:
     for module in _PRODUCT:
         importlib.import_module(module)
     used = [connection for connection in connections.all(initialized_only=True) if connection.connection]
-    if used or "settings" in vars(caches) or current_app.configured or threading.active_count() > 1:
+    configured = current_app.configured  # type: ignore[attr-defined]
+    if used or "settings" in vars(caches) or configured or threading.active_count() > 1:
         raise RuntimeError("what was imported is more than modules, and not to be shared")
 
 
@@ -342,7 +343,7 @@ def _forget_settings() -> None:
     # Django asks the backend, though no server, when it imports models.
     for connection in connections.all(initialized_only=True):
         del connections[connection.alias]
-    connections._settings = None
+    connections._settings = None  # type: ignore[attr-defined]
     del connections.settings
 
 
