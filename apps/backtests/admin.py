@@ -16,9 +16,9 @@ from apps.backtests.models import Backtest
 from apps.backtests.report.sweeps.document import sweep_page_of
 from apps.backtests.services import Ended, backtest_cancel, backtest_delete
 from apps.backtests.sweeps import admin as _sweeps  # noqa: F401  (of this app, which Django does not look for)
-from apps.candles.admin.described import OwnedAdmin, Subject, answered, chosen, looking, run_link
 from apps.candles.timeframes import TIMEFRAMES
 from apps.candles.wording import when
+from apps.core.admin.described import OwnedAdmin, Subject, answered, chosen, looking, run_link
 from apps.tasks.states import State
 
 _FIELDS = (

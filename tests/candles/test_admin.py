@@ -58,7 +58,7 @@ def test_instruments_show_what_is_stored_and_how_late_they_are(operator: Client)
     page = text(operator.get(listing("instrument"), {"o": "2"}))
     assert cells(page, "symbol") == ["FRESH/USDT", "LATE/USDT", "NONE/USDT"]
     assert cells(page, "span")[1:] == ["2024-01-01 00:00 2024-01-01 00:02", ""]
-    assert page.count("candle-late") == 1
+    assert page.count("row-late") == 1
     assert "2024-01-01 00:00 to 2024-01-01 00:02 UTC" in text(operator.get(page_of(late)))
     assert reverse("chart", args=["binance", "LATE/USDT"]) in text(operator.get(page_of(late)))
     assert "none" in text(operator.get(page_of(empty)))

@@ -11,7 +11,6 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -19,8 +18,8 @@ from django.views.decorators.http import require_POST
 
 from apps.audit import actions, selectors, tasks
 from apps.audit.admin.filters import ActionFilter, OutcomeFilter, PeriodFilter
-from apps.audit.admin.readonly import ReadOnlyAdmin
 from apps.audit.models import Entry
+from apps.core.admin.described import DescribedAdmin, Tone, badge, stacked
 from apps.events.admin.paging import BoundedPaginator, KeysetChangeList
 
 #: Rows of the same request or object that a page of one entry shows.
@@ -39,8 +38,12 @@ class Field(NamedTuple):
         return self.before != self.after
 
 
+#: The looks of outcomes.
+_TONES = {"succeeded": Tone.GOOD, "refused": Tone.LATE, "failed": Tone.BAD}
+
+
 @admin.register(Entry)
-class EntryAdmin(ReadOnlyAdmin[Entry]):
+class EntryAdmin(DescribedAdmin):
     """All entries, newest first, and one entry with what belongs to it."""
 
     list_display = ("when", "what", "by", "on", "ended", "source")
@@ -52,7 +55,12 @@ class EntryAdmin(ReadOnlyAdmin[Entry]):
     )
     ordering = ("-sequence",)
     paginator = BoundedPaginator
+    sortable_by = ()
+    actions = None
     change_list_template = "admin/audit/list.html"
+
+    class Media:
+        css = {"all": ("audit/admin.css",)}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList
@@ -114,27 +122,23 @@ class EntryAdmin(ReadOnlyAdmin[Entry]):
         entry = Entry.objects.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
         if entry is None:
             raise Http404(f"There is no entry {object_id} in the chain.")
-        return TemplateResponse(
+        return self.page(
             request,
             "admin/audit/entry.html",
-            {
-                **self.admin_site.each_context(request),
-                "opts": self.opts,
-                "media": self.media,
-                "title": f"{actions.label_of(entry.action)} ({entry.sequence})",
-                "entry": entry,
-                "label": actions.label_of(entry.action),
-                "level": actions.level_of(entry.action).value,
-                "fields": fields_of(entry),
-                "detail": _pretty(entry.detail),
-                "hash": bytes(entry.hash).hex(),
-                "previous_hash": bytes(entry.previous_hash).hex(),
-                "same_request": self._related(entry, correlation_id=entry.correlation_id),
-                "same_object": self._related(entry, object_id=entry.object_id, object_type=entry.object_type),
-                "request_query": urlencode({"correlation_id": entry.correlation_id}),
-                "object_query": urlencode({"object_id": entry.object_id, "object_type": entry.object_type}),
-                "actor_query": urlencode({"actor": entry.actor}),
-            },
+            title=f"{actions.label_of(entry.action)} ({entry.sequence})",
+            entry=entry,
+            badge=badge(entry.outcome, _TONES[entry.outcome]),
+            label=actions.label_of(entry.action),
+            level=actions.level_of(entry.action).value,
+            fields=fields_of(entry),
+            detail=_pretty(entry.detail),
+            hash=bytes(entry.hash).hex(),
+            previous_hash=bytes(entry.previous_hash).hex(),
+            same_request=self._related(entry, correlation_id=entry.correlation_id),
+            same_object=self._related(entry, object_id=entry.object_id, object_type=entry.object_type),
+            request_query=urlencode({"correlation_id": entry.correlation_id}),
+            object_query=urlencode({"object_id": entry.object_id, "object_type": entry.object_type}),
+            actor_query=urlencode({"actor": entry.actor}),
         )
 
     def _related(self, entry: Entry, **of: str) -> list[Entry]:
@@ -158,10 +162,9 @@ class EntryAdmin(ReadOnlyAdmin[Entry]):
     @admin.display(description="what")
     def what(self, entry: Entry) -> SafeString:
         """The label, and under it the action."""
-        return format_html(
-            '<span class="audit-{}">{}</span><div class="audit-under">{}</div>',
-            actions.level_of(entry.action).value, actions.label_of(entry.action), entry.action,
-        )  # fmt: skip
+        level = actions.level_of(entry.action).value
+        label = format_html('<span class="audit-{}">{}</span>', level, actions.label_of(entry.action))
+        return stacked(label, entry.action)
 
     @admin.display(description="by")
     def by(self, entry: Entry) -> SafeString | str:
@@ -176,14 +179,12 @@ class EntryAdmin(ReadOnlyAdmin[Entry]):
         if not entry.object_id:
             return entry.object_type
         query = urlencode({"object_type": entry.object_type, "object_id": entry.object_id})
-        return format_html(
-            '<a href="?{}">{}</a><div class="audit-under">{}</div>', query, entry.object_id, entry.object_type
-        )
+        return stacked(format_html('<a href="?{}">{}</a>', query, entry.object_id), entry.object_type)
 
     @admin.display(description="outcome")
     def ended(self, entry: Entry) -> SafeString:
         """In its colour."""
-        return format_html('<span class="audit-badge audit-{}">{}</span>', entry.outcome, entry.outcome)
+        return badge(entry.outcome, _TONES[entry.outcome])
 
     @admin.display(description="from")
     def source(self, entry: Entry) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from apps.audit.admin.readonly import ReadOnlyAdmin
 from apps.audit.models import Verification
+from apps.core.admin.described import DescribedAdmin
 
 
 @admin.register(Verification)
-class VerificationAdmin(ReadOnlyAdmin[Verification]):
+class VerificationAdmin(DescribedAdmin):
     """All looks at the chain, the last first."""
 
+    sortable_by = ()
+    actions = None
     list_display = ("finished_at", "first", "through", "findings", "accepted", "took")
     fields = ("first", "through", "head", "findings", "shown_lines", "accepted", "started_at", "finished_at")
     readonly_fields = ("head", "shown_lines")

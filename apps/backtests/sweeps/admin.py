@@ -13,8 +13,8 @@ from apps.backtests.sweeps import selectors
 from apps.backtests.sweeps.announcing import page_of
 from apps.backtests.sweeps.ending import Ended, sweep_cancel, sweep_delete
 from apps.backtests.sweeps.models import Sweep
-from apps.candles.admin.described import OwnedAdmin, Subject, answered, chosen, looking, run_link
 from apps.candles.wording import when
+from apps.core.admin.described import OwnedAdmin, Subject, answered, chosen, looking, run_link
 
 
 @admin.register(Sweep)

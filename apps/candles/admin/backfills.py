@@ -12,16 +12,25 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.candles import selectors
-from apps.candles.admin.described import DescribedAdmin, looking, run_link
+from apps.candles.admin.pages import CandlesAdmin
 from apps.candles.models import Backfill
-from apps.candles.selectors import BackfillStatus
+from apps.candles.selectors import BackfillState, BackfillStatus
 from apps.candles.wording import when
+from apps.core.admin.described import Tone, badge, looking, run_link, stacked
 from apps.tasks import wording
 
 _FIELDS = (
     "id", "text", "start", "end", "requested_by", "created_at", "state", "done", "minutes", "quarantined",
     "not_served", "eta", "errors", "runs",
 )  # fmt: skip
+
+_TONES = {
+    BackfillState.PREPARING: Tone.WAIT,
+    BackfillState.RUNNING: Tone.WAIT,
+    BackfillState.SUCCEEDED: Tone.GOOD,
+    BackfillState.FAILED: Tone.BAD,
+    BackfillState.CANCELLED: Tone.OVER,
+}
 
 
 def _describe(page: list[Backfill]) -> None:
@@ -39,7 +48,7 @@ def _status(backfill: Backfill) -> BackfillStatus:
 
 
 @admin.register(Backfill)
-class BackfillAdmin(DescribedAdmin):
+class BackfillAdmin(CandlesAdmin):
     """Backfills and how far they have come."""
 
     list_display = ("text_and_who", "span", "state_and_eta", "share", "stored")
@@ -58,10 +67,7 @@ class BackfillAdmin(DescribedAdmin):
     @admin.display(description="instrument, asked for by")
     def text_and_who(self, backfill: Backfill) -> SafeString:
         """What it fetches, and under it who asked and when."""
-        return format_html(
-            '{}<div class="candle-under">{} at {}</div>',
-            backfill.text, backfill.requested_by, f"{backfill.created_at:%Y-%m-%d %H:%M:%S}",
-        )  # fmt: skip
+        return stacked(backfill.text, f"{backfill.requested_by} at {backfill.created_at:%Y-%m-%d %H:%M:%S}")
 
     @admin.display(description="range (UTC)")
     def span(self, backfill: Backfill) -> SafeString:
@@ -71,30 +77,26 @@ class BackfillAdmin(DescribedAdmin):
     @admin.display(description="state, done at about (UTC)")
     def state_and_eta(self, backfill: Backfill) -> SafeString:
         """The state, and under it when it will be done if it goes on as it has."""
-        return format_html('{}<div class="candle-under">{}</div>', self.state(backfill), self.eta(backfill))
+        return stacked(self.state(backfill), self.eta(backfill))
 
     @admin.display(description="done")
     def share(self, backfill: Backfill) -> SafeString:
         """The share, and under it the chunks."""
         share, chunks = self.done(backfill).split(", ")
-        return format_html('{}<div class="candle-under">{}</div>', share, chunks)
+        return stacked(share, chunks)
 
     @admin.display(description="minutes, in quarantine")
     def stored(self, backfill: Backfill) -> SafeString:
         """What is stored, and under it what is not."""
         missed = _status(backfill).not_served
-        return format_html(
-            '{}<div class="candle-under">{}{}</div>',
-            self.minutes(backfill), self.quarantined(backfill), f", {missed:,} not served" if missed else "",
-        )  # fmt: skip
+        missing = f", {missed:,} not served" if missed else ""
+        return stacked(self.minutes(backfill), f"{self.quarantined(backfill)}{missing}")
 
     @admin.display(description="state")
     def state(self, backfill: Backfill) -> SafeString:
         """Read off the runs."""
         state = _status(backfill).state
-        return format_html(
-            '<span class="candle-badge candle-{}" title="{}">{}</span>', state.value, state.label, state.value
-        )
+        return badge(state.value, _TONES[state], state.label)
 
     @admin.display(description="done")
     def done(self, backfill: Backfill) -> str:

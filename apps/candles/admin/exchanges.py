@@ -16,11 +16,12 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from apps.candles import conf, requesting
-from apps.candles.admin.described import DescribedAdmin, looking, run_link
+from apps.candles.admin.pages import CandlesAdmin
 from apps.candles.models import Exchange, Instrument
 from apps.candles.venues import VenueError
 from apps.candles.wording import when
 from apps.core import context
+from apps.core.admin.described import looking, run_link
 from apps.tasks import wording
 
 # Markets that cannot be read and are listed.
@@ -44,7 +45,7 @@ def _describe(page: list[Exchange]) -> None:
 
 
 @admin.register(Exchange)
-class ExchangeAdmin(DescribedAdmin):
+class ExchangeAdmin(CandlesAdmin):
     """Exchanges that were asked for something."""
 
     list_display = ("name", "resting", "catalogue", "instruments", "unreadable_count")
@@ -108,7 +109,7 @@ class ExchangeAdmin(DescribedAdmin):
         if until is None or until <= timezone.now():
             return ""
         return format_html(
-            '<span class="candle-late" title="{}">{}</span>',
+            '<span class="row-late" title="{}">{}</span>',
             exchange.resting_reason,
             f"{until:%m-%d %H:%M:%S}",
         )
@@ -150,4 +151,4 @@ class ExchangeAdmin(DescribedAdmin):
         rest = len(exchange.unreadable) - _LISTED
         more = f"and {rest:,} more" if rest > 0 else ""
         head = "<tr><th>symbol</th><th>at the exchange</th><th>kind</th><th>reason</th></tr>"
-        return format_html(f'<table class="candle-table"><thead>{head}</thead>{{}}</table>{{}}', rows, more)
+        return format_html(f'<table class="row-table"><thead>{head}</thead>{{}}</table>{{}}', rows, more)

@@ -12,19 +12,27 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.candles import requesting
-from apps.candles.admin.described import DescribedAdmin, Subject, answered, chosen
 from apps.candles.admin.filters import ExchangeFilter
+from apps.candles.admin.pages import CandlesAdmin
 from apps.candles.models import Gap
 from apps.candles.venues import VenueError
 from apps.candles.wording import count, when
 from apps.core import context
+from apps.core.admin.described import Subject, Tone, answered, badge, chosen, stacked
 from apps.tasks.admin.paging import BoundedPaginator
 
 _FIELDS = ("instrument", "start", "end", "length", "cause", "asked_at")
 
+_TONES = {
+    Gap.Cause.OUTAGE: Tone.LATE,
+    Gap.Cause.NO_TRADES: Tone.OVER,
+    Gap.Cause.EXPIRED: Tone.LATE,
+    Gap.Cause.UNEXPLAINED: Tone.BAD,
+}
+
 
 @admin.register(Gap)
-class GapAdmin(DescribedAdmin):
+class GapAdmin(CandlesAdmin):
     """Gaps that were asked for again, with nothing there."""
 
     list_display = ("instrument_text", "range", "length", "why")
@@ -68,10 +76,7 @@ class GapAdmin(DescribedAdmin):
     def why(self, gap: Gap) -> SafeString:
         """The cause with its meaning in the tooltip, and under it when the exchange was asked for it last."""
         cause = Gap.Cause(gap.cause)
-        return format_html(
-            '<span class="candle-badge candle-{}" title="{}">{}</span><div class="candle-under">{}</div>',
-            cause.value, cause.label, cause.value.replace("_", " "), when(gap.asked_at),
-        )  # fmt: skip
+        return stacked(badge(cause.value, _TONES[cause], cause.label), when(gap.asked_at))
 
     @admin.action(description="Ask the exchange again …", permissions=["operate"])
     def ask_again(self, request: HttpRequest, queryset: QuerySet[Gap]) -> HttpResponse | None:

@@ -19,13 +19,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.candles import conf, requesting, selectors, services
-from apps.candles.admin.described import MOST, Subject, answered, chosen, looking
 from apps.candles.admin.store import StoreAdmin
 from apps.candles.models import Instrument
 from apps.candles.sources import Span
 from apps.candles.venues import VenueError
 from apps.candles.wording import count, when
 from apps.core import context
+from apps.core.admin.described import MOST, Subject, answered, chosen, looking
 from apps.tasks import wording
 
 #: A followed instrument whose newest minute is older than this is late.
@@ -132,7 +132,7 @@ class InstrumentAdmin(StoreAdmin):
         lag = timezone.now() - span.last - timedelta(minutes=1)
         late = instrument.followed and instrument.active and lag > _LATE
         text = wording.seconds(max(0.0, lag.total_seconds()))
-        return format_html('<span class="candle-late">{}</span>', text) if late else text
+        return format_html('<span class="row-late">{}</span>', text) if late else text
 
     @admin.display(description="stored minutes")
     def stored(self, instrument: Instrument) -> str:

@@ -13,19 +13,21 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.candles import services
-from apps.candles.admin.described import DescribedAdmin, Subject, answered, chosen
 from apps.candles.admin.filters import ExchangeFilter, OriginFilter, ReasonFilter
+from apps.candles.admin.pages import CandlesAdmin
 from apps.candles.files.times import read_times
 from apps.candles.models import Candle1m, QuarantinedCandle
 from apps.candles.sources import VALUES
 from apps.candles.wording import count, decimal, when
+from apps.core.admin.described import Subject, Tone, answered, badge, chosen, stacked
 from apps.tasks.admin.paging import BoundedPaginator
 
 State = QuarantinedCandle.State
+
+_TONES = {State.HELD: Tone.LATE, State.READMITTED: Tone.GOOD, State.DISCARDED: Tone.OVER}
 
 #: Stored minutes that are shown beside a candle, before and after it.
 _BESIDE = timedelta(minutes=3)
@@ -57,6 +59,10 @@ class CandleForm(forms.Form):
         return [self.cleaned_data[name] for name in ("ts", *VALUES)]
 
 
+def _badge(candle: QuarantinedCandle) -> SafeString:
+    return badge(candle.state, _TONES[State(candle.state)], State(candle.state).label)
+
+
 def _initial(candle: QuarantinedCandle) -> dict[str, str]:
     """The row as it came, as far as it goes."""
     values = dict(zip(("ts", *VALUES), map(str, candle.row), strict=False))
@@ -66,7 +72,7 @@ def _initial(candle: QuarantinedCandle) -> dict[str, str]:
 
 
 @admin.register(QuarantinedCandle)
-class QuarantinedCandleAdmin(DescribedAdmin):
+class QuarantinedCandleAdmin(CandlesAdmin):
     """Candles that were given to be stored and were not."""
 
     list_display = ("at", "why", "came", "state_badge")
@@ -89,30 +95,22 @@ class QuarantinedCandleAdmin(DescribedAdmin):
     def at(self, candle: QuarantinedCandle) -> SafeString:
         """The time, where the row has one, and under it what it is a candle of."""
         time = f"{candle.ts:%Y-%m-%d %H:%M:%S}" if candle.ts else "none"
-        return format_html('{}<div class="candle-under">{}</div>', time, candle.instrument.text)
+        return stacked(time, candle.instrument.text)
 
     @admin.display(description="reason")
     def why(self, candle: QuarantinedCandle) -> SafeString:
         """The reason, and under it in words."""
-        return format_html(
-            '{}<div class="candle-under">{}</div>', candle.reason.replace("_", " "), candle.message[:200]
-        )
+        return stacked(candle.reason.replace("_", " "), candle.message[:200])
 
     @admin.display(description="origin, seen (UTC)")
     def came(self, candle: QuarantinedCandle) -> SafeString:
         """Where it came from, and under that how often and when last."""
-        return format_html(
-            '{}<div class="candle-under">{}, last at {}</div>',
-            candle.origin, count(candle.seen, "time"), when(candle.last_seen),
-        )  # fmt: skip
+        return stacked(candle.origin, f"{count(candle.seen, 'time')}, last at {when(candle.last_seen)}")
 
     @admin.display(description="state")
     def state_badge(self, candle: QuarantinedCandle) -> SafeString:
         """Held, or what was decided."""
-        return format_html(
-            '<span class="candle-badge candle-{}" title="{}">{}</span>',
-            candle.state, State(candle.state).label, candle.state,
-        )  # fmt: skip
+        return _badge(candle)
 
     # Several at once ------------------------------------------------------------------------------
 
@@ -208,11 +206,11 @@ class QuarantinedCandleAdmin(DescribedAdmin):
                     return HttpResponseRedirect(request.path)
         return self.page(
             request,
-            "quarantinedcandle/candle.html",
+            "admin/candles/quarantinedcandle/candle.html",
             title=f"Candle of {_label(candle)}",
             reason=candle.reason.replace("_", " ").capitalize(),
             candle=candle,
-            state=State(candle.state).label,
+            badge=_badge(candle),
             columns=list(zip((*("open time", *VALUES), *["more"] * 12), candle.row, strict=False)),
             beside=_beside(candle),
             form=form,

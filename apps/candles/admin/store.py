@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from apps.candles import selectors
-from apps.candles.admin.described import DescribedAdmin
+from apps.candles.admin.pages import CandlesAdmin
 from apps.candles.reporting import headlines, size
 from apps.candles.storage.status import status
 
@@ -17,7 +17,7 @@ from apps.candles.storage.status import status
 _SHOWN = 100
 
 
-class StoreAdmin(DescribedAdmin):
+class StoreAdmin(CandlesAdmin):
     """Adds the page ``store/``."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -62,4 +62,4 @@ class StoreAdmin(DescribedAdmin):
             ],
             "more": coverage.more,
         }
-        return self.page(request, "instrument/store.html", **shown)
+        return self.page(request, "admin/candles/instrument/store.html", **shown)

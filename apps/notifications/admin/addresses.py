@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from apps.core.admin.described import DescribedAdmin
 from apps.notifications.addresses import suppression_lift
 from apps.notifications.models import SuppressedAddress
 
@@ -28,30 +29,15 @@ class StandingFilter(admin.SimpleListFilter):
 
 
 @admin.register(SuppressedAddress)
-class SuppressedAddressAdmin(admin.ModelAdmin[SuppressedAddress]):
+class SuppressedAddressAdmin(DescribedAdmin):
     """Addresses from which mail came back."""
 
     list_display = ("address", "reason", "created_at", "lifted_at", "lifted_by")
     list_filter = (StandingFilter,)
-    show_facets = admin.ShowFacets.NEVER
     sortable_by = ()
     search_fields = ("address", "reason")
     fields = readonly_fields = ("address", "reason", "email", "created_at", "lifted_at", "lifted_by")
     actions = ("lift",)
-    empty_value_display = ""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: SuppressedAddress | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: SuppressedAddress | None = None) -> bool:
-        return False
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Who may lift a suppression."""
-        return bool(request.user.has_perm("notifications.change_suppressedaddress"))
 
     @admin.action(description="Send to these addresses again", permissions=["operate"])
     def lift(self, request: HttpRequest, queryset: QuerySet[SuppressedAddress]) -> None:

@@ -7,20 +7,24 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.core.admin.described import MOST, Tone, badge, run_link, stacked
 from apps.notifications.admin.previews import PreviewAdmin, frames
 from apps.notifications.kinds import all_kinds
 from apps.notifications.models import Email
 from apps.notifications.services import CannotResend, email_resend
 from apps.notifications.states import EmailState
 
-#: Mails that are sent again by one click.
-_MOST = 500
-#: Messages about single mails.
-_TOLD = 20
+_TONES = {
+    EmailState.REQUESTED: Tone.WAIT,
+    EmailState.SENT: Tone.GOOD,
+    EmailState.REFUSED: Tone.BAD,
+    EmailState.BOUNCED: Tone.BAD,
+    EmailState.FAILED: Tone.BAD,
+    EmailState.SUPPRESSED: Tone.OVER,
+}
 
 _FIELDS = (
     "kind", "recipient", "user", "about", "state", "reason", "held_back", "created_at", "changed_at",
@@ -56,32 +60,19 @@ class StateFilter(admin.SimpleListFilter):
 class EmailAdmin(PreviewAdmin):
     """What was sent, and what became of it."""
 
-    list_display = ("subject_or_kind", "recipient", "badge", "reason", "when")
+    list_display = ("subject_or_kind", "recipient", "state_badge", "reason", "when")
     list_filter = (StateFilter, KindFilter)
-    list_per_page = 50
-    show_facets = admin.ShowFacets.NEVER
-    show_full_result_count = False
     sortable_by = ()
     search_fields = ("recipient", "about", "subject")
     search_help_text = "Part of a recipient's address, of what it is about, or of a subject"
     fields = readonly_fields = _FIELDS
     actions = ("resend",)
-    empty_value_display = ""
 
     class Media:
         css = {"all": ("notifications/admin.css",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Email]:
         return super().get_queryset(request).select_related("user")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Email | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Email | None = None) -> bool:
-        return False
 
     @admin.display(description="subject")
     def subject_or_kind(self, email: Email) -> str:
@@ -91,27 +82,19 @@ class EmailAdmin(PreviewAdmin):
     @admin.display(description="asked for, sent (UTC)")
     def when(self, email: Email) -> SafeString:
         """When it was asked for and, under that, when it was taken."""
-        return format_html(
-            '{}<div class="mail-under">{}</div>',
-            f"{email.created_at:%Y-%m-%d %H:%M:%S}",
-            "" if email.sent_at is None else f"{email.sent_at:%Y-%m-%d %H:%M:%S}",
-        )
+        taken = "" if email.sent_at is None else f"{email.sent_at:%Y-%m-%d %H:%M:%S}"
+        return stacked(f"{email.created_at:%Y-%m-%d %H:%M:%S}", taken)
 
     @admin.display(description="state")
-    def badge(self, email: Email) -> SafeString:
+    def state_badge(self, email: Email) -> SafeString:
         """The state in its colour."""
-        return format_html(
-            '<span class="mail-badge mail-{}" title="{}">{}</span>',
-            email.state, EmailState(email.state).label, email.state,
-        )  # fmt: skip
+        state = EmailState(email.state)
+        return badge(state.value, _TONES[state], state.label)
 
     @admin.display(description="run")
     def run(self, email: Email) -> SafeString | str:
         """What sends it, with every attempt."""
-        if email.task_run is None:
-            return ""
-        address = reverse("admin:tasks_taskrun_change", args=[email.task_run])
-        return format_html('<a href="{}">{}</a>', address, email.task_run)
+        return "" if email.task_run is None else run_link(email.task_run, str(email.task_run))
 
     @admin.display(description="text")
     def text(self, email: Email) -> SafeString:
@@ -127,7 +110,7 @@ class EmailAdmin(PreviewAdmin):
     def resend(self, request: HttpRequest, queryset: QuerySet[Email]) -> None:
         """Redrive the runs of mails that were given up."""
         done, refused = 0, []
-        for email in queryset[:_MOST]:
+        for email in queryset[:MOST]:
             try:
                 email_resend(email=email, actor=f"user:{request.user.pk}")
                 done += 1
@@ -135,7 +118,4 @@ class EmailAdmin(PreviewAdmin):
                 refused.append(f"{email}: {exc}.")
         if done:
             self.message_user(request, f"{done} on the way again.", messages.SUCCESS)
-        for line in refused[:_TOLD]:
-            self.message_user(request, line, messages.WARNING)
-        if len(refused) > _TOLD:
-            self.message_user(request, f"And {len(refused) - _TOLD:,} more like these.", messages.WARNING)
+        self.tell_each(request, refused)

@@ -6,18 +6,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core import context
+from apps.core.admin.described import DescribedAdmin
 from apps.notifications import rendering
 from apps.notifications.kinds import Kind, all_kinds, kind_of
-from apps.notifications.models import Email
 from apps.notifications.plain import plain
 from apps.notifications.services import email_test
 from apps.notifications.unsubscribing import unsubscribe_url
@@ -62,7 +61,7 @@ def frames(html: str) -> SafeString | str:
     )
 
 
-class PreviewAdmin(admin.ModelAdmin[Email]):
+class PreviewAdmin(DescribedAdmin):
     """Adds the pages ``templates/`` and, below it, one for every kind."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -76,16 +75,12 @@ class PreviewAdmin(admin.ModelAdmin[Email]):
         ]
         return [*own, *super().get_urls()]
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Who may have mails sent."""
-        return bool(request.user.has_perm("notifications.change_email"))
-
     def templates_view(self, request: HttpRequest) -> HttpResponse:
         """All kinds."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         kinds = [(kind, preview_of(kind)) for kind in all_kinds()]
-        return self._page(request, "templates", title="Templates", kinds=kinds)
+        return self.page(request, "admin/notifications/email/templates.html", title="Templates", kinds=kinds)
 
     def template_view(self, request: HttpRequest, name: str) -> HttpResponse:
         """GET: one kind, made of its sample. POST: send that to whoever asks."""
@@ -99,9 +94,9 @@ class PreviewAdmin(admin.ModelAdmin[Email]):
             self._send_test(request, kind)
             return HttpResponseRedirect(reverse(_KIND, args=[name]))
         shown = preview_of(kind)
-        return self._page(
+        return self.page(
             request,
-            "template",
+            "admin/notifications/email/template.html",
             title=kind.label,
             kind=kind,
             preview=shown,
@@ -119,10 +114,3 @@ class PreviewAdmin(admin.ModelAdmin[Email]):
         with context.bind(actor=f"user:{request.user.pk}"):
             email_test(kind=kind.name, recipient=address)
         self.message_user(request, f"A test is on its way to {address}.", messages.SUCCESS)
-
-    def _page(self, request: HttpRequest, template: str, **more: object) -> HttpResponse:
-        return TemplateResponse(
-            request,
-            f"admin/notifications/email/{template}.html",
-            {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, **more},
-        )

@@ -15,10 +15,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.candles.admin.described import DescribedAdmin, Subject, answered, chosen
+from apps.core.admin.described import DescribedAdmin, Subject, answered, chosen, stacked
 from apps.orders import conf, services
 from apps.orders.accounts import account_set
-from apps.orders.admin.shown import at, over
+from apps.orders.admin.shown import at
 from apps.orders.limits import daily_limit
 from apps.orders.models import Account
 
@@ -167,12 +167,12 @@ class AccountAdmin(DescribedAdmin):
     @admin.display(description="account, user")
     def name_and_user(self, account: Account) -> SafeString:
         """Its name, and under it whose it is."""
-        return over(account.name, account.user)
+        return stacked(account.name, account.user)
 
     @admin.display(description="plan, orders a day")
     def plan_and_limit(self, account: Account) -> SafeString:
         """The plan, and under it how many orders."""
-        return over(account.plan, f"{daily_limit(account):,}")
+        return stacked(account.plan, f"{daily_limit(account):,}")
 
     @admin.display(description="orders a day")
     def daily(self, account: Account) -> str:

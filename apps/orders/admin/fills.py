@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
-from apps.candles.admin.described import DescribedAdmin
-from apps.orders.admin.shown import ModeFilter, amount, at, link, mode, over
+from apps.core.admin.described import DescribedAdmin, stacked
+from apps.orders.admin.shown import ModeFilter, amount, at, link, mode
 from apps.orders.models import Fill
 from apps.tasks.admin.paging import BoundedPaginator
 
@@ -30,13 +30,13 @@ class FillAdmin(DescribedAdmin):
     @admin.display(description="trade")
     def trade(self, fill: Fill) -> SafeString:
         """The broker's id, and under it whether it is one."""
-        return over(fill.trade_id, mode(fill.simulation))
+        return stacked(fill.trade_id, mode(fill.simulation))
 
     @admin.display(description="what was traded")
     def what(self, fill: Fill) -> SafeString:
         """Side, quantity and instrument, and under it the price."""
         head = f"{fill.order.side} {amount(fill.quantity)} {fill.instrument.text}"
-        return over(head, f"at {amount(fill.price)}")
+        return stacked(head, f"at {amount(fill.price)}")
 
     @admin.display(description="fee")
     def fee_shown(self, fill: Fill) -> str:
@@ -46,7 +46,7 @@ class FillAdmin(DescribedAdmin):
     @admin.display(description="account, user")
     def whose(self, fill: Fill) -> SafeString:
         """The account, and under it whose it is."""
-        return over(fill.account.name, fill.account.user)
+        return stacked(fill.account.name, fill.account.user)
 
     @admin.display(description="order")
     def of_order(self, fill: Fill) -> SafeString:
@@ -56,4 +56,4 @@ class FillAdmin(DescribedAdmin):
     @admin.display(description="traded, recorded (UTC)")
     def when(self, fill: Fill) -> SafeString:
         """When."""
-        return over(at(fill.traded_at), at(fill.recorded_at))
+        return stacked(at(fill.traded_at), at(fill.recorded_at))

@@ -14,9 +14,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
-from apps.candles.admin.described import DescribedAdmin, Subject, answered, chosen
+from apps.core.admin.described import DescribedAdmin, Subject, answered, chosen, stacked
 from apps.orders import selectors, services
-from apps.orders.admin.shown import ModeFilter, amount, at, badge, mode, over
+from apps.orders.admin.shown import ModeFilter, amount, at, mode, state_badge
 from apps.orders.models import Order
 from apps.orders.reasons import REASONS
 from apps.orders.resolving import RESOLUTIONS
@@ -84,35 +84,35 @@ class OrderAdmin(DescribedAdmin):
         """What is to be traded, and under it for what."""
         limit = f" at {amount(order.price)}" if order.price is not None else ""
         head = f"{order.side} {amount(order.quantity)} {order.instrument.text}{limit}"
-        return over(head, f"{order.kind}, {order.signal or order.intent}, {mode(order.simulation)}")
+        return stacked(head, f"{order.kind}, {order.signal or order.intent}, {mode(order.simulation)}")
 
     @admin.display(description="state")
     def state_badge(self, order: Order) -> SafeString:
         """How it stands, and under it since when it is verified, or how often it was looked at."""
         if order.verified_at is not None:
-            return over(badge(order.state), "verified")
+            return stacked(state_badge(order.state), "verified")
         looked = f"{order.looks} look{'' if order.looks == 1 else 's'}" if order.looks else ""
-        return over(badge(order.state), "cancelling" if order.cancel_requested else looked)
+        return stacked(state_badge(order.state), "cancelling" if order.cancel_requested else looked)
 
     @admin.display(description="traded, average")
     def traded(self, order: Order) -> SafeString | str:
         """How much, and under it at what price."""
-        return over(amount(order.filled), amount(order.average_price)) if order.filled else ""
+        return stacked(amount(order.filled), amount(order.average_price)) if order.filled else ""
 
     @admin.display(description="account, user")
     def whose(self, order: Order) -> SafeString:
         """The account, and under it whose it is."""
-        return over(order.account.name, order.account.user)
+        return stacked(order.account.name, order.account.user)
 
     @admin.display(description="asked for, ended (UTC)")
     def asked(self, order: Order) -> SafeString:
         """When."""
-        return over(at(order.created_at), at(order.ended_at))
+        return stacked(at(order.created_at), at(order.ended_at))
 
     @admin.display(description="reason")
     def why(self, order: Order) -> SafeString | str:
         """The code, and under it the words."""
-        return over(order.reason_code, order.reason[:120]) if order.reason_code else ""
+        return stacked(order.reason_code, order.reason[:120]) if order.reason_code else ""
 
     # Deeds ----------------------------------------------------------------------------------------
 
@@ -217,7 +217,7 @@ class OrderAdmin(DescribedAdmin):
                 "media": self.media,
                 "title": f"Order {order.pk}",
                 "order": order,
-                "badge": badge(order.state),
+                "badge": state_badge(order.state),
                 "mode": mode(order.simulation),
                 "amounts": {
                     name: amount(getattr(order, name))

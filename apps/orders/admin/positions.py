@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from apps.candles.admin.described import DescribedAdmin
-from apps.orders.admin.shown import ModeFilter, amount, at, mode, over
+from apps.core.admin.described import DescribedAdmin, stacked
+from apps.orders.admin.shown import ModeFilter, amount, at, mode
 from apps.orders.models import Position
 from apps.tasks.admin.paging import BoundedPaginator
 
@@ -50,12 +50,12 @@ class PositionAdmin(DescribedAdmin):
     @admin.display(description="instrument")
     def what(self, position: Position) -> SafeString:
         """What is held, and under it whether really."""
-        return over(position.instrument.text, mode(position.simulation))
+        return stacked(position.instrument.text, mode(position.simulation))
 
     @admin.display(description="held, average price")
     def held(self, position: Position) -> SafeString:
         """How much, and under it what a unit of it cost."""
-        return over(amount(position.quantity), amount(position.average_price))
+        return stacked(amount(position.quantity), amount(position.average_price))
 
     @admin.display(description="realised")
     def realised_shown(self, position: Position) -> str:
@@ -70,7 +70,7 @@ class PositionAdmin(DescribedAdmin):
     @admin.display(description="account, user")
     def whose(self, position: Position) -> SafeString:
         """The account, and under it whose it is."""
-        return over(position.account.name, position.account.user)
+        return stacked(position.account.name, position.account.user)
 
     @admin.display(description="changed (UTC)")
     def changed(self, position: Position) -> str:

@@ -13,33 +13,27 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.core.admin.described import Tone, badge
 from apps.orders.amounts import text
 from apps.orders.states import State
 
-#: The looks of states, as candles have them.
-_BADGES = {
-    State.RECEIVED: "running",
-    State.ACCEPTED: "running",
-    State.SUBMITTED: "running",
-    State.PARTIALLY_FILLED: "running",
-    State.UNKNOWN: "held",
-    State.FILLED: "succeeded",
-    State.NEEDS_REVIEW: "failed",
-    State.REJECTED: "held",
+_TONES = {
+    State.RECEIVED: Tone.WAIT,
+    State.ACCEPTED: Tone.WAIT,
+    State.SUBMITTED: Tone.WAIT,
+    State.PARTIALLY_FILLED: Tone.WAIT,
+    State.UNKNOWN: Tone.LATE,
+    State.FILLED: Tone.GOOD,
+    State.CANCELLED: Tone.OVER,
+    State.REJECTED: Tone.LATE,
+    State.EXPIRED: Tone.OVER,
+    State.NEEDS_REVIEW: Tone.BAD,
 }
 
 
-def badge(state: str) -> SafeString:
-    """A state in its colour, and what it means in the tooltip."""
-    return format_html(
-        '<span class="candle-badge candle-{}" title="{}">{}</span>',
-        _BADGES.get(State(state), "over"), State(state).label, state.replace("_", " "),
-    )  # fmt: skip
-
-
-def over(first: Any, under: Any) -> SafeString:
-    """Two lines of a cell."""
-    return format_html('{}<div class="candle-under">{}</div>', first, under)
+def state_badge(state: str) -> SafeString:
+    """A state of orders in its colour."""
+    return badge(state, _TONES[State(state)], State(state).label)
 
 
 def amount(value: Decimal | None) -> str:

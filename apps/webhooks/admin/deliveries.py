@@ -15,19 +15,18 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.candles.admin.described import DescribedAdmin
-from apps.orders.admin.shown import ModeFilter, link, mode, over
+from apps.core.admin.described import DescribedAdmin, Tone, badge, stacked
+from apps.orders.admin.shown import ModeFilter, link, mode
 from apps.tasks.admin.paging import BoundedPaginator
 from apps.webhooks.codes import Outcome
 from apps.webhooks.models import Delivery
 
-#: The looks of outcomes, as candles have them.
-_BADGES = {
-    Outcome.ACCEPTED: "succeeded",
-    Outcome.RECORDED: "running",
-    Outcome.DUPLICATE: "over",
-    Outcome.REFUSED: "held",
-    Outcome.FAILED: "failed",
+_TONES = {
+    Outcome.ACCEPTED: Tone.GOOD,
+    Outcome.RECORDED: Tone.WAIT,
+    Outcome.DUPLICATE: Tone.OVER,
+    Outcome.REFUSED: Tone.LATE,
+    Outcome.FAILED: Tone.BAD,
 }
 _FIELDS = (
     "id", "at", "to", "outcome_badge", "layer", "code", "detail", "status", "signal", "symbol", "traded",
@@ -93,25 +92,21 @@ class DeliveryAdmin(DescribedAdmin):
         if endpoint is None:
             return "unknown token"
         url = reverse("admin:webhooks_endpoint_change", args=[endpoint.pk])
-        return over(format_html('<a href="{}">{}</a>', url, endpoint), endpoint.user)
+        return stacked(format_html('<a href="{}">{}</a>', url, endpoint), endpoint.user)
 
     @admin.display(description="outcome, why")
     def outcome_badge(self, delivery: Delivery) -> SafeString:
         """What became of it, and why."""
         outcome = Outcome(delivery.outcome)
-        badge = format_html(
-            '<span class="candle-badge candle-{}" title="{}">{}</span>',
-            _BADGES[outcome], outcome.label, outcome.value,
-        )  # fmt: skip
         why = f"{delivery.status} {delivery.code.replace('_', ' ')}".strip()
-        return over(badge, why)
+        return stacked(badge(outcome.value, _TONES[outcome], outcome.label), why)
 
     @admin.display(description="signal")
     def what(self, delivery: Delivery) -> SafeString | str:
         """What was asked for."""
         if not delivery.signal:
             return ""
-        return over(f"{delivery.signal.replace('_', ' ')} {delivery.symbol}", self.traded(delivery))
+        return stacked(f"{delivery.signal.replace('_', ' ')} {delivery.symbol}", self.traded(delivery))
 
     @admin.display(description="traded")
     def traded(self, delivery: Delivery) -> str:
@@ -130,7 +125,7 @@ class DeliveryAdmin(DescribedAdmin):
     @admin.display(description="from")
     def sender(self, delivery: Delivery) -> SafeString:
         """The address, and what sent it."""
-        return over(delivery.address or "", delivery.user_agent[:60])
+        return stacked(delivery.address or "", delivery.user_agent[:60])
 
     @admin.display(description="took")
     def took(self, delivery: Delivery) -> str:

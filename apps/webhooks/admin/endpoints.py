@@ -16,8 +16,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.candles.admin.described import DescribedAdmin, Subject, answered, chosen
-from apps.orders.admin.shown import at, link, over
+from apps.core.admin.described import DescribedAdmin, Subject, answered, chosen, stacked
+from apps.orders.admin.shown import at, link
 from apps.webhooks import examples, services
 from apps.webhooks.addresses import PRESETS
 from apps.webhooks.endpoints import LONGEST_OVERLAP, endpoint_set
@@ -249,7 +249,7 @@ class EndpointAdmin(DescribedAdmin):
     @admin.display(description="endpoint, user")
     def name_and_user(self, endpoint: Endpoint) -> SafeString:
         """Its name, and under it whose it is."""
-        return over(endpoint.name, endpoint.user)
+        return stacked(endpoint.name, endpoint.user)
 
     @admin.display(description="account")
     def of_account(self, endpoint: Endpoint) -> SafeString:
@@ -260,7 +260,7 @@ class EndpointAdmin(DescribedAdmin):
     def credentials(self, endpoint: Endpoint) -> SafeString:
         """How they end."""
         signing = f", signing …{endpoint.signing_hint}" if endpoint.signing_secret else ""
-        return over(
+        return stacked(
             format_html("<code>…{}</code>", endpoint.token_hint),
             f"secret …{endpoint.secret_hint}{signing}",
         )

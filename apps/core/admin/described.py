@@ -1,8 +1,9 @@
-"""What the pages of candles have in common: rows that follow from elsewhere, and questions before deeds."""
+"""Pages of rows that follow from elsewhere, and questions before deeds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -40,7 +41,7 @@ class DescribedAdmin(admin.ModelAdmin[Any]):
     empty_value_display = ""
 
     class Media:
-        css = {"all": ("candles/admin.css",)}
+        css = {"all": ("core/admin.css",)}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -59,7 +60,7 @@ class DescribedAdmin(admin.ModelAdmin[Any]):
         """A page of its own."""
         return TemplateResponse(
             request,
-            f"admin/candles/{template}",
+            template,
             {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, **more},
         )
 
@@ -81,7 +82,7 @@ class DescribedAdmin(admin.ModelAdmin[Any]):
         """
         return self.page(
             request,
-            "ask.html",
+            "admin/core/ask.html",
             title=title,
             consequence=consequence,
             button=button,
@@ -125,6 +126,28 @@ def answered(request: HttpRequest) -> bool:
 def chosen(queryset: QuerySet[Any]) -> list[Any]:
     """The rows that were selected, and one more than can be dealt with if there are too many."""
     return list(queryset[: MOST + 1])
+
+
+class Tone(StrEnum):
+    """How a state looks, whatever it is a state of."""
+
+    GOOD = "good"
+    WAIT = "wait"
+    LATE = "late"
+    BAD = "bad"
+    OVER = "over"
+
+
+def badge(state: str, tone: Tone, meaning: str = "") -> SafeString:
+    """A state in its colour, with what it means in the tooltip."""
+    return format_html(
+        '<span class="row-badge row-{}" title="{}">{}</span>', tone, meaning, state.replace("_", " ")
+    )
+
+
+def stacked(first: object, second: object) -> SafeString:
+    """A cell of two lines."""
+    return format_html('{}<div class="row-under">{}</div>', first, second)
 
 
 def run_link(run: UUID, text: str) -> SafeString:

@@ -1,0 +1,1 @@
+"""What pages of several apps in the admin have in common."""
