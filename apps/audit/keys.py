@@ -7,49 +7,28 @@ that verify.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
-import re
-from functools import lru_cache
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+
+from apps.core.keyring import keys_of
 
 #: The id of no key: the hash is a plain SHA-256.
 NO_KEY = ""
-
-_LEAST_BYTES = 32
-_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 class UnknownKey(LookupError):
     """``AUDIT_KEYS`` has no key of that id."""
 
 
-@lru_cache(maxsize=8)
-def _parse(listed: tuple[str, ...]) -> dict[str, bytes]:
-    keys: dict[str, bytes] = {}
-    for entry in listed:
-        name, _, encoded = entry.strip().partition(":")
-        try:
-            key = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
-            key = b""
-        if not _ID.fullmatch(name) or len(key) < _LEAST_BYTES:
-            raise ImproperlyConfigured(
-                f"AUDIT_KEYS: each entry must be id:key, with {_LEAST_BYTES} bytes or more in base64"
-            )
-        if name in keys:
-            raise ImproperlyConfigured(f"AUDIT_KEYS: the id {name!r} stands there twice")
-        keys[name] = key
-    return keys
+def _keys() -> dict[str, bytes]:
+    return keys_of("AUDIT_KEYS", tuple(settings.AUDIT_KEYS), longer=True)
 
 
 def current() -> str:
     """The id of the key that new rows are hashed under. Raises `ImproperlyConfigured`."""
-    return next(iter(_parse(tuple(settings.AUDIT_KEYS))), NO_KEY)
+    return next(iter(_keys()), NO_KEY)
 
 
 def digest(key_id: str, content: bytes) -> bytes:
@@ -57,7 +36,7 @@ def digest(key_id: str, content: bytes) -> bytes:
     if key_id == NO_KEY:
         return hashlib.sha256(content).digest()
     try:
-        key = _parse(tuple(settings.AUDIT_KEYS))[key_id]
+        key = _keys()[key_id]
     except KeyError:
         raise UnknownKey(f"AUDIT_KEYS has no key {key_id!r}") from None
     return hmac.digest(key, content, "sha256")

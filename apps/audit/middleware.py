@@ -15,7 +15,7 @@ from apps.audit import audit_actions, conf, values
 from apps.audit.entries import Outcome
 from apps.audit.recording import record_afterwards
 from apps.core import context
-from apps.core.middleware import actor_of
+from apps.core.clients import actor_of
 
 logger = logging.getLogger(__name__)
 

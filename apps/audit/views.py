@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
@@ -19,10 +19,9 @@ from apps.audit.serializers import (
     AuditQuerySerializer,
     PageSerializer,
 )
-from apps.core.middleware import actor_of
+from apps.core.api import PAGES, PROBLEM
+from apps.core.clients import actor_of
 from apps.core.views import ApiView, link_next
-
-_PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
 
 
 class AuditList(ApiView):
@@ -33,11 +32,10 @@ class AuditList(ApiView):
     @extend_schema(
         operation_id="audit_list",
         parameters=[AuditQuerySerializer],
-        responses={200: AuditEntrySerializer(many=True), 400: _PROBLEM, 403: _PROBLEM},
+        responses={200: AuditEntrySerializer(many=True), 400: PROBLEM, 403: PROBLEM},
         description=(
-            "The entries of the audit that fulfil all conditions, newest first. Staff only. Where there are"
-            ' more, the header `Link` has the address of the next page: `<…>; rel="next"`. What was done a'
-            " moment ago may still be on its way into the chain."
+            "The entries of the audit that fulfil all conditions, newest first. Staff only. What was done a"
+            " moment ago may still be on its way into the chain." + PAGES
         ),
     )
     def get(self, request: Request) -> Response:
@@ -50,10 +48,9 @@ class AuditMine(ApiView):
     @extend_schema(
         operation_id="audit_mine",
         parameters=[AuditMineQuerySerializer],
-        responses={200: AuditEntrySerializer(many=True), 400: _PROBLEM},
+        responses={200: AuditEntrySerializer(many=True), 400: PROBLEM},
         description=(
-            "What you did yourself, newest first, and from where: sign-ins, writes, orders. Where there is"
-            ' more, the header `Link` has the address of the next page: `<…>; rel="next"`.'
+            "What you did yourself, newest first, and from where: sign-ins, writes, orders." + PAGES
         ),
     )
     def get(self, request: Request) -> Response:
@@ -67,7 +64,7 @@ class AuditDetail(ApiView):
 
     @extend_schema(
         operation_id="audit_retrieve",
-        responses={200: AuditEntrySerializer, 403: _PROBLEM, 404: _PROBLEM},
+        responses={200: AuditEntrySerializer, 403: PROBLEM, 404: PROBLEM},
         description="One entry of the audit, by its id. Staff only.",
     )
     def get(self, request: Request, entry_id: uuid.UUID) -> Response:

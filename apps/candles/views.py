@@ -14,12 +14,12 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from apps.candles import selectors, services
-from apps.candles.api.schema import PROBLEM
 from apps.candles.models import Backfill
 from apps.candles.serializers import (
     BackfillRequestSerializer,
     BackfillSerializer,
 )
+from apps.core.api import PROBLEM
 from apps.core.views import ApiView
 
 

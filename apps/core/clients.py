@@ -6,6 +6,7 @@ import ipaddress
 from functools import lru_cache
 
 from django.http import HttpRequest
+from rest_framework.request import Request
 
 
 def client_address(request: HttpRequest) -> str:
@@ -25,3 +26,8 @@ def usual_form(address: str) -> str:
         return ""
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
     return str(mapped or parsed)
+
+
+def actor_of(request: HttpRequest | Request) -> str:
+    """``user:<id>`` of the user who makes the request; empty where nobody has signed in."""
+    return f"user:{request.user.pk}" if request.user.is_authenticated else ""

@@ -10,12 +10,9 @@ row or column it does not open.
 from __future__ import annotations
 
 import base64
-import binascii
-import re
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -24,9 +21,9 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models, transaction
 
-_KEY_BYTES = 32
+from apps.core.keyring import KEY_BYTES, keys_of
+
 _NONCE_BYTES = 12
-_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 #: Rows that are sealed anew in one transaction.
 _BATCH = 100
 
@@ -35,26 +32,9 @@ class SealBroken(Exception):
     """What was sealed cannot be opened: its key is missing, it was changed, or it belongs elsewhere."""
 
 
-@lru_cache(maxsize=8)
-def _parse(listed: tuple[str, ...]) -> dict[str, AESGCM]:
-    keys: dict[str, AESGCM] = {}
-    for entry in listed:
-        name, _, encoded = entry.strip().partition(":")
-        try:
-            key = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
-            key = b""
-        if not _ID.fullmatch(name) or len(key) != _KEY_BYTES:
-            raise ImproperlyConfigured("ENCRYPTION_KEYS: each entry must be id:key, with 32 bytes in base64")
-        if name in keys:
-            raise ImproperlyConfigured(f"ENCRYPTION_KEYS: the id {name!r} stands there twice")
-        keys[name] = AESGCM(key)
-    return keys
-
-
-def keyring() -> dict[str, AESGCM]:
+def keyring() -> dict[str, bytes]:
     """The keys by id, the current one first. Raises `ImproperlyConfigured` where there is none."""
-    keys = _parse(tuple(settings.ENCRYPTION_KEYS))
+    keys = keys_of("ENCRYPTION_KEYS", tuple(settings.ENCRYPTION_KEYS))
     if not keys:
         raise ImproperlyConfigured(
             "ENCRYPTION_KEYS is not set: secrets cannot be stored. `manage.py encryption_key` makes a key."
@@ -64,7 +44,7 @@ def keyring() -> dict[str, AESGCM]:
 
 def new_key() -> str:
     """A new entry for ``ENCRYPTION_KEYS``, with an id of its own."""
-    key = base64.b64encode(AESGCM.generate_key(bit_length=8 * _KEY_BYTES)).decode()
+    key = base64.b64encode(AESGCM.generate_key(bit_length=8 * KEY_BYTES)).decode()
     return f"k{secrets.token_hex(4)}:{key}"
 
 
@@ -72,7 +52,7 @@ def seal(plain: str, *, context: str) -> str:
     """*plain*, encrypted under the current key, as text: ``<key id>.<nonce and ciphertext in base64>``."""
     name, key = next(iter(keyring().items()))
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    sealed = key.encrypt(nonce, plain.encode(), f"{name}:{context}".encode())
+    sealed = AESGCM(key).encrypt(nonce, plain.encode(), f"{name}:{context}".encode())
     return f"{name}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
 
@@ -84,7 +64,7 @@ def unseal(sealed: str, *, context: str) -> str:
         raise SealBroken(f"ENCRYPTION_KEYS has no key {name!r}")
     try:
         raw = base64.urlsafe_b64decode(encoded)
-        opened = key.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], f"{name}:{context}".encode())
+        opened = AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], f"{name}:{context}".encode())
     except (InvalidTag, ValueError):
         raise SealBroken(f"what is stored as {context} was changed, or belongs elsewhere") from None
     return opened.decode()

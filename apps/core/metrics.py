@@ -6,7 +6,6 @@ counters do not begin anew when a process does.
 
 from __future__ import annotations
 
-import hmac
 from typing import Any
 
 from django.conf import settings
@@ -18,6 +17,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from apps.core.api import bears
 from apps.core.collectors import registry
 
 
@@ -25,10 +25,8 @@ class MayScrape(BasePermission):
     """Staff, and whoever sends ``Authorization: Bearer <METRICS_TOKEN>`` where that is set."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if settings.METRICS_TOKEN and scheme.lower() == "bearer":
-            return hmac.compare_digest(token.strip().encode(), settings.METRICS_TOKEN.encode())
-        return bool(request.user and request.user.is_staff)
+        known = bears(request, settings.METRICS_TOKEN)
+        return bool(request.user and request.user.is_staff) if known is None else known
 
 
 class AnyContent(BaseContentNegotiation):

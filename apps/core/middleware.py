@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from apps.core import context
-from apps.core.clients import client_address
+from apps.core.clients import actor_of, client_address
 from apps.core.ids import uuid7
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
@@ -52,8 +52,3 @@ class ActorMiddleware:
             return self.get_response(request)
         with context.actor_from(lambda: actor_of(request)):
             return self.get_response(request)
-
-
-def actor_of(request: HttpRequest) -> str:
-    """``user:<id>`` of the user who makes the request; empty where nobody has signed in."""
-    return f"user:{request.user.pk}" if request.user.is_authenticated else ""

@@ -67,6 +67,12 @@ class Conflict(exceptions.APIException):
     default_code = "conflict"
 
 
+class IdempotencyKeyReused(Conflict):
+    """The idempotency key came with another body (409)."""
+
+    default_code = "idempotency-key-reused"
+
+
 class ContentTooLarge(exceptions.APIException):
     """The body has more bytes or holds more than is taken at once (413)."""
 

@@ -13,6 +13,7 @@ from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.core.api import PROBLEM
 from apps.core.problems import Conflict
 from apps.core.views import ApiView
 from apps.liveness import selectors, services
@@ -30,7 +31,6 @@ from apps.liveness.serializers import (
 )
 from apps.liveness.states import SessionState
 
-_PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
 _FENCED = OpenApiResponse(
     description="problem+json `worker-fenced`: the session is over, the worker must stop."
 )
@@ -54,7 +54,7 @@ class Heartbeat(ApiView):
         responses={
             200: HeartbeatAnswerSerializer,
             201: HeartbeatAnswerSerializer,
-            400: _PROBLEM,
+            400: PROBLEM,
             409: _FENCED,
         },
         description=(
@@ -87,7 +87,7 @@ class WorkerStop(ApiView):
     @extend_schema(
         operation_id="workers_stop",
         request=StopSerializer,
-        responses={204: None, 400: _PROBLEM, 409: _FENCED},
+        responses={204: None, 400: PROBLEM, 409: _FENCED},
         description="End the session in order, so that nobody has to find out.",
     )
     def post(self, request: Request) -> Response:
@@ -106,7 +106,7 @@ class WorkerList(ApiView):
     @extend_schema(
         operation_id="workers_list",
         parameters=[WorkerQuerySerializer],
-        responses={200: WorkerSerializer(many=True), 400: _PROBLEM},
+        responses={200: WorkerSerializer(many=True), 400: PROBLEM},
         description="Your workers' sessions, newest first; for staff, everybody's.",
     )
     def get(self, request: Request) -> Response:
@@ -128,7 +128,7 @@ class WorkerDetail(ApiView):
 
     @extend_schema(
         operation_id="workers_retrieve",
-        responses={200: WorkerDetailSerializer, 404: _PROBLEM},
+        responses={200: WorkerDetailSerializer, 404: PROBLEM},
         description="How a session stands, and everything that happened to it.",
     )
     def get(self, request: Request, session_id: uuid.UUID) -> Response:
@@ -143,7 +143,7 @@ class WorkerDeclareDead(ApiView):
     @extend_schema(
         operation_id="workers_declare_dead",
         request=DeclareDeadSerializer,
-        responses={200: WorkerDetailSerializer, 400: _PROBLEM, 404: _PROBLEM, 409: _PROBLEM},
+        responses={200: WorkerDetailSerializer, 400: PROBLEM, 404: PROBLEM, 409: PROBLEM},
         description="End a session although its worker may be alive: it is fenced from now on.",
     )
     def post(self, request: Request, session_id: uuid.UUID) -> Response:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from drf_spectacular.utils import OpenApiResponse, PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import NotFound
 from rest_framework.permissions import IsAdminUser
@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from apps.core.api import PAGES, PROBLEM
 from apps.core.problems import Conflict
 from apps.core.views import ApiView, link_next
 from apps.tasks import batches, bulk, conf, selectors, services, stats
@@ -33,8 +34,6 @@ from apps.tasks.serializers import (
 from apps.tasks.states import Operation
 from apps.tasks.stats_serializers import FiguresSerializer, StatsQuerySerializer
 
-_PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
-
 
 class OperatorView(ApiView):
     """A view for staff."""
@@ -48,11 +47,8 @@ class TaskRunList(OperatorView):
     @extend_schema(
         operation_id="tasks_list",
         parameters=[TaskRunQuerySerializer],
-        responses={200: TaskRunSerializer(many=True), 400: _PROBLEM},
-        description=(
-            "The runs that fulfil all conditions, newest first. Where there are more, the header `Link` has"
-            ' the address of the next page: `<…>; rel="next"`.'
-        ),
+        responses={200: TaskRunSerializer(many=True), 400: PROBLEM},
+        description=("The runs that fulfil all conditions, newest first." + PAGES),
     )
     def get(self, request: Request) -> Response:
         query = TaskRunQuerySerializer(data=request.query_params)
@@ -73,7 +69,7 @@ class TaskRunDetail(OperatorView):
 
     @extend_schema(
         operation_id="tasks_retrieve",
-        responses={200: TaskRunDetailSerializer, 404: _PROBLEM},
+        responses={200: TaskRunDetailSerializer, 404: PROBLEM},
         description="One run with every event of it.",
     )
     def get(self, request: Request, run_id: uuid.UUID) -> Response:
@@ -86,7 +82,7 @@ class TaskRunRedrive(OperatorView):
     @extend_schema(
         operation_id="tasks_redrive",
         request=None,
-        responses={200: TaskRunSerializer, 404: _PROBLEM, 409: _PROBLEM},
+        responses={200: TaskRunSerializer, 404: PROBLEM, 409: PROBLEM},
         description="Send a dead or cancelled run on its way again, with fresh attempts.",
     )
     def post(self, request: Request, run_id: uuid.UUID) -> Response:
@@ -99,7 +95,7 @@ class TaskRunRetry(OperatorView):
     @extend_schema(
         operation_id="tasks_retry",
         request=None,
-        responses={200: TaskRunSerializer, 404: _PROBLEM, 409: _PROBLEM},
+        responses={200: TaskRunSerializer, 404: PROBLEM, 409: PROBLEM},
         description="Let a scheduled run that waits for a later time be due now.",
     )
     def post(self, request: Request, run_id: uuid.UUID) -> Response:
@@ -112,7 +108,7 @@ class TaskRunCancel(OperatorView):
     @extend_schema(
         operation_id="tasks_cancel",
         request=None,
-        responses={200: TaskRunSerializer, 404: _PROBLEM, 409: _PROBLEM},
+        responses={200: TaskRunSerializer, 404: PROBLEM, 409: PROBLEM},
         description=(
             "Cancel a run: for good where it has not started; where it is running, `cancel_requested` is set"
             " and the run ends on its next progress report."
@@ -128,7 +124,7 @@ class TaskRunReschedule(OperatorView):
     @extend_schema(
         operation_id="tasks_reschedule",
         request=RescheduleSerializer,
-        responses={200: TaskRunSerializer, 400: _PROBLEM, 404: _PROBLEM, 409: _PROBLEM},
+        responses={200: TaskRunSerializer, 400: PROBLEM, 404: PROBLEM, 409: PROBLEM},
         description="Let a run that has not started be due at another time.",
     )
     def post(self, request: Request, run_id: uuid.UUID) -> Response:
@@ -150,7 +146,7 @@ class BulkOperationList(OperatorView):
                 resource_type_field_name=None,
             ),
             202: BulkOperationSerializer,
-            400: _PROBLEM,
+            400: PROBLEM,
         },
         description=(
             "Do an operation to all runs that a filter selects. First with `dry_run`, which counts them; then"
@@ -183,7 +179,7 @@ class BulkOperationDetail(OperatorView):
 
     @extend_schema(
         operation_id="tasks_bulk_retrieve",
-        responses={200: BulkOperationSerializer, 404: _PROBLEM},
+        responses={200: BulkOperationSerializer, 404: PROBLEM},
         description="How far an operation on many runs is.",
     )
     def get(self, request: Request, bulk_id: uuid.UUID) -> Response:
@@ -199,7 +195,7 @@ class TaskStats(OperatorView):
     @extend_schema(
         operation_id="tasks_stats",
         parameters=[StatsQuerySerializer],
-        responses={200: FiguresSerializer, 400: _PROBLEM},
+        responses={200: FiguresSerializer, 400: PROBLEM},
         description=(
             "What waits on each queue and since when, and what happened in a window before now: rates, waits,"
             " durations and failures by task. Ages and durations are in seconds, rates per second."

@@ -9,9 +9,10 @@ from rest_framework.response import Response
 
 from apps.backtests import selectors
 from apps.backtests.api.asked import CompareQuerySerializer
-from apps.backtests.api.finding import PROBLEM, shown, still_there
+from apps.backtests.api.finding import shown, still_there
 from apps.backtests.api.shown import BacktestSummarySerializer, ComparisonSerializer
 from apps.backtests.comparing import compared
+from apps.core.api import PROBLEM
 from apps.core.problems import Conflict
 from apps.core.views import ApiView
 

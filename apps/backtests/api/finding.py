@@ -10,8 +10,6 @@ from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.http import Http404
-from drf_spectacular.utils import OpenApiResponse
-from rest_framework import status
 from rest_framework.exceptions import NotFound, ParseError, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,15 +19,14 @@ from apps.backtests import selectors
 from apps.backtests.api.shown import BacktestSummarySerializer
 from apps.backtests.asking import InvalidBacktest
 from apps.backtests.models import Backtest
-from apps.core.problems import CONTENT_TYPE, ContentTooLarge, problem
+from apps.core import api
+from apps.core.problems import ContentTooLarge
 
 # Bytes: many times what the longest strategy has.
 _LARGEST = 1_000_000
 
 #: What the admin asks for, too, before it cancels and deletes.
 OPERATE = "backtests.change_backtest"
-
-PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
 
 
 def own(request: Request, backtest_id: uuid.UUID) -> Backtest:
@@ -47,14 +44,8 @@ def operable(request: Request, backtest_id: uuid.UUID) -> Backtest:
     Raises `NotFound` where the caller may not even see it, and `PermissionDenied`.
     """
     found = own(request, backtest_id)
-    check_operable(request, found.owner_id, OPERATE)
+    api.check_operable(request, found.owner_id, OPERATE)
     return found
-
-
-def check_operable(request: Request, owner_id: int, permission: str) -> None:
-    """Raises `PermissionDenied` where the caller is neither this owner nor has the permission."""
-    if owner_id != request.user.pk and not request.user.has_perm(permission):
-        raise PermissionDenied(f"This needs the permission {permission}, or to be the owner.")
 
 
 def owned(request: Request, backtest_id: uuid.UUID) -> Backtest:
@@ -110,12 +101,4 @@ def body_of(request: Request) -> Any:
 
 def refused(exc: InvalidBacktest) -> Response:
     """The problem that says what is wrong, and where."""
-    error = {"field": exc.field, "detail": str(exc), **exc.place}
-    code = status.HTTP_400_BAD_REQUEST
-    body = problem("invalid-request", code, f"{exc.field}: {exc}", [error])
-    return Response(body, code, content_type=CONTENT_TYPE)
-
-
-def actor_of(request: Request) -> str:
-    """Who asks, as events name them."""
-    return f"user:{request.user.pk}"
+    return api.refused(exc.field, str(exc), **exc.place)

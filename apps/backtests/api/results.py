@@ -18,11 +18,12 @@ from rest_framework.request import Request
 
 from apps.backtests import selectors
 from apps.backtests.api.asked import POINTS, TRADES, CurveQuerySerializer, TradeQuerySerializer
-from apps.backtests.api.finding import PROBLEM, own, still_there
+from apps.backtests.api.finding import own, still_there
 from apps.backtests.api.forms import MEDIA_TYPES, Form, as_file, as_json, held, tag_of, tagged, wanted_form
 from apps.backtests.api.shown import CurveAnswerSerializer, TradePageSerializer
 from apps.backtests.engine import downsample
 from apps.backtests.models import Backtest, BacktestResult
+from apps.core.api import PROBLEM
 from apps.core.problems import Conflict
 from apps.core.views import ApiView
 

@@ -11,10 +11,10 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from apps.backtests import sharing
-from apps.backtests.api.finding import PROBLEM
 from apps.backtests.api.results import CURVE_SCHEMA, TRADES_SCHEMA, ResultView, curve_answer, trades_answer
 from apps.backtests.api.shown import SharedBacktestSerializer
 from apps.backtests.models import Backtest
+from apps.core.api import PROBLEM
 from apps.core.views import ApiView
 
 

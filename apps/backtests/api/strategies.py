@@ -10,10 +10,11 @@ from rest_framework.response import Response
 
 from apps.backtests import strategies
 from apps.backtests.api.asked import StrategyCheckSerializer
-from apps.backtests.api.finding import PROBLEM, body_of, refused
+from apps.backtests.api.finding import body_of, refused
 from apps.backtests.api.shown import StrategyCheckedSerializer, StrategySerializer
 from apps.backtests.asking import InvalidBacktest
 from apps.backtests.engine import DOCUMENT_SCHEMA, STRATEGIES, SpecError
+from apps.core.api import PROBLEM
 from apps.core.views import ApiView
 
 

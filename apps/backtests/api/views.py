@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -20,8 +19,6 @@ from apps.backtests.api.asked import (
     write_cursor,
 )
 from apps.backtests.api.finding import (
-    PROBLEM,
-    actor_of,
     body_of,
     operable,
     own,
@@ -36,16 +33,10 @@ from apps.backtests.api.shown import (
     MissingCandlesSerializer,
     ShareSerializer,
 )
-from apps.core.problems import CONTENT_TYPE, Conflict, problem
+from apps.core.api import PAGES, PROBLEM, idempotency_key
+from apps.core.clients import actor_of
+from apps.core.problems import CONTENT_TYPE, Conflict, IdempotencyKeyReused, problem
 from apps.core.views import ApiView, link_next
-
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-
-
-class IdempotencyKeyReused(Conflict):
-    """The key came with another body (409)."""
-
-    default_code = "idempotency-key-reused"
 
 
 class TooManyFetches(APIException):
@@ -116,8 +107,7 @@ class BacktestList(ApiView):
         responses={200: BacktestSummarySerializer(many=True), 400: PROBLEM},
         description=(
             "Your backtests that fulfil all conditions, newest first, without their results; for staff,"
-            " everybody's. Where there are more, the header `Link` has the address of the next page:"
-            ' `<…>; rel="next"`.'
+            " everybody's." + PAGES
         ),
     )
     def get(self, request: Request) -> Response:
@@ -218,11 +208,9 @@ class BacktestShare(ApiView):
 
 def key_of(request: Request, body: Any) -> services.Key | None:
     """The idempotency key with the body's hash. Raises `ValidationError`."""
-    text = request.headers.get("Idempotency-Key")
-    if text is None:
+    text = idempotency_key(request, longest=255)
+    if not text:
         return None
-    if _KEY.fullmatch(text) is None:
-        raise ValidationError({"Idempotency-Key": ["From 1 to 255 printable ASCII characters, no spaces."]})
     return services.Key(text=text, body_hash=identity.digest(body))
 
 

@@ -18,11 +18,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from apps.backtests.api.finding import PROBLEM, actor_of, body_of, check_operable, refused, still_there
+from apps.backtests.api.finding import body_of, refused, still_there
 from apps.backtests.api.forms import Form, as_file, as_json, wanted_form
 from apps.backtests.api.results import ResultView
 from apps.backtests.api.shown import MissingCandlesSerializer
-from apps.backtests.api.views import IdempotencyKeyReused, key_of, missing_candles
+from apps.backtests.api.views import key_of, missing_candles
 from apps.backtests.asking import InvalidBacktest
 from apps.backtests.engine.sweep import LOW_IS_GOOD, SWEPT
 from apps.backtests.lacking import MissingCandles
@@ -46,7 +46,9 @@ from apps.backtests.sweeps.shown import (
     SweepSerializer,
     SweepSummarySerializer,
 )
-from apps.core.problems import CONTENT_TYPE, Conflict
+from apps.core.api import PAGES, PROBLEM, check_operable
+from apps.core.clients import actor_of
+from apps.core.problems import CONTENT_TYPE, Conflict, IdempotencyKeyReused
 from apps.core.views import ApiView, link_next
 
 #: What the admin asks for, too, before it cancels and deletes.
@@ -108,10 +110,7 @@ class SweepList(ApiView):
         operation_id="sweeps_list",
         parameters=[SweepListQuerySerializer],
         responses={200: SweepSummarySerializer(many=True), 400: PROBLEM},
-        description=(
-            "Your sweeps, newest first; for staff, everybody's. Where there are more, the header `Link` has"
-            ' the address of the next page: `<…>; rel="next"`.'
-        ),
+        description=("Your sweeps, newest first; for staff, everybody's." + PAGES),
     )
     def get(self, request: Request) -> Response:
         query = SweepListQuerySerializer(data=request.query_params)

@@ -14,10 +14,10 @@ from rest_framework.response import Response
 
 from apps.candles import selectors
 from apps.candles.api import catalogue
-from apps.candles.api.schema import PROBLEM
 from apps.candles.instruments import parse_instrument
 from apps.candles.models import Instrument
 from apps.candles.sources.base import Span
+from apps.core.api import PROBLEM
 from apps.core.serializers import StrictSerializer
 from apps.core.views import ApiView, link_next
 

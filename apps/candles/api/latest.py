@@ -16,10 +16,10 @@ from rest_framework.response import Response
 from apps.candles import conf
 from apps.candles.api import catalogue
 from apps.candles.api.query import InstrumentsField
-from apps.candles.api.schema import PROBLEM
 from apps.candles.instruments import instrument_text
 from apps.candles.sources.base import UnknownInstrument
 from apps.candles.timeframes import MINUTE, to_ms
+from apps.core.api import PROBLEM
 from apps.core.resources import sql
 from apps.core.serializers import StrictSerializer
 from apps.core.views import ApiView

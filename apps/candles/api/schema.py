@@ -17,8 +17,7 @@ from apps.candles.api.forms import MEDIA_TYPES
 from apps.candles.api.query import CandleQuerySerializer
 from apps.candles.api.uploads import UPLOAD_TYPES, UploadQuerySerializer
 from apps.candles.quality import Reason
-
-PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
+from apps.core.api import PROBLEM
 
 _FORMING: dict[str, Any] = {
     "help_text": "Whether the last bar may still change because its minutes are not all there yet."

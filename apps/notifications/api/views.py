@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.parsers import JSONParser
@@ -17,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.core.api import PAGES, PROBLEM, bears
 from apps.core.views import ApiView, link_next
 from apps.notifications import addresses, bounces, conf, preferences, selectors
 from apps.notifications.api.parsers import RAW, MessageParser
@@ -33,8 +33,6 @@ from apps.notifications.api.serializers import (
 from apps.notifications.bouncing import Bounce, UnknownMail, bounce_record
 from apps.notifications.models import Preference
 
-_PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
-
 
 class EmailList(ApiView):
     """The caller's mails."""
@@ -42,11 +40,10 @@ class EmailList(ApiView):
     @extend_schema(
         operation_id="notifications_emails_list",
         parameters=[EmailQuerySerializer],
-        responses={200: EmailSerializer(many=True), 400: _PROBLEM},
+        responses={200: EmailSerializer(many=True), 400: PROBLEM},
         description=(
             "The e-mails that were for you, newest first, with what became of each: those that you have"
-            " turned off are `suppressed`. Where there are more, the header `Link` has the address of the"
-            ' next page: `<…>; rel="next"`.'
+            " turned off are `suppressed`." + PAGES
         ),
     )
     def get(self, request: Request) -> Response:
@@ -76,7 +73,7 @@ class PreferenceList(ApiView):
     @extend_schema(
         operation_id="notifications_preferences_update",
         request=PreferencesSerializer,
-        responses={200: PreferenceSerializer(many=True), 400: _PROBLEM},
+        responses={200: PreferenceSerializer(many=True), 400: PROBLEM},
         description=(
             'Turn kinds of e-mails on and off: `{"backtest_finished": false}`. What is left out stays as it'
             " is. A kind that is not `changeable` cannot be turned off (400); nothing is changed then."
@@ -102,10 +99,8 @@ class MayReportBounces(BasePermission):
     """Staff, and whoever sends ``Authorization: Bearer <BOUNCES_TOKEN>`` where that is set."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if conf.bounces_token() and scheme.lower() == "bearer":
-            return hmac.compare_digest(token.strip().encode(), conf.bounces_token().encode())
-        return bool(request.user and request.user.is_staff)
+        known = bears(request, conf.bounces_token())
+        return bool(request.user and request.user.is_staff) if known is None else known
 
 
 class BounceList(ApiView):
@@ -121,7 +116,7 @@ class BounceList(ApiView):
             "message/rfc822": OpenApiTypes.BINARY,
         },
         responses={
-            200: BounceSerializer(many=True), 400: _PROBLEM, 404: _PROBLEM, 413: _PROBLEM, 415: _PROBLEM,
+            200: BounceSerializer(many=True), 400: PROBLEM, 404: PROBLEM, 413: PROBLEM, 415: PROBLEM,
         },
         description=(
             "Report that mail came back: a delivery status notification as it was received (RFC 3464,"
@@ -149,10 +144,10 @@ class SuppressionList(ApiView):
     @extend_schema(
         operation_id="notifications_suppressions_list",
         parameters=[SuppressionQuerySerializer],
-        responses={200: SuppressionSerializer(many=True), 400: _PROBLEM},
+        responses={200: SuppressionSerializer(many=True), 400: PROBLEM},
         description=(
             "The addresses to which nothing is sent, since mail to them came back; newest first, for staff."
-            ' Where there are more, the header `Link` has the address of the next page: `<…>; rel="next"`.'
+            + PAGES
         ),
     )
     def get(self, request: Request) -> Response:
@@ -174,7 +169,7 @@ class SuppressionDetail(ApiView):
 
     @extend_schema(
         operation_id="notifications_suppressions_destroy",
-        responses={204: None, 404: _PROBLEM},
+        responses={204: None, 404: PROBLEM},
         description="Send to the address again. For staff.",
     )
     def delete(self, request: Request, suppression_id: uuid.UUID) -> Response:

@@ -10,6 +10,8 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.core.api import PAGES, PROBLEM, refused
+from apps.core.clients import actor_of
 from apps.core.views import ApiView
 from apps.orders import selectors, services
 from apps.orders.api.asked import (
@@ -18,17 +20,7 @@ from apps.orders.api.asked import (
     AccountKeysSerializer,
     AccountListQuerySerializer,
 )
-from apps.orders.api.finding import (
-    PAGES,
-    PROBLEM,
-    account_changeable,
-    account_shown,
-    actor_of,
-    listed,
-    may_operate,
-    one,
-    refused,
-)
+from apps.orders.api.finding import account_changeable, account_shown, listed, may_operate, one
 from apps.orders.api.shown import AccountSerializer
 
 

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiResponse
-from rest_framework import serializers, status
-from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.problems import CONTENT_TYPE, problem
+from apps.core.api import check_operable
 from apps.core.views import link_next
 from apps.orders import selectors
 from apps.orders.api.asked import PageQuerySerializer
@@ -22,14 +21,6 @@ from apps.orders.models import Account, Order
 
 #: What the admin asks for, too, before anything is done to what is somebody else's.
 CHANGE_ACCOUNT, CHANGE_ORDER = "orders.change_account", "orders.change_order"
-
-PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
-PAGES = ' Where there are more, the header `Link` has the address of the next page: `<…>; rel="next"`.'
-
-
-def actor_of(request: Request) -> str:
-    """Who asks, as events name them."""
-    return f"user:{request.user.pk}"
 
 
 def account_shown(request: Request, account_id: uuid.UUID) -> Account:
@@ -43,7 +34,7 @@ def account_shown(request: Request, account_id: uuid.UUID) -> Account:
 def account_changeable(request: Request, account_id: uuid.UUID) -> Account:
     """The account, if the caller may change it: its user, and staff with the permission."""
     found = account_shown(request, account_id)
-    _check(request, found.user_id, CHANGE_ACCOUNT)
+    check_operable(request, found.user_id, CHANGE_ACCOUNT)
     return found
 
 
@@ -58,25 +49,13 @@ def order_shown(request: Request, order_id: uuid.UUID) -> Order:
 def order_changeable(request: Request, order_id: uuid.UUID) -> Order:
     """The order, if the caller may do something to it: its user, and staff with the permission."""
     found = order_shown(request, order_id)
-    _check(request, found.account.user_id, CHANGE_ORDER)
+    check_operable(request, found.account.user_id, CHANGE_ORDER)
     return found
 
 
 def may_operate(request: Request) -> bool:
     """Whether the caller may do what people do to accounts and orders of others."""
     return bool(request.user.is_staff)
-
-
-def _check(request: Request, user_id: int, permission: str) -> None:
-    if user_id != request.user.pk and not request.user.has_perm(permission):
-        raise PermissionDenied(f"This needs the permission {permission}, or to be the owner.")
-
-
-def refused(field: str, detail: str) -> Response:
-    """The problem that says which field is at fault."""
-    code = status.HTTP_400_BAD_REQUEST
-    body = problem("invalid-request", code, f"{field}: {detail}", [{"field": field, "detail": detail}])
-    return Response(body, code, content_type=CONTENT_TYPE)
 
 
 def listed(

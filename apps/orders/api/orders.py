@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,9 @@ from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.problems import Conflict
+from apps.core.api import PAGES, PROBLEM, idempotency_key, refused
+from apps.core.clients import actor_of
+from apps.core.problems import Conflict, IdempotencyKeyReused
 from apps.core.views import ApiView
 from apps.orders import selectors, services
 from apps.orders.api.asked import (
@@ -24,27 +25,10 @@ from apps.orders.api.asked import (
     OrderResolveSerializer,
     PositionListQuerySerializer,
 )
-from apps.orders.api.finding import (
-    PAGES,
-    PROBLEM,
-    actor_of,
-    listed,
-    one,
-    order_changeable,
-    order_shown,
-    refused,
-)
+from apps.orders.api.finding import listed, one, order_changeable, order_shown
 from apps.orders.api.shown import FillSerializer, OrderEventSerializer, OrderSerializer, PositionSerializer
 from apps.orders.models import Account, Order
 from apps.orders.states import State
-
-_KEY = re.compile(r"[\x21-\x7e]{1,128}")
-
-
-class IdempotencyKeyReused(Conflict):
-    """The key came with another body (409)."""
-
-    default_code = "idempotency-key-reused"
 
 
 class TooManyOrders(APIException):
@@ -85,7 +69,9 @@ class OrderList(ApiView):
         asked = dict(body.validated_data)
         account = _own_account(request, asked.pop("account"))
         try:
-            order = services.order_request(account=account, key=key_of(request), **asked)
+            order = services.order_request(
+                account=account, key=idempotency_key(request, longest=128), **asked
+            )
         except services.InvalidOrder as exc:
             return refused(exc.field, str(exc))
         except services.OrderExists as exc:
@@ -223,16 +209,6 @@ class FillList(ApiView):
     def get(self, request: Request) -> Response:
         found = selectors.fills(user=request.user)
         return listed(request, found, FillListQuerySerializer, FillSerializer)
-
-
-def key_of(request: Request) -> str:
-    """The idempotency key; empty without one. Raises `ValidationError`."""
-    text = request.headers.get("Idempotency-Key")
-    if text is None:
-        return ""
-    if _KEY.fullmatch(text) is None:
-        raise ValidationError({"Idempotency-Key": ["From 1 to 128 printable ASCII characters, no spaces."]})
-    return text
 
 
 def _own_account(request: Request, account_id: uuid.UUID) -> Account:

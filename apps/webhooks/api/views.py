@@ -9,15 +9,15 @@ from typing import Any
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
-from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.candles.models import Instrument
-from apps.core.clients import client_address
+from apps.core.api import PAGES, PROBLEM, check_operable, refused
+from apps.core.clients import actor_of, client_address
 from apps.core.views import ApiView, link_next
 from apps.orders.api.fields import write_cursor
-from apps.orders.api.finding import PAGES, PROBLEM, actor_of, refused
 from apps.orders.models import Account
 from apps.webhooks import conf, selectors, services
 from apps.webhooks.api.asked import (
@@ -228,8 +228,7 @@ def _shown(request: Request, endpoint_id: uuid.UUID) -> Endpoint:
 def _changeable(request: Request, endpoint_id: uuid.UUID) -> Endpoint:
     """The endpoint, if the caller may change it: its user, and staff with the permission."""
     found = _shown(request, endpoint_id)
-    if found.user_id != request.user.pk and not request.user.has_perm(OPERATE):
-        raise PermissionDenied(f"This needs the permission {OPERATE}, or to be the owner.")
+    check_operable(request, found.user_id, OPERATE)
     return found
 
 
