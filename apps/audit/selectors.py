@@ -16,6 +16,7 @@ from apps.audit.chain import Head
 from apps.audit.models import Entry, Verification
 from apps.audit.tasks import write_entries
 from apps.core.clients import usual_form
+from apps.core.paging import newest
 from apps.core.resources import sql
 
 
@@ -68,10 +69,7 @@ def searched(found: QuerySet[Entry], term: str) -> QuerySet[Entry]:
 
 def page(found: QuerySet[Entry], *, before: int | None, limit: int) -> tuple[list[Entry], int | None]:
     """Up to *limit* entries, newest first, and what *before* is for the next page, if there is one."""
-    if before is not None:
-        found = found.filter(sequence__lt=before)
-    some = list(found.order_by("-sequence")[: limit + 1])
-    return some[:limit], (some[limit - 1].sequence if len(some) > limit else None)
+    return newest(found, before=before, limit=limit, by="sequence")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -35,13 +33,3 @@ def suppressions(*, address: str = "") -> QuerySet[SuppressedAddress]:
     """The addresses to which nothing is sent, newest first."""
     found = SuppressedAddress.objects.filter(lifted_at=None)
     return found.filter(address=address.strip().lower()) if address else found
-
-
-def page(
-    found: QuerySet[Row], *, before: uuid.UUID | None, limit: int
-) -> tuple[Sequence[Row], uuid.UUID | None]:
-    """A page of rows in descending order of their ids, and where the next begins, if there is one."""
-    if before is not None:
-        found = found.filter(pk__lt=before)
-    rows = list(found[: limit + 1])
-    return rows[:limit], (rows[limit - 1].pk if len(rows) > limit else None)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
+from apps.core.paging import newest
 from apps.core.redaction import redact
 from apps.events.registry import event_type
 from apps.events.selectors import read_stream
@@ -87,17 +88,15 @@ def page(
 
     Where they are *timed*, newest is by ``created_at`` and id, and *after* is these two; else by id alone.
     """
-    if after is not None and timed:
+    if not timed:
+        rows, last_id = newest(found, before=after, limit=limit)
+        return rows, None if last_id is None else (last_id,)
+    if after is not None:
         at, pk = after
         found = found.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=pk))
-    elif after is not None:
-        found = found.filter(pk__lt=after)
-    order = ("-created_at", "-pk") if timed else ("-pk",)
-    some: list[Any] = list(found.order_by(*order)[: limit + 1])
-    if len(some) <= limit:
-        return some, None
-    last = some[limit - 1]
-    return some[:limit], (last.created_at, last.pk) if timed else (last.pk,)
+    some: list[Any] = list(found.order_by("-created_at", "-pk")[: limit + 1])
+    last = some[limit - 1] if len(some) > limit else None
+    return some[:limit], None if last is None else (last.created_at, last.pk)
 
 
 def timeline(order: Order) -> list[TimelineEntry]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -35,11 +34,3 @@ def filtered(
     """Those of *found* that fulfil all conditions that are given."""
     conditions = {"outcome": outcome, "layer": layer, "at__gte": since}
     return found.filter(**{name: value for name, value in conditions.items() if value is not None})
-
-
-def page(found: QuerySet[Row], *, after: uuid.UUID | None, limit: int) -> tuple[list[Row], uuid.UUID | None]:
-    """Up to *limit* rows, newest first, after the row of this id; and the last's id, if there are more."""
-    if after is not None:
-        found = found.filter(pk__lt=after)
-    some = list(found.order_by("-pk")[: limit + 1])
-    return some[:limit], some[limit - 1].pk if len(some) > limit else None

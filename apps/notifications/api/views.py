@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.api import PAGES, PROBLEM, bears
+from apps.core.paging import newest
 from apps.core.views import ApiView, link_next
 from apps.notifications import addresses, bounces, conf, preferences, selectors
 from apps.notifications.api.parsers import RAW, MessageParser
@@ -52,7 +53,7 @@ class EmailList(ApiView):
         asked = dict(query.validated_data)
         before, limit = asked.pop("cursor", None), asked.pop("limit")
         found = selectors.emails_of(user_id=_user_id(request), **asked)
-        page, following = selectors.page(found, before=before, limit=limit)
+        page, following = newest(found, before=before, limit=limit)
         response = Response(EmailSerializer(page, many=True).data)
         if following is not None:
             link_next(request, response, str(following))
@@ -155,7 +156,7 @@ class SuppressionList(ApiView):
         query.is_valid(raise_exception=True)
         asked = dict(query.validated_data)
         before, limit = asked.pop("cursor", None), asked.pop("limit")
-        page, following = selectors.page(selectors.suppressions(**asked), before=before, limit=limit)
+        page, following = newest(selectors.suppressions(**asked), before=before, limit=limit)
         response = Response(SuppressionSerializer(page, many=True).data)
         if following is not None:
             link_next(request, response, str(following))

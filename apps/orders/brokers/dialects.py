@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ Answer = Mapping[str, Any]
 WINDOW_MS = 5000
 
 
-class Dialect:
+class Dialect(ABC):
     """What holds for most exchanges. Each method makes one look, or pages through one list."""
 
     #: Options of the ccxt client.
@@ -35,18 +36,18 @@ class Dialect:
         """Parameters of a submission which began so long ago."""
         return {"clientOrderId": order.client_order_id}
 
+    @abstractmethod
     def find(self, client: ccxt.Exchange, order: BrokerOrder) -> Answer | None:
         """The order; None, or ``ccxt.OrderNotFound``, where there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def trades(self, client: ccxt.Exchange, order: BrokerOrder) -> Sequence[Answer]:
         """All trades of the order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cancel(self, client: ccxt.Exchange, order: BrokerOrder) -> Answer | None:
         """The cancelled order; None where the answer only says that it will be. ``ccxt.OrderNotFound``
         where there is none that is open."""
-        raise NotImplementedError
 
 
 class Binance(Dialect):

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from apps.candles.models import Instrument
 from apps.core.api import PAGES, PROBLEM, check_operable, refused
 from apps.core.clients import actor_of, client_address
+from apps.core.paging import newest
 from apps.core.views import ApiView, link_next
 from apps.orders.api.fields import write_cursor
 from apps.orders.models import Account
@@ -244,7 +245,7 @@ def _listed(
     asked: dict[str, Any],
     shown: type[serializers.BaseSerializer[Any]],
 ) -> Response:
-    rows, last = selectors.page(found, after=asked.get("after"), limit=asked["limit"])
+    rows, last = newest(found, before=asked.get("after"), limit=asked["limit"])
     response = Response(shown(rows, many=True, context={"request": request}).data)
     if last is not None:
         link_next(request, response, write_cursor(last))
