@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from apps.audit import all_actions
 from apps.backtests.engine import STRATEGIES
 from apps.backtests.engine.language.reference import reference
 from apps.backtests.engine.metrics import metrics_markdown
@@ -19,9 +20,14 @@ from apps.candles.timeframes import TIMEFRAMES
 from apps.events.registry import all_types
 from apps.liveness.states import TRANSITIONS as WORKER_TRANSITIONS
 from apps.liveness.states import SessionState
+from apps.notifications.kinds import all_kinds
+from apps.orders.states import FOUND_IN
+from apps.orders.states import State as OrderState
 from apps.tasks import Backoff, DurableTask
 from apps.tasks.batchstates import BATCH_TRANSITIONS, BatchState
 from apps.tasks.states import State
+from apps.webhooks.codes import Layer
+from apps.webhooks.formats.tradingview import FIELDS
 
 ROOT = Path(settings.BASE_DIR)
 README = (ROOT / "README.md").read_text()
@@ -54,6 +60,21 @@ def test_every_state_and_every_event_of_batches_is_documented():
 def test_every_state_and_every_event_of_workers_is_documented():
     assert first_column("worker state") == [state.value for state in SessionState]
     assert sorted(first_column("worker event")) == sorted(WORKER_TRANSITIONS)
+
+
+def test_every_state_and_every_event_of_orders_is_documented():
+    assert first_column("order state") == [state.value for state in OrderState]
+    assert sorted(first_column("order event")) == sorted(FOUND_IN)
+
+
+def test_signals_and_what_refuses_them_are_documented():
+    assert first_column("webhook field") == list(FIELDS)
+    assert first_column("layer") == [layer.value for layer in Layer]
+
+
+def test_every_mail_and_every_action_of_the_audit_is_documented():
+    assert first_column("mail") == [kind.name for kind in all_kinds()]
+    assert first_column("action") == [action.name for action in all_actions()]
 
 
 def test_every_reason_of_the_gate_and_every_cause_of_a_gap_is_documented():
