@@ -178,6 +178,7 @@ async def _run(options: Options, console: Console, ledger: Ledger, plan: Plan) -
                 mail_folder=plan.mail_folder,
                 candles_file=options.candles,
                 days=options.days,
+                exchange_account=plan.exchange_account,
                 say=console.say,
             )
         )

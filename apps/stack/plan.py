@@ -29,6 +29,9 @@ STOP_ORDER = (
 )
 """Whoever makes work stops before whoever does it, and the servers come last."""
 
+#: Whoever watches the demo does not wait as long for the first look at an order as is right for an exchange.
+_VERIFY_FIRST = "2"
+
 
 @dataclass(kw_only=True)
 class Plan:
@@ -46,6 +49,7 @@ class Plan:
     candles: Path | None = None
     variables: dict[str, str] = field(default_factory=dict)
     mail_folder: Path | None = None
+    exchange_account: Account | None = None
     _listeners: list[socket.socket] = field(default_factory=list)
 
     @property
@@ -73,12 +77,13 @@ class Plan:
             self.mail_folder = own_folder(self.folders.root / "mail")
             servers.append(Smtp(listener=self._listen(), folder=self.mail_folder))
         if self._wants("EXCHANGE_BINANCE_URL"):
+            self.exchange_account = Account.derived(self.credentials.secret_key)
             servers.append(
                 Exchange(
                     listener=self._listen(),
                     candles=self.candles,
                     books=self.folders.data("exchange") / "books.sqlite3",
-                    account=Account.derived(self.credentials.secret_key),
+                    account=self.exchange_account,
                 )
             )
         for server in servers:
@@ -93,6 +98,7 @@ class Plan:
             SECRET_KEY=self.given.get("SECRET_KEY") or self.credentials.secret_key,
             ENCRYPTION_KEYS=self.given.get("ENCRYPTION_KEYS") or self.credentials.encryption_keys,
             PUBLIC_URL=self.given.get("PUBLIC_URL") or self.base_url,
+            ORDERS_VERIFY_FIRST=self.given.get("ORDERS_VERIFY_FIRST") or _VERIFY_FIRST,
             DJANGO_SETTINGS_MODULE=self.settings,
         )
 

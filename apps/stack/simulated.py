@@ -55,11 +55,8 @@ class Exchange:
         return f"http://{HOST}:{port_of(self.listener)}"
 
     def environ(self) -> dict[str, str]:
-        """What the product needs to reach it, and to trade on it."""
-        environ = dict.fromkeys(VARIABLES, self.url())
-        if self.account is not None:
-            environ |= {"DEMO_EXCHANGE_KEY": self.account.key, "DEMO_EXCHANGE_SECRET": self.account.secret}
-        return environ
+        """What the product needs to reach it."""
+        return dict.fromkeys(VARIABLES, self.url())
 
     def service(self) -> Service:
         """The exchange as a process."""

@@ -1,7 +1,7 @@
 """The demo's main job, done from outside: an HTTP client of the running product.
 
-Ingest minutes of two instruments, read candles back at several timeframes, run a backtest, and show
-its result, its task's history and the e-mail that announced it.
+Ingest minutes of two instruments, read candles back at several timeframes, run a backtest, show
+its result, its task's history and the e-mail that announced it, and trade on a signal.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 from apps.stack import smtp
 from apps.stack.client import Client, RequestFailed
-from apps.stack.toursettings import TourSettings
+from apps.stack.toursettings import TourFailed, TourSettings
+from apps.stack.trading_tour import trade
 
 _INSTRUMENTS = ("BTC/USDT", "ETH/USDT")
 _PATIENCE = 300.0
@@ -38,10 +39,6 @@ _SHOWN_METRICS = (
 
 
 _VALUES = ("open", "high", "low", "close", "volume")
-
-
-class TourFailed(Exception):
-    """The product did not do what the tour asked of it."""
 
 
 def run(settings: TourSettings) -> int:
@@ -97,10 +94,13 @@ class _Tour:
         self._show_history(computed["task_run"])
         with self._step("e-mail"):
             self._show_mail(computed)
+        if self._settings.exchange_account is not None:
+            with self._step("signal, order, verified fill"):
+                trade(self._client, self._settings.exchange_account, say=self._say, wait=self._wait)
         self._say("time per step:")
         for name, seconds in self._times:
             self._say(f"  {name:<38} {seconds:6.1f} s")
-        self._say("done: candles in, backtest out, every step an event")
+        self._say("done: candles in, backtest out, a signal traded, every step an event")
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:

@@ -6,6 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps.stack.simulated import Account
+
+
+class TourFailed(Exception):
+    """The product did not do what the tour asked of it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TourSettings:
@@ -13,7 +19,7 @@ class TourSettings:
 
     *mail_folder* is None when a real SMTP server is used; *candles_file* is the file that the simulated
     exchange replays, if any; *exchange_url* is what the product uses, simulated or not; *days* is how many
-    days of candles to ingest.
+    days of candles to ingest; *exchange_account* is None where the exchange is not the simulated one.
     """
 
     base_url: str
@@ -23,4 +29,5 @@ class TourSettings:
     mail_folder: Path | None
     candles_file: Path | None
     days: int
+    exchange_account: Account | None
     say: Callable[[str], None]

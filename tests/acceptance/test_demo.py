@@ -64,7 +64,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 def assert_whole_path(output: str, minutes: int, days: int) -> None:
-    """Candles in, backtest out, every step an event."""
+    """Candles in, backtest out, a signal traded, every step an event."""
     for symbol in ("BTC/USDT", "ETH/USDT"):
         assert f"binance:{symbol}: {minutes:,} minutes stored" in output, output
         assert re.search(rf"{symbol} 1h: +{days * 24:,} bars", output)
@@ -78,6 +78,10 @@ def assert_whole_path(output: str, minutes: int, days: int) -> None:
     assert output.index(report.group(0)) < output.index("history of task")
     # The e-mail of the backtest that computed the result leads to such a page, too.
     assert re.search(r"\| .*http://127\.0\.0\.1:\d+/backtests/[0-9a-f-]{36}$", output, re.MULTILINE)
+    assert re.search(r"signal sent: buy 0.01 BTCUSDT: accepted, order [0-9a-f-]{36}", output), output
+    for event in ("received", "accepted", "submission_started", "submitted", "filled_part", "verified"):
+        assert re.search(rf"\d+ +order\.{event}", output), event
+    assert re.search(r"filled 0.01 at [\d.]+, and verified", output), output
     assert "time per step" in output
     for place in ("/api/docs", "/admin/", "password"):
         assert place in output
