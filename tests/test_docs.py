@@ -74,7 +74,9 @@ def test_signals_and_what_refuses_them_are_documented():
 
 def test_every_mail_and_every_action_of_the_audit_is_documented():
     assert first_column("mail") == [kind.name for kind in all_kinds()]
-    assert first_column("action") == [action.name for action in all_actions()]
+    # Tests register some of their own.
+    ours = [action.name for action in all_actions() if not action.name.startswith("test.")]
+    assert first_column("action") == ours
 
 
 def test_every_reason_of_the_gate_and_every_cause_of_a_gap_is_documented():

@@ -63,8 +63,3 @@ def max_search() -> int:
 def max_compared() -> int:
     """``BACKTESTS_MAX_COMPARED``: how many backtests may be compared at once (10)."""
     return int(getattr(settings, "BACKTESTS_MAX_COMPARED", 10))
-
-
-def public_url() -> str:
-    """Where people reach this installation, without a slash at the end."""
-    return str(settings.PUBLIC_URL).rstrip("/")

@@ -7,3 +7,10 @@ class CoreConfig(AppConfig):
     name = "apps.core"
     label = "core"
     verbose_name = "Core"
+
+    def ready(self) -> None:
+        from django.core import checks
+
+        from apps.core.checks import check_public_url
+
+        checks.register(check_public_url)

@@ -13,6 +13,12 @@ def normal(address: str) -> str:
     return address.strip().lower()
 
 
+def possible(address: str) -> bool:
+    """Whether *address* can be one: all else is for mail servers to say."""
+    user, _, host = address.rpartition("@")
+    return bool(user and host) and address.isprintable()
+
+
 def suppression_of(address: str) -> SuppressedAddress | None:
     """Why nothing is sent to *address*; None: it is."""
     return SuppressedAddress.objects.filter(address=normal(address), lifted_at=None).first()

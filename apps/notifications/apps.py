@@ -1,6 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
+
+
+def _end_connection(**_: Any) -> None:
+    """A worker's process ends: so does its connection to the mail server."""
+    from apps.notifications import connections
+
+    connections.forget()
 
 
 class NotificationsConfig(AppConfig):
@@ -9,7 +18,13 @@ class NotificationsConfig(AppConfig):
     verbose_name = "Notifications"
 
     def ready(self) -> None:
+        from celery import signals
+        from django.core import checks
+
         from apps.core.collectors import registry
+        from apps.notifications.checks import check_operators
         from apps.notifications.metrics import EmailCollector
 
+        checks.register(check_operators)
         registry.register(EmailCollector())
+        signals.worker_process_shutdown.connect(_end_connection)

@@ -9,11 +9,16 @@ from email import message_from_bytes
 from email.message import Message
 from email.parser import HeaderParser
 
+from apps.notifications import statuses
+from apps.notifications.plain import one_line
+from apps.notifications.statuses import Meaning
+
 _DELIVERY = "message/delivery-status"
-_STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
-#: Of failures that are permanent for the mail, those that say nothing of the address (RFC 3463): a full
-#: mailbox, a mail that is too long, the state of systems, content and policy.
-_NOT_THE_ADDRESS = re.compile(r"5\.(?:2\.[23]|[3567]\.\d+)")
+#: Parts of a report, those of the mail that it quotes included. Reading takes time by their depth.
+_PARTS = 25
+_PART = re.compile(rb"(?:^|[\r\n])content-type:", re.IGNORECASE)
+#: Characters of a header.
+_LONGEST = 998
 
 
 class NotAReport(ValueError):
@@ -24,8 +29,6 @@ class NotAReport(ValueError):
 class Failure:
     """One recipient that a mail did not reach."""
 
-    #: To whom it was sent, as far as the report says.
-    recipient: str
     #: Of the mail; empty where the report does not say.
     message_id: str
     #: Whether no mail will reach the address.
@@ -39,6 +42,8 @@ def failures(raw: bytes) -> list[Failure]:
 
     Raises `NotAReport`.
     """
+    if len(_PART.findall(raw)) > _PARTS:
+        raise NotAReport(f"The message has more than {_PARTS} parts.")
     report = message_from_bytes(raw)
     status = next((part for part in report.walk() if part.get_content_type() == _DELIVERY), None)
     blocks = status.get_payload() if status is not None else None
@@ -56,16 +61,13 @@ def failures(raw: bytes) -> list[Failure]:
 
 
 def _failure(block: Message, message_id: str) -> Failure:
-    status = _STATUS.search(_header(block, "Status"))
-    code = status[0] if status else ""
+    status = statuses.status_of(_header(block, "Status"))
     said = _header(block, "Diagnostic-Code").partition(";")
-    address = _header(block, "Original-Recipient") or _header(block, "Final-Recipient")
     return Failure(
-        recipient=address.rpartition(";")[2].strip(),
         message_id=message_id,
         # Where there is no status, the server has given the address up without saying why.
-        permanent=not code or (code.startswith("5") and _NOT_THE_ADDRESS.fullmatch(code) is None),
-        reason=(said[2] or said[0]).strip() or code or "no reason was given",
+        permanent=not status or statuses.of_status(status) is Meaning.ADDRESS,
+        reason=(said[2] or said[0]).strip() or status or "no reason was given",
     )
 
 
@@ -89,4 +91,4 @@ def _message_ids(report: Message) -> Iterator[str]:
 
 
 def _header(message: Message, name: str) -> str:
-    return " ".join(str(message.get(name, "")).split())
+    return one_line(str(message.get(name, "")), _LONGEST)

@@ -10,18 +10,17 @@ from django.conf import settings
 
 
 def operators() -> list[str]:
-    """Who is told of dead letters."""
-    return [address.strip() for address in settings.OPERATORS if address.strip()]
+    """The addresses of those who are told of dead letters and orphans, without the names beside them.
+
+    What can be no address is left as it is: a mail to it is refused in plain sight.
+    """
+    given = [one.strip() for one in settings.OPERATORS if one.strip()]
+    return [parseaddr(one)[1] or one for one in given]
 
 
 def alert_every() -> timedelta:
     """The shortest time between two e-mails about dead letters."""
     return timedelta(seconds=float(settings.ALERT_EVERY))
-
-
-def public_url() -> str:
-    """Where people reach this installation."""
-    return str(settings.PUBLIC_URL).rstrip("/")
 
 
 def bounces_token() -> str:
@@ -32,6 +31,12 @@ def bounces_token() -> str:
 def backend_options() -> dict[str, Any]:
     """What the backend of e-mails is made with, beside what it finds in the settings."""
     return dict(settings.EMAIL_BACKEND_OPTIONS)
+
+
+def emails_kept() -> timedelta | None:
+    """``EMAILS_KEPT_DAYS``: for how long it is kept what mails said that are over (180 days); 0: for ever."""
+    days = float(settings.EMAILS_KEPT_DAYS)
+    return timedelta(days=days) if days else None
 
 
 def sender_domain() -> str:

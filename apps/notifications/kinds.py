@@ -3,7 +3,8 @@
 A kind has the templates ``notifications/<name>.txt`` (the first line is the subject) and
 ``notifications/<name>.html``. Its *fields* are the keys of the context that has to be given with a request.
 Values are JSON values, times (`datetime`), decimals or UUIDs. Quantities are in units of the base currency,
-``url`` is a path of this installation or an absolute address.
+``url`` is a path of this installation or an absolute address, and empty where whom it is for can open none:
+then the path ``api`` says what to ask the API for. `apps.notifications.links` makes both.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ _ORDER = {
     "instrument": "the instrument's name",
     "side": "buy or sell",
     "quantity": "how much of it was to be traded",
+    "simulation": "true on paper, false for real",
 }
 _ORDER_SAMPLE = {
     "order_id": "01920f6e-7a3b-7c50-9d4e-2f6b8a1c3e5d",
@@ -101,9 +103,12 @@ _ORDER_SAMPLE = {
     "instrument": "binance:BTC/USDT",
     "side": "buy",
     "quantity": "0.25",
-    "url": "/admin/orders/order/01920f6e-7a3b-7c50-9d4e-2f6b8a1c3e5d/change/",
+    "simulation": True,
+    "url": "",
+    "api": "/api/v1/orders/01920f6e-7a3b-7c50-9d4e-2f6b8a1c3e5d",
 }
 _URL = {"url": "where to see it"}
+_LINKS = {"url": "a page that shows it, or empty", "api": "the path of the API that does"}
 
 register(
     Kind(
@@ -111,8 +116,8 @@ register(
         label="Order without an answer",
         description="The exchange did not answer when an order was submitted: what became of it is being"
         " looked up.",
-        about="order:<order>",
-        fields={**_ORDER, "since": "when it was submitted", **_URL},
+        about="order:<order>:<number of the submission>",
+        fields={**_ORDER, "since": "when it was submitted", **_LINKS},
         sample={**_ORDER_SAMPLE, "since": "2026-03-02T09:30:00Z"},
     )
 )
@@ -127,7 +132,7 @@ register(
             "reason_code": "a stable word for the reason",
             "reason": "the reason in words",
             "at": "when it was rejected",
-            **_URL,
+            **_LINKS,
         },
         sample={
             **_ORDER_SAMPLE,
@@ -143,13 +148,13 @@ register(
         label="Order needs a review",
         description="It could not be found out what became of an order: you have to decide.",
         changeable=False,
-        about="order:<order>, with the number of the review where there may be several",
+        about="order:<order>:<version of the order>",
         fields={
             **_ORDER,
             "filled": "how much of it is known to be traded",
             "looks": "how often the exchange was asked",
             "reason": "why it could not be found out",
-            **_URL,
+            **_LINKS,
         },
         sample={
             **_ORDER_SAMPLE,
@@ -164,20 +169,23 @@ register(
         name="daily_limit",
         label="Daily limit reached",
         description="An account has used up its orders of the day. You are told once a day and account.",
-        about="account:<account>:<day>",
+        about="account:<account>:<day>:<paper or real>",
         fields={
             "account": "the account's name",
             "limit": "orders a day",
             "day": "the day (UTC), ISO 8601",
             "plan": "the account's plan",
-            **_URL,
+            "simulation": "true: of its orders on paper; false: of those for real",
+            **_LINKS,
         },
         sample={
             "account": "main",
             "limit": 50,
             "day": "2026-03-02",
             "plan": "basic",
-            "url": "/admin/orders/account/01920f6e-7a3b-7c50-9d4e-2f6b8a1c3e5d/change/",
+            "simulation": True,
+            "url": "",
+            "api": "/api/v1/accounts/01920f6e-7a3b-7c50-9d4e-2f6b8a1c3e5d",
         },
     )
 )
@@ -200,7 +208,7 @@ register(
             "address": "the address that it came from",
             "user_agent": "what the sender calls itself; may be empty",
             "at": "when",
-            **_URL,
+            **_LINKS,
         },
         optional={"held_back": "how many like it the caller has counted beside this one"},
         sample={
@@ -211,7 +219,8 @@ register(
             "user_agent": "curl/8.5.0",
             "at": "2026-03-02T09:30:00Z",
             "held_back": 3,
-            "url": "/admin/webhooks/endpoint/01920f6e-1111-7c50-9d4e-2f6b8a1c3e5d/change/",
+            "url": "",
+            "api": "/api/v1/webhooks/01920f6e-1111-7c50-9d4e-2f6b8a1c3e5d",
         },
     )
 )
@@ -224,7 +233,7 @@ register(
         label="Trading worker lost",
         description="Your trading worker was not heard of in time and was declared dead.",
         about="worker:<session>",
-        fields={"sessions": "list of: worker, started_at, ended_at, reason", **_URL},
+        fields={"sessions": "list of: worker, started_at, ended_at, reason", **_LINKS},
         sample={
             "sessions": [
                 {
@@ -234,7 +243,8 @@ register(
                     "reason": "it has not beaten for 95 s",
                 }
             ],
-            "url": "/",
+            "url": "",
+            "api": "/api/v1/workers",
         },
     )
 )

@@ -40,6 +40,10 @@ class Email(models.Model):
     state = models.TextField(choices=EmailState, default=EmailState.REQUESTED)
     #: Why it is in its state, or why the last attempt failed.
     reason = models.TextField(default="")
+    unanswered = models.PositiveSmallIntegerField(
+        default=0,
+        help_text="How often the mail server had the whole mail and did not say whether it takes it.",
+    )
     changed_at = models.DateTimeField(db_default=Now(), help_text="When it came into its state.")
     #: Mails like it that were held back before it.
     held_back = models.PositiveIntegerField(default=0)
@@ -48,6 +52,9 @@ class Email(models.Model):
     provider_id = models.TextField(default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     sent_at = models.DateTimeField(null=True)
+    emptied_at = models.DateTimeField(
+        null=True, help_text="When what it says was deleted, since it is kept for a time only."
+    )
 
     class Meta:
         db_table = "notifications_email"
@@ -69,6 +76,11 @@ class Email(models.Model):
                 name="notifications_email_unsent",
                 fields=["created_at"],
                 condition=Q(state=EmailState.REQUESTED),
+            ),
+            models.Index(
+                name="notifications_email_kept",
+                fields=["created_at"],
+                condition=Q(emptied_at=None) & ~Q(state=EmailState.REQUESTED),
             ),
             # What the metrics read.
             models.Index(name="notifications_email_recent", fields=["created_at"], include=["kind", "state"]),

@@ -15,6 +15,7 @@ from apps.core.ids import uuid7
 from apps.liveness.models import Scan, WorkerSession
 from apps.liveness.populations import Kind
 from apps.notifications import conf, selectors
+from apps.notifications.links import links_to
 from apps.notifications.services import email_request
 
 #: The mail to operators, and the one to the user whose worker it was.
@@ -107,7 +108,7 @@ def _tell_users() -> int:
     for user_id, sessions in by_user.items():
         user = users.get(user_id)
         address = getattr(user, "email", "") if user is not None and user.is_active else ""
-        if address:
+        if user is not None and address:
             if selectors.recent(USER, conf.alert_every()).filter(recipient=address).exists():
                 continue
             email_request(
@@ -124,7 +125,7 @@ def _tell_users() -> int:
                         }
                         for one in sessions
                     ],
-                    "url": "/",
+                    **links_to(sessions[-1], user=user, api=reverse("worker-list")),
                 },
             )
             told += len(sessions)

@@ -1,7 +1,7 @@
 """Whether a failure to send is final for the mail, or may pass.
 
-Final is what the other side says of the mail or its recipient. What it says of us (credentials, a rate that
-is exceeded), silence, and whatever is not known here may pass.
+Final is what the other side says of the mail or its recipient. What it says of us (our sender, our network,
+credentials, a rate that is exceeded), silence, and whatever is not known here may pass.
 """
 
 from __future__ import annotations
@@ -12,9 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.core import redaction
+from apps.notifications import statuses
+from apps.notifications.plain import one_line
+from apps.notifications.statuses import Meaning
 
-#: SMTP codes by which a server asks for (other) credentials.
-_CREDENTIALS = frozenset({530, 534, 535, 538})
+#: Characters of a reason that are kept.
+_REASON = 2000
+#: What servers say of content that they have seen: statuses, and a code without one. Before that, the same is
+#: said of us.
+_CONTENT = frozenset({"5.7.0", "5.7.1", "554"})
 #: HTTP statuses of a provider that say nothing of the mail.
 _PASSING_STATUS = frozenset({401, 402, 403, 407, 408, 409, 421, 423, 425, 429})
 #: Errors of django-anymail by name: the package need not be there.
@@ -36,6 +42,14 @@ class NotWritable(Exception):
     """What was asked for cannot be a mail: its recipient or a header of it is not fit for one."""
 
 
+class CannotConnect(Exception):
+    """The mail server could not be reached, or would not have us: no mail has been spoken of."""
+
+
+class Unanswered(Exception):
+    """The mail server was given the whole of a mail, and has not said whether it takes it."""
+
+
 class NothingSent(Exception):
     """The backend has sent nothing, and does not say why."""
 
@@ -53,7 +67,7 @@ class Verdict:
 
 def judge(exc: Exception) -> Verdict:
     """What *exc*, raised while a mail was written or handed over, means for it."""
-    reason = redaction.text(" ".join(_words(exc).split()))
+    reason = redaction.text(one_line(_words(exc), _REASON))
     if isinstance(exc, smtplib.SMTPException):
         return Verdict(final=_smtp_final(exc), reason=reason)
     if _known_as(exc, _ANYMAIL_FINAL):
@@ -70,27 +84,29 @@ def judge(exc: Exception) -> Verdict:
 
 def _smtp_final(exc: smtplib.SMTPException) -> bool:
     if isinstance(exc, smtplib.SMTPRecipientsRefused):
-        codes = [code for code, _ in exc.recipients.values()]
-        return bool(codes) and all(_refuses(code) for code in codes)
-    if isinstance(exc, smtplib.SMTPNotSupportedError):
-        return True
-    # These are about the connection: no mail has been spoken of yet.
-    if isinstance(exc, smtplib.SMTPConnectError | smtplib.SMTPHeloError | smtplib.SMTPAuthenticationError):
-        return False
-    return isinstance(exc, smtplib.SMTPResponseException) and _refuses(exc.smtp_code)
+        meanings = [statuses.of_reply(code, _text(said)) for code, said in exc.recipients.values()]
+        return bool(meanings) and Meaning.PASSING not in meanings
+    if isinstance(exc, smtplib.SMTPSenderRefused):
+        # Of all that is said of a sender, the length of the mail alone is not about us.
+        return statuses.of_reply(exc.smtp_code, _text(exc.smtp_error)) is Meaning.MAIL
+    if isinstance(exc, smtplib.SMTPDataError):
+        said = _text(exc.smtp_error)
+        if statuses.of_reply(exc.smtp_code, said) is not Meaning.PASSING:
+            return True
+        return 500 <= exc.smtp_code < 600 and (statuses.status_of(said) or str(exc.smtp_code)) in _CONTENT
+    # Of a mail that the server has no means for. What is missing while connecting is `CannotConnect`.
+    return isinstance(exc, smtplib.SMTPNotSupportedError)
 
 
-def _refuses(code: int) -> bool:
-    return 500 <= code < 600 and code not in _CREDENTIALS
-
-
-def _words(exc: Exception) -> str:
+def _words(exc: BaseException) -> str:
+    if isinstance(exc, CannotConnect) and exc.__cause__ is not None:
+        return f"no connection to the mail server: {_words(exc.__cause__)}"
     if isinstance(exc, smtplib.SMTPRecipientsRefused):
         said = (f"{address}: {code} {_text(text)}" for address, (code, text) in exc.recipients.items())
         return f"the mail server refuses {'; '.join(said)}"
     if isinstance(exc, smtplib.SMTPResponseException):
         return f"the mail server says: {exc.smtp_code} {_text(exc.smtp_error)}"
-    return str(exc) if isinstance(exc, NotWritable) else f"{type(exc).__name__}: {exc}"
+    return str(exc) if isinstance(exc, NotWritable | Unanswered) else f"{type(exc).__name__}: {exc}"
 
 
 def _text(value: bytes | str) -> str:

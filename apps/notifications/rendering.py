@@ -9,16 +9,16 @@ from typing import Any, cast
 from django.template import Context, Template, TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader import get_template
 
-from apps.notifications import conf
+from apps.core import conf
 from apps.notifications.kinds import Audience, Kind
-from apps.notifications.plain import one_line
+from apps.notifications.plain import absolute, one_line
 
 #: Characters of a subject; what is longer is cut.
 _SUBJECT = 200
 
 
 class CannotRender(Exception):
-    """A template of the kind is missing or broken."""
+    """A template of the kind is missing or broken, or links would lead nowhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +42,15 @@ def render(
     """The mail of a kind; *context* is plain (`apps.notifications.plain`).
 
     Beside the context, templates are given ``mail``: its ``kind``, ``held_back``, ``unsubscribe_url`` (empty
-    where there is none), ``site``, ``for_operators`` and ``test``; and the HTML its ``subject``. In text
-    nothing is escaped, in HTML everything is. Raises `CannotRender`.
+    where there is none), ``site``, ``for_operators`` and ``test``; and the HTML its ``subject``. Paths under
+    ``url`` are made absolute. In text nothing is escaped, in HTML everything is.
+
+    Raises `CannotRender`.
     """
+    if fault := conf.public_url_fault():
+        raise CannotRender(fault)
     given: dict[str, Any] = {
-        **context,
+        **absolute(dict(context), base=conf.public_url()),
         "mail": {
             "kind": kind.label,
             "held_back": held_back,

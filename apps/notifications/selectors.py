@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from apps.notifications import addresses
 from apps.notifications.models import Email, SuppressedAddress
 from apps.notifications.sending import TEST
 
@@ -32,4 +33,4 @@ def emails_of(*, user_id: int, state: str = "", kind: str = "") -> QuerySet[Emai
 def suppressions(*, address: str = "") -> QuerySet[SuppressedAddress]:
     """The addresses to which nothing is sent, newest first."""
     found = SuppressedAddress.objects.filter(lifted_at=None)
-    return found.filter(address=address.strip().lower()) if address else found
+    return found.filter(address=addresses.normal(address)) if address else found

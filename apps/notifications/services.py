@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection, transaction
+from django.db.models import F
 
 from apps.core.ids import uuid7
 from apps.core.resources import sql
-from apps.notifications import preferences, rendering, sending
+from apps.notifications import conf, rendering, selectors, sending
 from apps.notifications.kinds import Kind, kind_of
-from apps.notifications.models import Email
+from apps.notifications.models import Email, Throttle
 from apps.notifications.plain import plain
 from apps.notifications.sending import TEST
 from apps.notifications.states import OVER, EmailState
@@ -25,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 #: Characters of a throttle key.
 _KEY = 200
+#: Mails that are emptied in one transaction.
+_BATCH = 5000
 
 
 class CannotResend(Exception):
@@ -44,7 +48,8 @@ def email_request(
     """Ask for an e-mail, in the caller's transaction. None: there is nobody to tell, or it is held back.
 
     *kind* is a registered kind, and *context* has its fields. It is for a *user*, who may have turned the
-    kind off: then a row says that, and nothing is sent; who is not active or has no address is told nothing.
+    kind off, or whose address bounces: then a row says that, and nothing is sent. Who is not active or has no
+    address is told nothing.
     Or it is for the *recipient* at an address. *about* names the thing it is about (``backtest:<id>``); asked
     for twice, it is sent once.
 
@@ -52,7 +57,10 @@ def email_request(
     held back is counted, and the next mail says how many. Their transactions wait for each other: whoever
     asks for several in one transaction asks in the order of their keys.
 
-    A template that cannot be rendered is no error here: the mail's run fails then.
+    What is not to be sent begins no such time; one such mail in it leaves a trace.
+
+    A template that cannot be rendered is no error here, nor is a ``PUBLIC_URL`` that is no address: the
+    mail's run fails then.
 
     Raises `LookupError` for an unknown kind, and `ValueError` for a context that does not fit it.
     """
@@ -68,9 +76,6 @@ def email_request(
         recipient = getattr(user, "email", "") if user.is_active else ""
         if not recipient:
             return None
-    found = Email.objects.filter(kind=kind, about=about, recipient=recipient).first()
-    if found is not None:
-        return found
     email = Email(
         kind=kind,
         about=about,
@@ -79,13 +84,23 @@ def email_request(
         context=given,
         held_back=beside,
     )
+    if (found := _same(email)) is not None:
+        return found
+    reason = sending.TURNED_OFF if sending.turned_off(email) else sending.bounce_before(email)
+    if reason:
+        email.state, email.reason = EmailState.SUPPRESSED, reason
+        return None if _traced(email, of_kind) else _record(email)
     if of_kind.throttle:
-        opened, before = _throttle(of_kind, email, throttle_key, 1 + beside)
+        opened, before = _throttle(of_kind, email, throttle_key)
+        # The transaction that was waited for may have asked for this very mail.
+        if not opened and (found := _same(email)) is not None:
+            return found
         if not opened:
+            Throttle.objects.filter(recipient=recipient, kind=kind, key=throttle_key).update(
+                held_back=F("held_back") + 1 + beside
+            )
             return None
         email.held_back += before
-    if email.user_id is not None and not preferences.wants(email.user_id, of_kind):
-        email.state, email.reason = EmailState.SUPPRESSED, "turned off by the user"
     return _record(email)
 
 
@@ -103,11 +118,19 @@ def email_test(*, kind: str, recipient: str) -> Email:
 
 @transaction.atomic
 def email_resend(*, email: Email, actor: str = "") -> None:
-    """Send an e-mail on its way again that was given up. Raises `CannotResend`."""
-    if email.task_run is None or email.state in OVER:
-        raise CannotResend("it has no run" if email.task_run is None else f"it is {email.state}")
+    """Send an e-mail on its way again that was given up. Raises `CannotResend`.
+
+    What keeps it from being sent is looked at anew when it is sent: what its user has turned off stays so.
+    """
+    if email.state in OVER or email.emptied_at is not None:
+        raise CannotResend(
+            "what it said is not kept any more" if email.emptied_at else f"it is {email.state}"
+        )
     try:
-        redrive(run_id=email.task_run, actor=actor)
+        if email.task_run is not None:
+            redrive(run_id=email.task_run, actor=actor)
+        elif not _send_after_all(email):
+            raise CannotResend("it is on its way already")
     except (WrongState, TaskRun.DoesNotExist) as exc:
         raise CannotResend(str(exc)) from None
     sending.email_move(email=email, to=EmailState.REQUESTED, reason="")
@@ -118,6 +141,46 @@ def emails_settle() -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql(__package__, "settle.sql"))
         return int(cursor.rowcount)
+
+
+def emails_empty() -> int:
+    """Delete what mails say that have been over for long, some thousands at a time. Returns how many.
+
+    Their rows stay: what a mail was about is not told a second time.
+    """
+    kept = conf.emails_kept()
+    total = 0
+    while kept is not None:
+        parameters = {"days": kept / timedelta(days=1), "limit": _BATCH}
+        with connection.cursor() as cursor:
+            cursor.execute(sql(__package__, "empty.sql"), parameters)
+            emptied = int(cursor.rowcount)
+        total += emptied
+        if emptied < _BATCH:
+            break
+    return total
+
+
+def _same(email: Email) -> Email | None:
+    """The mail of the kind, about the same and to the same address, that is there."""
+    return Email.objects.filter(kind=email.kind, about=email.about, recipient=email.recipient).first()
+
+
+def _traced(email: Email, kind: Kind) -> bool:
+    """Whether there is a trace of a mail like this that was not sent, in the time of the kind's throttle."""
+    recent = selectors.recent(kind.name, timedelta(seconds=kind.throttle))
+    return recent.filter(recipient=email.recipient, state=EmailState.SUPPRESSED).exists()
+
+
+def _send_after_all(email: Email) -> bool:
+    """Request a run for *email*, which has none. False: it has one by now."""
+    from apps.notifications.tasks import send_email
+
+    run_id = uuid7()
+    if not Email.objects.filter(pk=email.pk, task_run=None).update(task_run=run_id):
+        return False
+    send_email.apply_async(kwargs={"email_id": str(email.pk)}, task_id=str(run_id))
+    return True
 
 
 def _record(email: Email) -> Email:
@@ -142,15 +205,14 @@ def _record(email: Email) -> Email:
     return kept
 
 
-def _throttle(kind: Kind, email: Email, key: str, count: int) -> tuple[bool, int]:
-    """Whether the mail may be sent by now, and how many were held back before; else *count* is added."""
+def _throttle(kind: Kind, email: Email, key: str) -> tuple[bool, int]:
+    """Whether the mail may be sent by now, and how many were held back before. Others wait from here on."""
     parameters: dict[str, str | float | uuid.UUID] = {
         "recipient": email.recipient,
         "kind": kind.name,
         "key": key,
         "email": email.pk,
         "seconds": kind.throttle,
-        "count": count,
     }
     with connection.cursor() as cursor:
         cursor.execute(sql(__package__, "throttle.sql"), parameters)

@@ -18,20 +18,17 @@ class EmailState(models.TextChoices):
     FAILED = "failed", "Failed: given up, since no attempt has succeeded or its run was cancelled"
 
 
-#: State -> the states that may follow it. What was given up is sent again when its run is redriven.
+#: What was given up is on its way again first, when its run is redriven. A bounce may be reported of whatever
+#: was handed over once, also before there is a record of that.
+_GIVEN_UP = frozenset({EmailState.REQUESTED, EmailState.BOUNCED})
+
+#: State -> the states that may follow it.
 TRANSITIONS: Mapping[EmailState, frozenset[EmailState]] = {
-    # Bounced at once: the report may overtake the record that the mail was taken.
     EmailState.REQUESTED: frozenset(set(EmailState) - {EmailState.REQUESTED}),
     EmailState.SENT: frozenset({EmailState.BOUNCED}),
-    EmailState.REFUSED: frozenset(
-        {EmailState.REQUESTED, EmailState.SENT, EmailState.SUPPRESSED, EmailState.FAILED, EmailState.BOUNCED}
-    ),
-    EmailState.SUPPRESSED: frozenset(
-        {EmailState.REQUESTED, EmailState.SENT, EmailState.REFUSED, EmailState.FAILED}
-    ),
-    EmailState.FAILED: frozenset(
-        {EmailState.REQUESTED, EmailState.SENT, EmailState.REFUSED, EmailState.SUPPRESSED, EmailState.BOUNCED}
-    ),
+    EmailState.REFUSED: _GIVEN_UP,
+    EmailState.SUPPRESSED: _GIVEN_UP,
+    EmailState.FAILED: _GIVEN_UP,
     EmailState.BOUNCED: frozenset(),
 }
 

@@ -13,17 +13,26 @@ from apps.tasks import Backoff, DurableTask, current_run
     queue="email",
     # The mail server is not waited for within a transaction.
     atomic=False,
-    max_attempts=8,
+    # Within a quarter of an hour, and then every half an hour on average: about a day in all.
+    max_attempts=54,
     backoff=Backoff(base=5, factor=3, maximum=3600),
 )
 def send_email(*, email_id: str) -> dict[str, str]:
     """Send one e-mail."""
     email, run = Email.objects.get(pk=email_id), current_run()
-    provider_id = sending.email_send(email=email, idempotency_key=run.idempotency_key or email_id)
+    provider_id = sending.email_send(email=email, run=run)
     done = {"recipient": email.recipient}
+    if provider_id is None:
+        return {**done, "suppressed": sending.TURNED_OFF}
     with run.completing(done):
         sending.email_sent(email=email, provider_id=provider_id)
     return done
+
+
+@shared_task(base=DurableTask, name="notifications.prune", max_attempts=3, atomic=False)
+def prune() -> dict[str, int]:
+    """Delete what old mails say; run by beat."""
+    return {"emptied": services.emails_empty()}
 
 
 @shared_task(base=DurableTask, name="notifications.alert_dead_letters", queue="email", max_attempts=1)

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.core.signing import BadSignature, Signer
 from django.urls import reverse
 
-from apps.notifications import conf
+from apps.core import conf
 from apps.notifications.kinds import Kind, kind_of
 
 _SIGNER = "notifications.unsubscribe"

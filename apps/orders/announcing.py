@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps import audit
 from apps.audit.entries import Outcome
 from apps.notifications import services as notifications
-from apps.orders import conf
+from apps.notifications.links import links_to
 from apps.orders.amounts import text
 from apps.orders.models import Account, Order
 
@@ -101,7 +101,12 @@ def daily_limit_reached(account: Account, *, day: date, simulation: bool, limit:
             "limit": limit,
             "day": day.isoformat(),
             "plan": account.plan,
-            "url": _url("account-detail", account_id=account.pk),
+            "simulation": simulation,
+            **links_to(
+                account,
+                user=account.user,
+                api=reverse("account-detail", kwargs={"account_id": account.pk}),
+            ),
         },
     )
 
@@ -117,11 +122,12 @@ def _mail(order: Order, kind: str, *, about: str = "", **context: Any) -> None:
             "instrument": order.instrument.text,
             "side": order.side,
             "quantity": text(order.quantity),
-            "url": _url("order-detail", order_id=order.pk),
+            "simulation": order.simulation,
+            **links_to(
+                order,
+                user=order.account.user,
+                api=reverse("order-detail", kwargs={"order_id": order.pk}),
+            ),
             **context,
         },
     )
-
-
-def _url(name: str, **where: Any) -> str:
-    return f"{conf.public_url()}{reverse(name, kwargs=where)}"

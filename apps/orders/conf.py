@@ -78,8 +78,3 @@ def paper_wait(*, simulation: bool) -> timedelta:
 def exchanges() -> list[str]:
     """``EXCHANGE_URLS``: the exchanges at which there may be accounts."""
     return sorted(settings.EXCHANGE_URLS)
-
-
-def public_url() -> str:
-    """Where people reach this installation, without a slash at the end."""
-    return str(settings.PUBLIC_URL).rstrip("/")

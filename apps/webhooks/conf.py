@@ -24,8 +24,3 @@ def log_kept() -> timedelta | None:
     """``WEBHOOKS_LOG_DAYS``: for how long deliveries are kept (90 days); 0: for ever."""
     days = float(settings.WEBHOOKS_LOG_DAYS)
     return timedelta(days=days) if days else None
-
-
-def public_url() -> str:
-    """Where people, and senders of signals, reach this installation."""
-    return str(settings.PUBLIC_URL).rstrip("/")

@@ -6,7 +6,7 @@ import json
 
 from django.urls import reverse
 
-from apps.webhooks import conf
+from apps.core import conf
 from apps.webhooks.formats import FORMATS
 
 #: What stands in the place of a token that is not known any more.

@@ -17,6 +17,7 @@ from apps.audit import chain
 from apps.audit.entries import NewEntry, new_entry
 from apps.audit.entries import Outcome as AuditOutcome
 from apps.core.resources import sql
+from apps.notifications.links import links_to
 from apps.notifications.services import email_request
 from apps.orders.services import daily_refused
 from apps.tasks.durations import BOUNDS
@@ -69,7 +70,11 @@ def _tell_attacks(rows: Iterable[Mapping[str, Any]], endpoints: Mapping[str, End
                 "user_agent": first["user_agent"],
                 "at": first["at"],
                 "held_back": len(alike) - 1,
-                "url": reverse("admin:webhooks_endpoint_change", args=[endpoint_id]),
+                **links_to(
+                    endpoint,
+                    user=endpoint.user,
+                    api=reverse("endpoint-detail", kwargs={"endpoint_id": endpoint_id}),
+                ),
             },
             throttle_key=_throttle_key(endpoint_id, code),
         )

@@ -140,7 +140,8 @@ vars().update(EMAIL_CONFIG)
 # Another backend of Django's than EMAIL_URL says, by its dotted path, and what it is made with (JSON).
 EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="") or EMAIL_CONFIG["EMAIL_BACKEND"]
 EMAIL_BACKEND_OPTIONS = env.json("EMAIL_BACKEND_OPTIONS", default={})
-EMAIL_TIMEOUT = 10
+# Seconds without an answer of the mail server. Too few, and it may take mails that are then sent again.
+EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT", default=60.0)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Chandlery <chandlery@localhost>")
 
 REST_FRAMEWORK = {
@@ -269,6 +270,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-orders": {"task": "orders.reconcile", "schedule": crontab()},
     "repair-gaps": {"task": "candles.repair_gaps", "schedule": crontab(minute=7)},
     "maintain-candles": {"task": "candles.maintain", "schedule": crontab(minute=17)},
+    "prune-emails": {"task": "notifications.prune", "schedule": crontab(minute=57, hour=3)},
     "prune-webhooks": {"task": "webhooks.prune", "schedule": crontab(minute=37)},
     "sync-catalogues": {"task": "candles.sync_catalogues", "schedule": crontab(minute=27, hour=3)},
     "verify-audit": {"task": "audit.verify", "schedule": crontab(minute=47, hour=2)},
@@ -360,6 +362,9 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 # Who is told of dead letters by e-mail, and how often at most (seconds).
 OPERATORS = env.list("OPERATOR_EMAILS", default=[])
 ALERT_EVERY = env.float("ALERT_EVERY", default=900.0)
+
+# Days for which it is kept what e-mails said that are over; their rows stay (0: for ever).
+EMAILS_KEPT_DAYS = env.float("EMAILS_KEPT_DAYS", default=180.0)
 
 # Who may report bounced e-mails besides staff: whoever sends this as a bearer token.
 BOUNCES_TOKEN = env.str("BOUNCES_TOKEN", default="")

@@ -16,11 +16,14 @@ class Answers(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
-        #: Answers to the commands; empty: it is taken. ``silence`` is none at all.
+        #: Answers to the commands; empty: it is taken. ``silence`` is none at all, after the whole mail.
         self.mail = self.rcpt = self.data = ""
-        #: How many connections were made, and the mails that were taken.
+        #: How many connections were made, the commands that came, and the mails that were taken, or that were
+        #: left without an answer.
         self.connections = 0
+        self.commands: list[str] = []
         self.taken: list[str] = []
+        self.unanswered: list[str] = []
         self._open: list[socket.socket] = []
         super().__init__(("127.0.0.1", 0), _Session)
 
@@ -44,12 +47,14 @@ class _Session(socketserver.StreamRequestHandler):
         self._say("220 test.invalid")
         while line := self.rfile.readline().decode():
             command = line.split()[0].upper()
+            self.server.commands.append(command)
             if command == "QUIT":
                 return self._say("221 bye")
             if command == "DATA" and not self.server.mail + self.server.rcpt:
                 self._say("354 go on")
                 content = "".join(part.decode() for part in iter(self.rfile.readline, b".\r\n"))
                 if self.server.data == "silence":
+                    self.server.unanswered.append(content)
                     # Until the client has had enough.
                     self.rfile.read()
                     return None

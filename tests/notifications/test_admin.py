@@ -103,7 +103,7 @@ def test_every_kind_has_a_preview_and_sends_a_test_to_whoever_asks(admin_client,
         assert one.count("<iframe sandbox srcdoc=") == 2
         # One is light and one is dark, whatever the reader's scheme is.
         assert one.count("@media not all {") == one.count("@media all {") == 1
-        assert all(f"<code>{name}</code>" in one for name in kind.fields)
+        assert all(f"<code>{name}</code>" in one for name in [*kind.fields, *kind.optional, kind.about])
     response = admin_client.post(f"{TEMPLATES}orphans/", follow=True)
     assert f"on its way to {admin_user.email}" in text(response)
     run_pending()

@@ -8,9 +8,12 @@ from email.message import EmailMessage
 
 import pytest
 from django.core import mail
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import connection, transaction
 
 from apps.notifications.alerts import KIND, Alert, alert_dead_letters
+from apps.notifications.checks import check_operators
 from apps.notifications.kinds import kind_of
 from apps.notifications.models import Email
 from apps.notifications.services import email_request
@@ -75,6 +78,20 @@ def test_the_first_dead_letter_is_told_of_at_once_and_through_a_real_mail_server
     assert f"https://chandlery.example/admin/tasks/taskrun/{run.pk}/change/" in text
     assert "https://chandlery.example/admin/tasks/taskrun/?state=dead" in text
     assert pending() == 0
+
+
+def test_operators_are_told_at_whatever_can_be_an_address(settings):
+    settings.OPERATORS = ["Ops <ops@example.com>", "ops@mailhost", "night@example.com"]
+    die()
+    alert()
+    assert sorted(message.to for message in mail.outbox) == [
+        ["night@example.com"], ["ops@example.com"], ["ops@mailhost"],
+    ]  # fmt: skip
+    assert check_operators(app_configs=None) == []
+    settings.OPERATORS = ["ops", "ops@example.com", "Ops <ops>", "a@"]
+    assert [one.id for one in check_operators(app_configs=None)] == ["notifications.E001"] * 3
+    with pytest.raises(SystemCheckError, match="OPERATOR_EMAILS has 'ops', which is no e-mail address"):
+        call_command("check")
 
 
 def test_the_links_lead_to_pages_of_the_admin(admin_client):

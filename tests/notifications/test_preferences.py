@@ -14,7 +14,9 @@ from django.test import Client
 
 from apps.notifications.kinds import kind_of
 from apps.notifications.models import Email, Preference
-from apps.notifications.services import email_request
+from apps.notifications.preferences import preferences_set
+from apps.notifications.services import email_request, email_resend
+from apps.tasks.models import TaskRun
 from apps.tasks.testing import run_pending
 
 pytestmark = pytest.mark.django_db
@@ -130,6 +132,25 @@ def test_users_see_their_own_mails_with_their_states_page_by_page(api, anna):
     assert len(api.get(EMAILS, {"kind": "order_rejected"}).json()) == 3
     for query in ("state=lost", "limit=0", "cursor=x", "colour=red"):
         assert api.get(f"{EMAILS}?{query}").status_code == 400
+
+
+def test_what_is_turned_off_before_it_is_sent_is_not_sent_nor_sent_again(anna):
+    waiting, kept = tell(anna), tell(anna, "order_needs_review")
+    preferences_set(user_id=anna.pk, enabled={"order_rejected": False}, source=Preference.Source.API)
+    off = tell(anna, about="order:2")
+    run_pending()
+    for email in (waiting, kept, off):
+        email.refresh_from_db()
+    assert [email.state for email in (waiting, kept, off)] == ["suppressed", "sent", "suppressed"]
+    assert waiting.reason == off.reason == "turned off by the user"
+    assert len(mail.outbox) == 1
+    # That is no failure: nobody has to look at it.
+    run = TaskRun.objects.get(pk=waiting.task_run)
+    assert (run.state, run.result["suppressed"]) == ("succeeded", "turned off by the user")
+    email_resend(email=off)
+    run_pending()
+    off.refresh_from_db()
+    assert (off.state, len(mail.outbox)) == ("suppressed", 1)
 
 
 # The link in mails --------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import smtplib
 import ssl
 
-from apps.notifications.refusals import NothingSent, NotWritable, judge
+from apps.notifications.refusals import CannotConnect, NothingSent, NotWritable, Unanswered, judge
 
 
 class AnymailError(Exception):
@@ -43,14 +43,45 @@ CASES: list[tuple[Exception, bool]] = [
     (smtplib.SMTPRecipientsRefused({}), False),
     (smtplib.SMTPDataError(554, b"never"), True),
     (smtplib.SMTPDataError(451, b"later"), False),
-    (smtplib.SMTPSenderRefused(553, b"not you", "us@example.com"), True),
+    (smtplib.SMTPDataError(554, b"5.7.1 looks like spam"), True),
+    (smtplib.SMTPDataError(550, b"5.6.0 malformed"), True),
+    (smtplib.SMTPDataError(552, b"5.3.4 too long"), True),
+    (smtplib.SMTPSenderRefused(552, b"5.3.4 too long", "us@example.com"), True),
     (smtplib.SMTPSenderRefused(452, b"full", "us@example.com"), False),
-    # About us, not about the mail.
+    *(
+        (smtplib.SMTPRecipientsRefused({TO: (550, said)}), True)
+        for said in (b"5.1.10 null MX", b"5.2.1 disabled", b"5.0.0 no", b"5.4.4 no such domain", b"5.1.1.2 x")
+    ),
+    (smtplib.SMTPRecipientsRefused({TO: (553, b"no such mailbox")}), True),
+    # About us or the server, not about the mail.
+    *(
+        (smtplib.SMTPRecipientsRefused({TO: (550, said)}), False)
+        for said in (
+            b"5.7.1 relaying denied",
+            b"5.7.26 unauthenticated",
+            b"5.4.1 access denied",
+            b"5.4.6 loop",
+            b"5.2.2 mailbox full",
+            b"5.3.2 not now",
+            b"5.1.8 bad sender",
+            b"5.5.1 what?",
+            b"4.2.0 odd",
+        )
+    ),
+    (smtplib.SMTPRecipientsRefused({TO: (552, b"over quota")}), False),
+    (smtplib.SMTPRecipientsRefused({TO: (554, b"relay access denied")}), False),
+    (smtplib.SMTPDataError(550, b"5.7.26 no DMARC"), False),
+    (smtplib.SMTPDataError(451, b"5.7.1 odd"), False),
+    (smtplib.SMTPSenderRefused(553, b"not you", "us@example.com"), False),
+    (smtplib.SMTPSenderRefused(550, b"5.1.0 not you", "us@example.com"), False),
+    (smtplib.SMTPSenderRefused(554, b"poor reputation", "us@example.com"), False),
     (smtplib.SMTPSenderRefused(530, b"authenticate first", "us@example.com"), False),
     (smtplib.SMTPAuthenticationError(535, b"wrong"), False),
     (smtplib.SMTPConnectError(554, b"no service"), False),
     (smtplib.SMTPHeloError(501, b"who?"), False),
     (smtplib.SMTPNotSupportedError("SMTPUTF8"), True),
+    (CannotConnect(), False),
+    (Unanswered("the mail server has not said"), False),
     (smtplib.SMTPServerDisconnected("gone"), False),
     (smtplib.SMTPException("odd"), False),
     (ConnectionRefusedError("nobody listens"), False),
@@ -82,6 +113,7 @@ def test_the_reason_is_one_line_in_the_servers_words_without_secrets():
             smtplib.SMTPDataError(554, b"5.7.1 spam\r\n5.7.1 really \xff"),
             "554 5.7.1 spam 5.7.1 really \ufffd",
         ),
+        (smtplib.SMTPDataError(554, b"a\x00b" + b"c" * 5000), f"554 a\ufffdb{'c' * (1999 - 29)}…"),
         (TimeoutError("timed out"), "TimeoutError: timed out"),
         (RuntimeError("https://user:secret@mail.example"), "RuntimeError: https://user:***@mail.example"),
         (NotWritable("'x' is no address"), "'x' is no address"),

@@ -10,12 +10,14 @@ from django.contrib.auth import get_user_model
 from django.core import mail
 from django.db import connection, connections, transaction
 
+from apps.notifications.addresses import address_suppress, suppression_lift
 from apps.notifications.kinds import kind_of
-from apps.notifications.models import Email, Preference, Throttle
+from apps.notifications.models import Email, Preference, SuppressedAddress, Throttle
 from apps.notifications.preferences import preferences_set
 from apps.notifications.services import email_request
 from apps.tasks.models import TaskRun
 from apps.tasks.testing import run_pending
+from tests.support import wait_until
 
 ATTACK = kind_of("webhook_attack").sample
 
@@ -153,6 +155,52 @@ def test_what_a_user_has_turned_off_leaves_a_trace_and_is_not_sent(anna):
     assert len(run_pending()) == 1
 
 
+def test_what_is_not_sent_does_not_hold_back_what_is(anna):
+    preferences_set(user_id=anna.pk, enabled={"webhook_attack": False}, source=Preference.Source.API)
+    assert attacked(anna, 1).state == "suppressed"
+    preferences_set(user_id=anna.pk, enabled={"webhook_attack": True}, source=Preference.Source.API)
+    assert attacked(anna, 2).state == "requested"
+    bert = get_user_model()._default_manager.create_user("bert", "bert@example.com", "x")
+    address_suppress(address="bert@example.com", reason="gone")
+    assert attacked(bert, 3).state == "suppressed"
+    assert attacked(bert, 4) is None
+    suppression_lift(suppression=SuppressedAddress.objects.get(), actor="user:1")
+    assert attacked(bert, 5).state == "requested"
+    assert not Throttle.objects.exclude(held_back=0).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("committed")
+def test_two_requests_about_the_same_at_once_are_one_mail_and_none_is_held_back():
+    user = get_user_model()._default_manager.create_user("anna", "anna@example.com", "x")
+    results = list[Any]()
+
+    def ask() -> None:
+        try:
+            results.append(attacked(user, 1))
+        finally:
+            connections.close_all()
+
+    def waits() -> bool:
+        with connection.cursor() as cursor:
+            # Within a transaction the first look would be kept.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return bool(cursor.fetchone()[0])
+
+    second = threading.Thread(target=ask)
+    with transaction.atomic():
+        first = attacked(user, 1)
+        second.start()
+        wait_until(waits, what="the second request", every=0.01)
+    second.join()
+    assert results == [first]
+    assert Throttle.objects.get().held_back == 0
+
+
 def test_who_cannot_be_told_is_not(anna):
     sample = kind_of("daily_limit").sample
     for fields in ({"email": ""}, {"is_active": False}):
@@ -168,7 +216,10 @@ def test_a_request_that_cannot_work_is_refused_in_words(anna):
     sample = dict(kind_of("daily_limit").sample)
     for wrong, said in (
         ({"kind": "nonsense"}, "there is no kind of mail 'nonsense'"),
-        ({"context": {name: sample[name] for name in ("account", "day", "url")}}, "lacks limit, plan"),
+        (
+            {"context": {name: sample[name] for name in ("account", "day", "url")}},
+            "lacks limit, plan, simulation, api",
+        ),
         ({"context": {**sample, "colour": "red"}}, "has no colour"),
         ({"context": {**sample, "held_back": 3}}, "has no held_back"),
         ({"context": {**sample, "plan": object()}}, "JSON values only"),

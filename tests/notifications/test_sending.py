@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from django.conf import settings as configured
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
+from django.utils import timezone
 
 from apps.notifications import connections
 from apps.notifications.kinds import kind_of
@@ -23,10 +25,11 @@ from apps.notifications.services import (
     emails_settle,
 )
 from apps.notifications.states import TRANSITIONS, EmailState
+from apps.notifications.tasks import prune
 from apps.tasks import services
 from apps.tasks.models import TaskRun
 from apps.tasks.states import State
-from apps.tasks.testing import drain, make_due, run_pending
+from apps.tasks.testing import drain, make_due, requested, run_pending
 from tests.core.test_settings import read
 from tests.notifications.mailserver import answering
 
@@ -58,7 +61,7 @@ def test_a_refusal_ends_dead_with_its_reason_and_anything_passing_is_tried_again
         for command, answer, expected in (
             ("rcpt", "550 5.1.1 unknown user", ("refused", State.DEAD)),
             ("rcpt", "450 4.2.0 greylisted, come back", ("requested", State.SCHEDULED)),
-            ("mail", "553 5.7.1 not you", ("refused", State.DEAD)),
+            ("mail", "553 5.7.1 not you", ("requested", State.SCHEDULED)),
             ("mail", "452 4.3.1 disk full", ("requested", State.SCHEDULED)),
             ("data", "554 5.7.1 looks like spam", ("refused", State.DEAD)),
             ("data", "451 4.3.0 later", ("requested", State.SCHEDULED)),
@@ -80,7 +83,7 @@ def test_a_refusal_ends_dead_with_its_reason_and_anything_passing_is_tried_again
                 assert f"<{run.pk}@" in server.taken[-1]
 
 
-def test_a_server_that_is_away_or_silent_is_tried_again_until_the_attempts_are_used_up(settings):
+def test_a_server_that_is_away_is_tried_again_until_the_attempts_are_used_up(settings):
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
@@ -90,18 +93,13 @@ def test_a_server_that_is_away_or_silent_is_tried_again_until_the_attempts_are_u
     assert stands(email) == ("requested", State.SCHEDULED)
     assert "ConnectionRefusedError" in email.reason
     assert emails_settle() == 0
+    TaskRun.objects.filter(pk=email.task_run).update(max_attempts=3)
     drain("email", later=True)
     assert stands(email) == ("requested", State.DEAD)
-    assert TaskRun.objects.get(pk=email.task_run).attempt == 8
+    assert TaskRun.objects.get(pk=email.task_run).attempt == 3
     assert (emails_settle(), emails_settle()) == (1, 0)
     assert stands(email) == ("failed", State.DEAD)
-    assert email.reason.startswith("ConnectionRefusedError: ")
-    with answering(settings) as server:
-        server.data, settings.EMAIL_TIMEOUT = "silence", 0.2
-        email = ask("order:2")
-        run_pending()
-        assert stands(email) == ("requested", State.SCHEDULED)
-        assert email.reason.startswith(("TimeoutError", "the mail server", "SMTPServerDisconnected"))
+    assert email.reason.startswith("no connection to the mail server: ConnectionRefusedError: ")
 
 
 def test_mails_in_a_row_share_a_connection_and_survive_its_end(settings):
@@ -131,7 +129,7 @@ def test_mails_in_a_row_share_a_connection_and_survive_its_end(settings):
 
 
 def test_what_cannot_be_a_mail_is_refused_and_what_asked_for_it_does_not_fail(settings):
-    for recipient in ("no address", "a@b\nBcc: eve@example.com", "a@"):
+    for recipient in ("no address", "a@b\nBcc: eve@example.com", "a@", "@b"):
         email = ask(recipient=recipient)
         run_pending()
         assert stands(email) == ("refused", State.DEAD)
@@ -160,7 +158,7 @@ def test_a_broken_template_stops_the_mail_alone_and_once_mended_it_is_sent(setti
     run_pending()
     assert stands(email) == ("sent", State.SUCCEEDED)
     assert [message.subject for message in mail.outbox] == [email.subject]
-    assert email.subject.startswith("Order rejected: buy 0.25 binance:BTC/USDT")
+    assert email.subject.startswith("Order rejected (paper): buy 0.25 binance:BTC/USDT")
 
 
 def test_only_what_was_given_up_is_sent_again(settings):
@@ -175,10 +173,27 @@ def test_only_what_was_given_up_is_sent_again(settings):
     emails_settle()
     assert stands(waiting) == ("failed", State.CANCELLED)
     assert waiting.reason == "its run was cancelled"
-    # Redriven from the board of tasks it is sent as well, whatever its state says.
-    services.redrive(run_id=waiting.task_run)
-    run_pending()
-    assert stands(waiting) == ("sent", State.SUCCEEDED)
+
+
+def test_a_mail_that_is_redriven_from_the_board_of_tasks_is_on_its_way_again(settings):
+    with answering(settings) as server:
+        server.rcpt = "550 5.1.1 unknown"
+        email = ask()
+        run_pending()
+        assert stands(email) == ("refused", State.DEAD)
+        services.redrive(run_id=email.task_run)
+        server.rcpt = "450 4.2.0 later"
+        run_pending()
+        assert stands(email) == ("requested", State.SCHEDULED)
+        assert "450 4.2.0 later" in email.reason
+        # Given up in another way, it is found out about as any other.
+        services.cancel(run_id=email.task_run)
+        assert emails_settle() == 1
+        assert stands(email) == ("failed", State.CANCELLED)
+        services.redrive(run_id=email.task_run)
+        server.rcpt = ""
+        run_pending()
+        assert stands(email) == ("sent", State.SUCCEEDED)
 
 
 def test_a_mail_that_has_bounced_meanwhile_stays_bounced_and_is_not_sent_again():
@@ -187,8 +202,15 @@ def test_a_mail_that_has_bounced_meanwhile_stays_bounced_and_is_not_sent_again()
     run_pending()
     assert stands(email) == ("bounced", State.SUCCEEDED)
     assert mail.outbox == []
-    email_sent(email=email)
-    assert stands(email)[0] == "bounced"
+
+
+def test_a_bounce_that_overtakes_the_record_leaves_when_it_was_sent_and_what_it_is_called():
+    email = ask()
+    Email.objects.filter(pk=email.pk).update(state="bounced", reason="550 unknown")
+    email_sent(email=email, provider_id="provider-1")
+    email.refresh_from_db()
+    assert (email.state, email.reason, email.provider_id) == ("bounced", "550 unknown", "provider-1")
+    assert email.sent_at is not None
 
 
 def test_every_move_of_the_table_and_no_other_is_made():
@@ -247,12 +269,50 @@ def test_any_backend_of_django_may_send(settings, monkeypatch):
 
 
 def test_backend_and_templates_come_from_the_environment():
-    shown = "settings.EMAIL_BACKEND, settings.EMAIL_BACKEND_OPTIONS, settings.TEMPLATES[0]['DIRS']"
+    shown = (
+        "settings.EMAIL_BACKEND, settings.EMAIL_BACKEND_OPTIONS, settings.TEMPLATES[0]['DIRS'],"
+        " settings.EMAIL_TIMEOUT, settings.EMAILS_KEPT_DAYS"
+    )
+    times = {"EMAIL_TIMEOUT": "300", "EMAILS_KEPT_DAYS": "7"}
     backend = {"EMAIL_BACKEND": "anymail.backends.mailgun.EmailBackend", "EMAIL_BACKEND_OPTIONS": '{"a": 1}'}
-    answer = read(shown, "base", **backend, TEMPLATES_DIR="/etc/mails")
-    assert answer.stdout.strip() == "anymail.backends.mailgun.EmailBackend {'a': 1} ['/etc/mails']"
+    answer = read(shown, "base", **backend, **times, TEMPLATES_DIR="/etc/mails")
+    assert answer.stdout.strip() == "anymail.backends.mailgun.EmailBackend {'a': 1} ['/etc/mails'] 300.0 7.0"
     smtp = "django.core.mail.backends.smtp.EmailBackend"
-    assert read(shown, "base").stdout.strip() == f"{smtp} {{}} []"
+    assert read(shown, "base").stdout.strip() == f"{smtp} {{}} [] 60.0 180.0"
+
+
+def test_what_old_mails_say_is_deleted_and_that_they_were_there_is_not(settings):
+    settings.EMAILS_KEPT_DAYS = 30
+    old, waiting, late, new = (ask(f"order:{number}") for number in range(4))
+    refused = ask(recipient="no address")
+    run_pending()
+    Email.objects.filter(pk=waiting.pk).update(state="requested")
+    for email in (old, refused, waiting, late):
+        long_ago = timezone.now() - timedelta(days=31)
+        changed = timezone.now() if email == late else long_ago
+        Email.objects.filter(pk=email.pk).update(created_at=long_ago, changed_at=changed)
+    prune.delay()
+    run_pending()
+    assert [run.result for run in requested(prune)] == [{"emptied": 2}]
+    for email in (old, refused, waiting, late, new):
+        email.refresh_from_db()
+        gone = email in (old, refused)
+        assert (email.context == {}, email.body == "", email.html == "") == (gone, gone, gone)
+        assert (email.emptied_at is not None, bool(email.subject)) == (gone, True)
+    assert ask("order:0") == old
+    # What is not known any more is not sent, by neither way.
+    with pytest.raises(CannotResend, match="not kept any more"):
+        email_resend(email=refused)
+    sent = len(mail.outbox)
+    services.redrive(run_id=refused.task_run)
+    run_pending()
+    refused.refresh_from_db()
+    assert (refused.state, refused.reason) == ("refused", "what it said is not kept any more")
+    settings.EMAILS_KEPT_DAYS = 0
+    prune.delay()
+    run_pending()
+    assert len(mail.outbox) == sent
+    assert Email.objects.filter(emptied_at=None).count() == 3
 
 
 def test_a_test_is_marked_as_one_and_looks_like_the_sample():

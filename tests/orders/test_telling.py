@@ -36,9 +36,11 @@ def test_every_mail_is_written_with_its_facts(account, market, broker, settings)
         assert words in text.lower(), text
     for fact in (
         "insufficient balance", str(refused.pk), str(unknown.pk), str(open_.pk), "binance:BTC/USDT", "0.25",
-        f"{settings.PUBLIC_URL}/api/v1/orders/{refused.pk}", "2026-03-01",
+        f"GET /api/v1/orders/{refused.pk}", f"GET /api/v1/accounts/{account.pk}", "2026-03-01",
     ):  # fmt: skip
         assert any(fact in body for body in told.values()), fact
+    assert all("(real)" in subject and "for real" in body for subject, body in told.items())
+    assert not any("/admin/" in body for body in told.values())
     assert {address for message in mail.outbox for address in message.to} == {"alice@example.com"}
 
 

@@ -28,7 +28,7 @@ _TONES = {
 
 _FIELDS = (
     "kind", "recipient", "user", "about", "state", "reason", "held_back", "created_at", "changed_at",
-    "sent_at", "run", "provider_id", "subject", "preview", "text",
+    "sent_at", "unanswered", "run", "provider_id", "emptied_at", "subject", "preview", "text",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from rest_framework.parsers import BaseParser
 from apps.core.problems import ContentTooLarge
 
 #: Bytes of a report: it quotes a mail of ours, which is small.
-LARGEST = 1_000_000
+LARGEST = 200_000
 #: Under this the parsed body has the message. No JSON has bytes there.
 RAW = "raw"
 

@@ -1,0 +1,28 @@
+"""Settings that several apps read."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+
+def public_url() -> str:
+    """Where people, and senders of signals, reach this installation, without a slash at the end.
+
+    It is what ``PUBLIC_URL`` says, whether or not that is an address: see `public_url_fault`.
+    """
+    return str(settings.PUBLIC_URL).rstrip("/")
+
+
+def public_url_fault() -> str:
+    """Why nothing can link to `public_url`; empty where it is an address of the web."""
+    url = public_url()
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or any(one in url for one in " \t\r\n<>\"'?#"):
+        return f"PUBLIC_URL has to be an address that begins with http:// or https://, not {url[:200]!r}"
+    return ""
