@@ -13,6 +13,7 @@ AREAS = {
     "candles": "tests.benchmarks.candles.area",
     "liveness": "tests.benchmarks.liveness.area",
     "tasks": "tests.benchmarks.tasks.area",
+    "trading": "tests.benchmarks.trading.area",
 }
 #: Area -> what it needs of ``requirements/bench.txt``: known without importing the area, which may import it.
 PEERS = {
@@ -20,6 +21,7 @@ PEERS = {
     "candles": ("SQLAlchemy",),
     "liveness": (),
     "tasks": (),
+    "trading": (),
 }
 
 

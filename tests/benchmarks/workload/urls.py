@@ -17,4 +17,5 @@ urlpatterns = [
     path("healthz", healthy),
     path("minutes", views.MinuteList.as_view()),
     path("hours", views.hours),
+    path("signals", views.signals),
 ]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+
+from tests.benchmarks.workload.models import Signal
 
 _NAMES = ("ts", "open", "high", "low", "close", "volume")
 _QUERY = """
@@ -48,3 +52,10 @@ def hours(request: HttpRequest) -> JsonResponse:
     """Hours as columns."""
     columns = zip(*_rows("candle_1h", request.GET), strict=True)
     return JsonResponse(dict(zip(_NAMES, columns, strict=True)))
+
+
+@csrf_exempt
+def signals(request: HttpRequest) -> JsonResponse:
+    """Take a signal: one INSERT."""
+    taken = Signal.objects.create(body=json.loads(request.body))
+    return JsonResponse({"id": taken.pk}, status=202)
