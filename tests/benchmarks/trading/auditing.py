@@ -150,6 +150,7 @@ class Recording(_Auditing):
             what="what an entry of the audit costs in a transaction of its own",
             unit="ms",
             peer="the same",
+            goal=_AT_MOST,
         ),
     )
 
