@@ -117,8 +117,8 @@ def account_set_keys(*, account: Account, api_key: str, api_secret: str, by: str
     They are never shown again, but for the last four characters of the key. Raises `InvalidAccount`.
     """
     for field, value in (("api_key", api_key), ("api_secret", api_secret)):
-        if not value.isprintable() or " " in value or not 8 <= len(value) <= 512:
-            raise InvalidAccount(field, "From 8 to 512 printable characters, no spaces.")
+        if not value.isascii() or not value.isprintable() or " " in value or not 8 <= len(value) <= 512:
+            raise InvalidAccount(field, "From 8 to 512 printable ASCII characters, no spaces.")
     now = (
         Account.objects.select_for_update(of=("self",), no_key=True).select_related("user").get(pk=account.pk)
     )

@@ -38,8 +38,8 @@ def broker_of(order: Order) -> Broker:
     return broker_for(account, simulation=order.simulation)
 
 
-def told(order: Order) -> BrokerOrder:
-    """What a broker is told of the order."""
+def told(order: Order, *, begun: float | None = None) -> BrokerOrder:
+    """What a broker is told of the order. *begun*: see there."""
     return BrokerOrder(
         client_order_id=order.client_order_id,
         symbol=order.instrument.symbol,
@@ -48,7 +48,7 @@ def told(order: Order) -> BrokerOrder:
         quantity=plain(order.quantity),
         price=None if order.price is None else plain(order.price),
         venue_order_id=order.venue_order_id,
-        submitted_at=order.submission_started_at,
+        begun=begun,
     )
 
 
@@ -80,10 +80,22 @@ def _known(order: Order, trades: Sequence[BrokerFill]) -> Mapping[str, Fill]:
 
 def too_late(order: Order) -> str:
     """Why the order may not be submitted any more, as a code; empty where it may."""
+    code, left = _soonest(order)
+    return code if left < timedelta(0) else ""
+
+
+def time_left(order: Order) -> float:
+    """Seconds after which `too_late` has a reason; not less than none."""
+    return max(0.0, _soonest(order)[1].total_seconds())
+
+
+def _soonest(order: Order) -> tuple[str, timedelta]:
+    """What the order will be too late for first, and how long until then."""
     age = timezone.now() - order.asked_at
-    if order.kind == Kind.MARKET and age > conf.market_max_age(simulation=order.simulation):
-        return "too_old"
-    return "not_taken" if age > conf.submit_limit(simulation=order.simulation) else ""
+    limits = [("not_taken", conf.submit_limit(simulation=order.simulation) - age)]
+    if order.kind == Kind.MARKET:
+        limits.insert(0, ("too_old", conf.market_max_age(simulation=order.simulation) - age))
+    return min(limits, key=lambda limit: limit[1])
 
 
 def age_of(moment: datetime | None) -> timedelta:

@@ -195,6 +195,8 @@ def _refusal(account: Account, instrument: Instrument, on_paper: bool) -> tuple[
         code = "wrong_exchange"
     elif not instrument.active:
         code = "instrument_inactive"
+    elif instrument.kind != Instrument.Kind.SPOT:
+        code = "not_spot"
     elif not on_paper and limits.plan_of(account).simulation_only:
         code = "real_not_allowed"
     elif not on_paper and not (account.api_key and account.api_secret):

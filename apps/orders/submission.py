@@ -16,7 +16,7 @@ from django.db import transaction
 
 from apps.events.records import NewEvent
 from apps.orders.brokers.base import Broker, BrokerError, BrokerFill, NotTaken, Refused, Report, Unanswered
-from apps.orders.broking import broker_of, order_get, reading_of, told, too_late, trades_of
+from apps.orders.broking import broker_of, order_get, reading_of, time_left, told, too_late, trades_of
 from apps.orders.models import Order
 from apps.orders.moving import look_planned, order_move
 from apps.orders.outcomes import cancelled, rejected, why
@@ -27,9 +27,6 @@ from apps.tasks import RetryLater, current_run
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between the record that a submission begins and the call. A worker that was stopped in between
-#: does not call any more: others may have found out meanwhile that the broker has no such order.
-_PROMPT = 3.0
 #: Seconds to the next submission where the broker does not say.
 _AGAIN = 2.0
 
@@ -49,13 +46,15 @@ def order_submit(order_id: str) -> dict[str, Any]:
         return _ended(order, rejected("broker", exc.code, str(exc)))
     except BrokerError as exc:
         raise RetryLater(exc.retry_after or _AGAIN, str(exc)) from exc
+    # Before it is recorded: brokers do not send what began too long ago, because others may have found out
+    # meanwhile that there is no such order.
+    begun = time.monotonic()
     try:
         order_move(order, [_started(order)])
     except OrderMoved as exc:
         # Cancelled in the meantime, perhaps: looked at anew.
         raise RetryLater(0, str(exc)) from None
-    began = time.monotonic()
-    return _submit(order, broker, began)
+    return _submit(order, broker, begun)
 
 
 def _to_be_submitted(order: Order) -> bool:
@@ -86,12 +85,10 @@ def _started(order: Order) -> NewEvent:
     return NewEvent(type="order.submission_started", data={"submission": order.submissions + 1})
 
 
-def _submit(order: Order, broker: Broker, began: float) -> dict[str, Any]:
+def _submit(order: Order, broker: Broker, begun: float) -> dict[str, Any]:
     """Call the broker, and record what it said."""
     try:
-        if time.monotonic() - began > _PROMPT:
-            raise NotTaken("the worker was stopped before it could submit the order", code="stopped")
-        report = broker.submit(told(order))
+        report = broker.submit(told(order, begun=begun))
     except Refused as exc:
         return _answered(order, [rejected("broker", exc.code or "refused", str(exc))])
     except NotTaken as exc:
@@ -140,7 +137,8 @@ def _answered(order: Order, events: list[NewEvent]) -> dict[str, Any]:
 
 
 def _not_taken(order: Order, exc: NotTaken) -> dict[str, Any]:
-    again = exc.retry_after or _AGAIN
+    # Not later than it can be said that nobody took it in time.
+    again = min(exc.retry_after or _AGAIN, time_left(order) + _AGAIN)
     with transaction.atomic():
         now = order_locked(order.pk)
         if _same_submission(order, now) and now.state == State.ACCEPTED:

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.core.database import clock
 from apps.events.records import NewEvent
 from apps.orders import conf
 from apps.orders.amounts import text
-from apps.orders.brokers.base import Broker, BrokerError, BrokerFill, Refused, Report
-from apps.orders.broking import age_of, broker_of, order_get, reading_of, told, too_late, trades_of
+from apps.orders.brokers.base import Broker, BrokerError, BrokerFill, Refused, Report, Unreadable
+from apps.orders.broking import broker_of, order_get, reading_of, told, too_late, trades_of
 from apps.orders.models import Order
 from apps.orders.moving import look_planned, order_move
 from apps.orders.outcomes import Reading, cancelled, needs_review, rejected, why
@@ -67,21 +68,22 @@ def _look(order: Order) -> Seen:
     """Ask the broker. Takes seconds."""
     try:
         broker = broker_of(order)
+        proves = _proves_absence(broker, order)
         report = broker.find(told(order))
         if report is None:
-            return Seen(proof=_proves_absence(broker, order))
+            return Seen(proof=proves)
         return Seen(report=report, trades=trades_of(broker, order, report))
     except BrokerError as exc:
         return Seen(error=exc)
 
 
 def _proves_absence(broker: Broker, order: Order) -> bool:
-    after = broker.absence_is_proof_after
-    return (
-        order.state == State.UNKNOWN
-        and after is not None
-        and age_of(order.submission_started_at).total_seconds() >= after
-    )
+    """Whether a look that begins now and finds nothing proves that the broker never had the order."""
+    after, begun = broker.absence_is_proof_after, order.submission_started_at
+    if order.state != State.UNKNOWN or after is None or begun is None:
+        return False
+    # The database's clock says when the submission began, on whatever machine that was.
+    return clock() - begun.timestamp() >= after
 
 
 def _record(order: Order, look: int, seen: Seen) -> None:
@@ -89,15 +91,23 @@ def _record(order: Order, look: int, seen: Seen) -> None:
     if seen.report is not None:
         _found(order, look, seen.report, seen.trades)
     elif seen.error is not None:
-        outcome = "refused" if isinstance(seen.error, Refused) else "unavailable"
+        outcome = _unseen(seen.error)
         error = why("", f"{seen.error.code} {seen.error}".strip())["reason"]
         order_move(order, [_looked(look, outcome, error=error)])
-        _again(order, "look_refused", f"{REASONS['look_refused']} {error}", seen.error.retry_after)
+        code = "unreadable" if outcome == "unreadable" else "look_refused"
+        _again(order, code, f"{REASONS[code]} {error}", seen.error.retry_after)
     elif seen.proof:
         _absent(order, look)
     else:
         order_move(order, [_looked(look, "absent")])
         _again(order, "not_found", REASONS["not_found"])
+
+
+def _unseen(error: BrokerError) -> str:
+    """The outcome of a look by which nothing was seen."""
+    if isinstance(error, Unreadable):
+        return "unreadable"
+    return "refused" if isinstance(error, Refused) else "unavailable"
 
 
 def _found(order: Order, look: int, report: Report, trades: Sequence[BrokerFill]) -> None:
@@ -161,5 +171,6 @@ OUTCOMES = {
     "doubt": "what the broker says contradicts what is recorded",
     "absent": "the broker says that there is no such order",
     "refused": "the broker did not let us look",
+    "unreadable": "the broker's answer could not be understood",
     "unavailable": "the broker did not answer",
 }

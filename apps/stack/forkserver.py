@@ -183,7 +183,7 @@ class _SetUpClient(_Client):
     """A server of this process that has set Django up with this process's settings: forked from the other."""
 
     def _start(self, theirs: socket.socket) -> None:
-        self._server = _client.fork(
+        _client.fork(
             {
                 "argv": [],
                 "environ": dict(os.environ),

@@ -153,10 +153,6 @@ class ScriptedBroker:
             booked.state = State.CANCELLED
         return self._report(booked) if self.cancel_says else None
 
-    def held(self, currency: str) -> Decimal:
-        self._check()
-        return Decimal(0)
-
     def lot(self, symbol: str) -> Decimal:
         self._check()
         return self.step

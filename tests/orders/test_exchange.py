@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from apps.orders import services
+from apps.core.database import clock
+from apps.orders import services, verification
 from apps.orders.models import Order, Position
 from apps.orders.states import State
 from apps.tasks.testing import advance
@@ -32,7 +33,8 @@ def exchange() -> Iterator[ExchangeAt]:
 def desk(exchange: ExchangeAt, monkeypatch: pytest.MonkeyPatch, settings: Any) -> VenueDesk:
     """An account whose orders may be submitted again as soon as the exchange does not show them."""
     reachable(exchange, monkeypatch, settings)
-    settings.ORDERS_BROKER_SETTLE = -10.0
+    # That a look finds nothing proves at once that there is nothing.
+    monkeypatch.setattr(verification, "clock", lambda: clock() + 60)
     found = venue_desk(exchange)
     found.account.plan = "pro"
     found.account.save()
@@ -53,6 +55,8 @@ def status(number: int, code: int | None = None, msg: str = "Says why.", **more:
 FAULTS: list[tuple[dict[str, Any] | None, State, State, int]] = [
     (None, State.FILLED, State.FILLED, 1),
     ({"kind": "lost"}, State.UNKNOWN, State.FILLED, 1),
+    ({"kind": "lost", "seconds": 20}, State.UNKNOWN, State.FILLED, 1),
+    ({"kind": "delay", "seconds": 0.2}, State.FILLED, State.FILLED, 1),
     ({"kind": "reset"}, State.UNKNOWN, State.FILLED, 2),
     ({"kind": "garbage", "executed": True}, State.UNKNOWN, State.FILLED, 1),
     (status(504, -1007), State.UNKNOWN, State.FILLED, 2),
@@ -81,12 +85,14 @@ def settled(desk: VenueDesk, order: Order) -> Order:
     pytest.fail(f"{order.state} after 8 looks")
 
 
-def test_every_fault_of_a_submission_ends_well(desk: VenueDesk, market: Any) -> None:
+def test_every_fault_of_a_submission_ends_well(desk: VenueDesk, market: Any, settings: Any) -> None:
     for rule, first, last, submissions in FAULTS:
         order = place(desk.account, market, "0.01")
         if rule is not None:
             desk.disturb(**rule)
+            settings.ORDERS_BROKER_TIMEOUT = 0.5 if rule.get("seconds") == 20 else 10.0
         submitted()
+        settings.ORDERS_BROKER_TIMEOUT = 10.0
         assert now(order).state == first, rule
         order = settled(desk, order)
         assert (order.state, order.submissions) == (last, submissions), rule

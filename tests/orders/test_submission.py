@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -39,7 +40,6 @@ def test_an_order_is_submitted_filled_and_verified_at_the_first_look(account, ma
     assert 25 < waits("orders.verify") <= 30
     [asked] = broker.submissions
     assert (asked.client_order_id, asked.symbol, str(asked.quantity)) == (str(order.pk), "BTC/USDT", "2")
-    assert asked.submitted_at is not None
     looked()
     order = now(order)
     assert order.verified_at is not None
@@ -168,13 +168,34 @@ def test_an_answer_that_comes_after_the_worker_was_taken_for_dead_is_taken(accou
     check()
 
 
-def test_a_worker_that_was_stopped_before_the_call_does_not_call(account, market, broker, monkeypatch):
-    monkeypatch.setattr(submission, "_PROMPT", -1.0)
-    order = place(account, market)
+def test_how_long_it_takes_to_record_the_beginning_counts(account, market, broker, monkeypatch):
+    """Brokers do not send what began too long ago: they are told when that was, before it was committed."""
+    moved = []
+
+    def move(*given, **more):
+        moved.append(time.monotonic())
+        order_move(*given, **more)
+
+    order_move = submission.order_move
+    monkeypatch.setattr(submission, "order_move", move)
+    place(account, market)
+    before = time.monotonic()
     submitted()
-    assert broker.submissions == []
-    assert (now(order).state, now(order).reason_code) == (State.ACCEPTED, "stopped")
-    monkeypatch.undo()
+    [asked] = broker.submissions
+    assert before < asked.begun < moved[0]
+
+
+def test_a_long_ban_does_not_keep_an_order_longer_than_it_may_wait(account, market, broker, settings):
+    settings.ORDERS_SUBMIT_LIMIT = 100.0
+    broker.script.append(NotTaken("banned", code="-1003", retry_after=259_200))
+    order = place(account, market, price="90")
+    submitted()
+    assert 90 < waits("orders.submit") <= 102
+    Order.objects.update(asked_at=timezone.now() - timedelta(seconds=101))
+    advance(102)
+    submitted()
+    assert (now(order).state, now(order).reason_code) == (State.REJECTED, "not_taken")
+    assert "banned" in now(order).reason
 
 
 def test_an_account_that_was_switched_off_submits_nothing(account, market, broker):

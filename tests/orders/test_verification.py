@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.events import projections
 from apps.events.records import NewEvent
 from apps.orders import services, verification
-from apps.orders.brokers.base import Refused, Unavailable
+from apps.orders.brokers.base import Refused, Unavailable, Unreadable
 from apps.orders.models import Fill, Order
 from apps.orders.projection import ImpossibleTransition, OrderProjection
 from apps.orders.reconciling import orders_reconcile, unattended
@@ -181,15 +181,20 @@ def test_without_proof_absence_ends_with_a_person(account, market, broker, setti
 
 def test_a_broker_that_does_not_let_us_look_ends_with_a_person(account, market, broker, settings):
     settings.ORDERS_VERIFY_LOOKS = 1
-    order = place(account, market)
-    submitted()
-    broker.down = Refused("keys are gone", code="-2015")
-    looked()
-    order = now(order)
-    assert (order.state, order.reason_code) == (State.NEEDS_REVIEW, "look_refused")
-    assert order.ended_at is None
-    assert "keys are gone" in order.reason
-    assert held(account, market) == 1
+    for down, code in (
+        (Refused("keys are gone", code="-2015"), "look_refused"),
+        (Unreadable("an order in the state 'ODD'"), "unreadable"),
+    ):
+        order = place(account, market)
+        submitted()
+        broker.down = down
+        looked()
+        order = now(order)
+        assert (order.state, order.reason_code) == (State.NEEDS_REVIEW, code)
+        assert order.ended_at is None
+        assert str(down) in order.reason
+        broker.down = None
+    assert held(account, market) == 2
 
 
 def test_contradictions_are_for_a_person_and_what_was_traded_is_recorded(account, market, broker, outside):

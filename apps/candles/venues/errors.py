@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # How much of a venue's own words goes into a message: a gateway's error page may be long.
 _LONGEST_DETAIL = 300
+#: Seconds of a wait: no venue bans for longer than some days.
+_LONGEST = 7 * 86_400.0
 
 # HTTP statuses that ccxt takes for an outage, and that say no for good.
 _FINAL_STATUSES = frozenset(
@@ -26,8 +28,8 @@ _FINAL_STATUSES = frozenset(
 #: What a gateway writes that does not serve a country: no limit that is lifted again.
 NOT_SERVED = "block access from your country"
 
-# What parsing code raises when an answer has another shape than it expects.
-_UNREADABLE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+#: What code raises that meets values of another shape than it expects.
+UNREADABLE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
 
 
 class VenueError(Exception):
@@ -67,7 +69,7 @@ def venue_errors(client: ccxt.Exchange, action: str) -> Iterator[None]:
         raise classify(error, client=client, action=action) from error
     except OSError as error:
         raise VenueUnavailable(f"{action}: {brief(error)}") from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise VenueRubbish(f"{action}: the answer makes no sense: {brief(error)}") from error
 
 
@@ -131,24 +133,24 @@ def asked_wait(codes: Codes, status: int | None, headers: Mapping[str, Any]) -> 
 
 
 def _until(moment_ms: Any, now_ms: Any) -> float | None:
-    """The seconds to a moment, from the exchange's own time where it tells that."""
+    """The seconds to a moment, `_LONGEST` at most, from the exchange's own time where it tells that."""
     try:
         moment = int(moment_ms)
         now = int(now_ms) if now_ms is not None else int(datetime.now(tz=UTC).timestamp() * 1000)
     except (TypeError, ValueError):
         return None
-    return max(0.0, (moment - now) / 1000)
+    return min(max(0.0, (moment - now) / 1000), _LONGEST)
 
 
 def _retry_after(headers: Mapping[str, Any]) -> float | None:
-    """The seconds that ``Retry-After`` asks for: a number of them, or a date."""
+    """The seconds that ``Retry-After`` asks for, `_LONGEST` at most: a number of them, or a date."""
     value = str(headers.get("Retry-After", "")).strip()
     if value.isascii() and value.isdigit():
-        return float(value)
+        return min(float(value), _LONGEST)
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(tz=UTC)).total_seconds())
+    return min(max(0.0, (moment - datetime.now(tz=UTC)).total_seconds()), _LONGEST)

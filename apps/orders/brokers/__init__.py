@@ -18,6 +18,7 @@ from apps.orders.brokers.base import (
     Report,
     Unanswered,
     Unavailable,
+    Unreadable,
 )
 from apps.orders.brokers.registry import broker_for
 
@@ -31,5 +32,6 @@ __all__ = [
     "Report",
     "Unanswered",
     "Unavailable",
+    "Unreadable",
     "broker_for",
 ]

@@ -31,8 +31,9 @@ class BrokerOrder:
     price: Decimal | None = None
     #: The broker's own id, where it is known.
     venue_order_id: str = ""
-    #: When the last submission began; None before the first.
-    submitted_at: datetime | None = None
+    #: When its submission began, by `time.monotonic()` of this process; None: now. What began too long ago
+    #: is not sent any more.
+    begun: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,10 @@ class Unavailable(BrokerError):
     """A look-up had no answer. Nothing is known that was not known before."""
 
 
+class Unreadable(BrokerError):
+    """A look-up had an answer that says nothing that could be understood of an order."""
+
+
 class Broker(Protocol):
     """One account at one broker. Every method may take seconds, and none is called within a transaction."""
 
@@ -103,7 +108,7 @@ class Broker(Protocol):
     def find(self, order: BrokerOrder) -> Report | None:
         """What the broker knows of *order*, by its own id or ours; None where it says that there is none.
 
-        Raises `Unavailable`, and `Refused` where it does not let us look (keys).
+        Raises `Unavailable`, `Unreadable`, and `Refused` where it does not let us look (keys).
         """
         ...
 
@@ -114,12 +119,8 @@ class Broker(Protocol):
     def cancel(self, order: BrokerOrder) -> Report | None:
         """Ask to cancel *order*. What it is afterwards; None where the broker does not say (look it up).
 
-        An order that had ended already is no error: its state is reported. Raises `Refused` or `Unavailable`.
+        An order that had ended already is no error: its state is reported. Raises as `find`.
         """
-        ...
-
-    def held(self, currency: str) -> Decimal:
-        """How much of *currency* the account has, free and in orders. Raises as `find`."""
         ...
 
     def lot(self, symbol: str) -> Decimal:

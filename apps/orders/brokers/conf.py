@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+#: Seconds of a day, which nothing here may take.
+_LONGEST = 86_400.0
 
-def _setting(name: str, default: Any) -> Any:
-    return getattr(settings, name, default)
 
-
-def _amount(name: str, default: str) -> Decimal:
-    given = _setting(name, default)
+def _amount(name: str) -> Decimal:
+    given = getattr(settings, name)
     try:
         amount = Decimal(str(given))
     except InvalidOperation:
@@ -24,9 +24,22 @@ def _amount(name: str, default: str) -> Decimal:
     return amount
 
 
+def _seconds(name: str, *, least: float = 0.0) -> float:
+    given = getattr(settings, name)
+    try:
+        seconds = float(given)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not least <= seconds < _LONGEST:
+        raise ImproperlyConfigured(
+            f"{name} must be seconds from {least:g} on, below {_LONGEST:,.0f}, not {given!r}"
+        )
+    return seconds
+
+
 def timeout() -> float:
     """``ORDERS_BROKER_TIMEOUT``: seconds that an exchange may be silent for before a request failed (10)."""
-    return float(_setting("ORDERS_BROKER_TIMEOUT", 10.0))
+    return _seconds("ORDERS_BROKER_TIMEOUT", least=0.001)
 
 
 def settle() -> float:
@@ -35,14 +48,19 @@ def settle() -> float:
     Counted from the moment from which the exchange accepts a request no more. A look-up that finds nothing
     after that is proof that there is no order, and lets it be submitted again: too short a time doubles it.
     """
-    return float(_setting("ORDERS_BROKER_SETTLE", 25.0))
+    return _seconds("ORDERS_BROKER_SETTLE")
+
+
+def paper_wait() -> timedelta:
+    """``ORDERS_PAPER_WAIT``: how long a market order on paper waits for a minute that fills it (600 s)."""
+    return timedelta(seconds=_seconds("ORDERS_PAPER_WAIT"))
 
 
 def paper_slippage() -> Decimal:
     """``ORDERS_PAPER_SLIPPAGE_BPS``: how much worse market orders fill on paper, in basis points (0)."""
-    return _amount("ORDERS_PAPER_SLIPPAGE_BPS", "0")
+    return _amount("ORDERS_PAPER_SLIPPAGE_BPS")
 
 
 def paper_fee() -> Decimal:
     """``ORDERS_PAPER_FEE``: the fee on paper, as a part of what was paid or earned (0.001)."""
-    return _amount("ORDERS_PAPER_FEE", "0.001")
+    return _amount("ORDERS_PAPER_FEE")

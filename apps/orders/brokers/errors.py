@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.candles.venues.codes import CODES
-from apps.candles.venues.errors import NOT_SERVED, asked_wait, brief, response_of
-from apps.orders.brokers.base import BrokerError, NotTaken, Refused, Unanswered, Unavailable
+from apps.candles.venues.errors import NOT_SERVED, UNREADABLE, asked_wait, brief, response_of
+from apps.orders.brokers.base import BrokerError, NotTaken, Refused, Unanswered, Unavailable, Unreadable
 
 
 class Phase(enum.Enum):
@@ -123,12 +123,24 @@ _LONGEST_CODE = 64
 
 
 def classify(
-    error: Exception, *, exchange: str, phase: Phase, last_headers: Mapping[str, Any] | None = None
+    error: Exception,
+    *,
+    exchange: str,
+    phase: Phase,
+    sent: bool = True,
+    last_headers: Mapping[str, Any] | None = None,
 ) -> BrokerError:
-    """The `BrokerError` for what ccxt raised when *exchange* was asked.
+    """The `BrokerError` for what was raised when *exchange* was asked through ccxt.
 
-    *last_headers* are those of the last answer: ccxt raises some limits apart from the answer.
+    *sent* says whether a request was made at all, be it that it did not get far. *last_headers* are those of
+    the last answer: ccxt raises some limits apart from the answer.
     """
+    if isinstance(error, UNREADABLE) and not sent:
+        # A secret that is no base64, say.
+        message = f"{exchange}: a request with these keys cannot be made: {brief(error)}"
+        return Refused(message, code="NOT_SENT")
+    if isinstance(error, UNREADABLE) and phase is Phase.LOOK:
+        return Unreadable(f"{exchange}: its answer cannot be understood: {brief(error)}")
     codes = CODES[exchange]
     status, headers = response_of(error)
     text = f"{error} {_body(error)}"
@@ -136,7 +148,10 @@ def classify(
     wait = asked_wait(codes, status, headers)
     if wait is None and _is_limit(error):
         wait = asked_wait(codes, None, last_headers or {})
-    kind = _MEANS[phase][_verdict(error, exchange=exchange, status=status, code=code, text=text)]
+    verdict = _verdict(error, exchange=exchange, status=status, code=code, text=text)
+    if not sent and verdict is Verdict.UNKNOWN:
+        verdict = Verdict.NOT_TAKEN
+    kind = _MEANS[phase][verdict]
     broken = _FILTER.search(text)
     return kind(
         _message(error, exchange=exchange, status=status, code=code, text=text),
@@ -202,7 +217,10 @@ def _was_not_sent(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that led to it, some of which libraries keep as arguments or as ``reason``."""
+    """An error and all that it was raised from, some of which libraries keep as arguments or as ``reason``.
+
+    What was being handled when it was raised (``__context__``) need not have to do with it.
+    """
     seen: set[int] = set()
     waiting: list[Any] = [error]
     while waiting:
@@ -210,7 +228,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         if isinstance(cause, BaseException) and id(cause) not in seen:
             seen.add(id(cause))
             yield cause
-            waiting += [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
+            waiting += [cause.__cause__, getattr(cause, "reason", None), *cause.args]
 
 
 def _body(error: BaseException) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from django.db import DatabaseError
-from django.utils import timezone
 
 from apps.candles.exchanges import check_rest, rest
 from apps.candles.venues.errors import VenueError, VenueRefused
 from apps.candles.venues.instruments import find_market
+from apps.orders.amounts import text
 from apps.orders.brokers import conf
 from apps.orders.brokers.base import (
     BrokerError,
@@ -22,7 +23,9 @@ from apps.orders.brokers.base import (
     NotTaken,
     Refused,
     Report,
+    Unanswered,
     Unavailable,
+    Unreadable,
 )
 from apps.orders.brokers.clients import KeysUnreadable, trading_client
 from apps.orders.brokers.dialects import DIALECTS
@@ -69,22 +72,18 @@ class CcxtBroker:
                 f"{self._account.exchange} takes no such client order id: {order.client_order_id!r}",
                 code="CLIENT_ORDER_ID",
             )
-        begun = order.submitted_at or timezone.now()
+        begun = time.monotonic() if order.begun is None else order.begun
         with self._asking(Phase.SUBMIT, order.symbol) as client:
-            market = find_market(client, order.symbol)
-            check(order, market)
-            age = (timezone.now() - begun).total_seconds()
+            check(order, _market(client, order.symbol))
+            age = time.monotonic() - begun
             if age > _LATE:
-                raise NotTaken(
-                    f"not sent: by the clock of this machine the submission began {age:.1f} s ago",
-                    code="LATE",
-                )
+                raise NotTaken(f"not sent: the submission began {age:.1f} s ago", code="LATE")
             answer = client.create_order(
                 order.symbol,
                 str(order.kind),
                 str(order.side),
-                _text(order.quantity),
-                None if order.price is None else _text(order.price),
+                text(order.quantity),
+                None if order.price is None else text(order.price),
                 self._dialect.submission(client, order, age_ms=max(0, int(age * 1000))),
             )
             return read_report(order, answer, placed=True)
@@ -117,16 +116,10 @@ class CcxtBroker:
         found = self.find(order)
         return found if found is not None and found.state in ENDED else None
 
-    def held(self, currency: str) -> Decimal:
-        """See `Broker.held`."""
-        with self._asking(Phase.LOOK) as client:
-            total = client.fetch_balance({"type": "spot"})["total"].get(currency)
-            return Decimal(0) if total is None else Decimal(total)
-
     def lot(self, symbol: str) -> Decimal:
         """See `Broker.lot`."""
         with self._asking(Phase.LOOK, symbol) as client:
-            return step_of(find_market(client, symbol), "amount")
+            return step_of(_market(client, symbol), "amount")
 
     @contextmanager
     def _asking(self, phase: Phase, symbol: str = "") -> Iterator[Any]:
@@ -135,14 +128,18 @@ class CcxtBroker:
         try:
             check_rest(self._account.exchange)
             with trading_client(self._account, symbol=symbol) as client:
+                # ccxt writes it down when it has signed a request, right before it sends that.
+                client.last_request_url = None
                 try:
                     yield client
+                except Unreadable as error:
+                    if phase is Phase.SUBMIT:
+                        raise Unanswered(str(error), code="UNREADABLE") from error
+                    raise
                 except (BrokerError, VenueError):
                     raise
                 except Exception as error:
                     self._fail(error, client, phase)
-        except VenueRefused as error:
-            raise Refused(str(error), code="SYMBOL") from error
         except VenueError as error:
             raise not_asked(str(error), retry_after=error.retry_after) from error
         except KeysUnreadable as error:
@@ -150,7 +147,13 @@ class CcxtBroker:
 
     def _fail(self, error: Exception, client: ccxt.Exchange, phase: Phase) -> NoReturn:
         exchange = self._account.exchange
-        failure = classify(error, exchange=exchange, phase=phase, last_headers=client.last_response_headers)
+        failure = classify(
+            error,
+            exchange=exchange,
+            phase=phase,
+            sent=client.last_request_url is not None,
+            last_headers=client.last_response_headers,
+        )
         if failure.code in _OTHER_TIME:
             # The clocks differ. That this may fail as well changes nothing of what is known.
             with suppress(Exception):
@@ -164,6 +167,14 @@ class CcxtBroker:
         raise failure from error
 
 
+def _market(client: ccxt.Exchange, symbol: str) -> dict[str, Any]:
+    """ccxt's entry for *symbol*. Raises `Refused` where the exchange, whose list is there, has none."""
+    try:
+        return find_market(client, symbol)
+    except VenueRefused as error:
+        raise Refused(str(error), code="SYMBOL") from error
+
+
 def _unless_absent(look: Callable[[], Result | None]) -> Result | None:
     try:
         return look()
@@ -171,10 +182,6 @@ def _unless_absent(look: Callable[[], Result | None]) -> Result | None:
         if is_absence(error):
             return None
         raise
-
-
-def _text(amount: Decimal) -> str:
-    return f"{amount.normalize():f}"
 
 
 OFFER = Offer(name="ccxt", exchanges=frozenset(DIALECTS), open=CcxtBroker)

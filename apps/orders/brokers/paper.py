@@ -3,19 +3,20 @@
 A market order is filled in whole at the open of the first stored minute that opens when it was placed or
 later, so never by a price from before, worsened by ``ORDERS_PAPER_SLIPPAGE_BPS``. A limit order is filled in
 whole, at its limit or at the open if that is better, by the first such minute that reaches the limit. Until
-there is such a minute an order is open: candles may come a minute later, or with a backfill. What was
-filled stays filled at that price, whatever is stored later. Funds have no end.
+there is such a minute an order is open: candles come later than what they tell of. A market order expires
+where no minute that opens within ``ORDERS_PAPER_WAIT`` is stored by then. What was filled stays filled at
+that price, whatever is stored later. Funds have no end, amounts have: see `MOST`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Context, Decimal, localcontext
 from typing import TYPE_CHECKING
 
-from django.db.models import Case, DecimalField, F, Sum, When
 from django.utils import timezone
 
 from apps.candles.models import Instrument
@@ -36,6 +37,16 @@ _ARITHMETIC = Context(prec=80)
 _LATE = 5.0
 #: The finest fee that is stored.
 _FINEST = Decimal(1).scaleb(-18)
+#: Quantities and values of orders are below this: so what is added up of them can be stored.
+MOST = Decimal(10) ** 15
+_NOTIONAL = f"its value is not below {MOST:,f}"
+#: The newest minute that there can be opened so long ago.
+_NEWEST = timedelta(minutes=2)
+#: Why an order ended without a fill.
+_REASONS = {
+    State.REJECTED: _NOTIONAL,
+    State.EXPIRED: "no minute was stored in time that could have filled it",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +73,12 @@ class PaperBroker:
             return taken
         instrument = self._instrument(order.symbol)
         _check(order, instrument)
-        if not coverage([instrument.pk]):
-            raise Refused(f"no minute of {instrument} is stored: nothing could fill it", code="NO_CANDLES")
         now = self._clock()
-        if order.submitted_at is not None and (now - order.submitted_at).total_seconds() > _LATE:
-            raise NotTaken(f"more than {_LATE:.0f} s after the submission began it is not taken any more")
+        self._check_minutes(order, instrument, now)
+        if order.begun is not None and time.monotonic() - order.begun > _LATE:
+            raise NotTaken(
+                f"more than {_LATE:.0f} s after the submission began it is not taken any more", code="LATE"
+            )
         row, _ = PaperOrder.objects.get_or_create(
             account=self._account,
             client_order_id=order.client_order_id,
@@ -79,43 +91,26 @@ class PaperBroker:
                 "placed_at": now,
             },
         )
-        return _report(_settled(row))
+        return _report(self._settled(row))
 
     def find(self, order: BrokerOrder) -> Report | None:
         """See `Broker.find`."""
         row = self._row(order)
-        return None if row is None else _report(_settled(row))
+        return None if row is None else _report(self._settled(row))
 
     def fills(self, order: BrokerOrder) -> Sequence[BrokerFill]:
         """See `Broker.fills`."""
         row = self._row(order)
-        return () if row is None else _report(_settled(row)).fills
+        return () if row is None else _report(self._settled(row)).fills
 
     def cancel(self, order: BrokerOrder) -> Report | None:
         """See `Broker.cancel`. Minutes that are stored already fill it before it is cancelled."""
         row = self._row(order)
         if row is None:
             return None
-        if _settled(row).state == State.SUBMITTED:
+        if self._settled(row).state == State.SUBMITTED:
             _change(row, state=State.CANCELLED)
         return _report(row)
-
-    def held(self, currency: str) -> Decimal:
-        """See `Broker.held`: what was bought less what was sold and paid, so it may be below zero."""
-        mine = PaperOrder.objects.filter(account=self._account).select_related("instrument")
-        of_currency = mine.filter(instrument__base=currency) | mine.filter(instrument__quote=currency)
-        for row in of_currency.filter(state=State.SUBMITTED):
-            _settled(row)
-        filled = mine.filter(state=State.FILLED).annotate(
-            signed=Case(When(side=Side.BUY, then=F("quantity")), default=-F("quantity"))
-        )
-        exact = DecimalField(max_digits=38, decimal_places=18)
-        base = filled.filter(instrument__base=currency).aggregate(sum=Sum("signed"))["sum"]
-        quote = filled.filter(instrument__quote=currency).aggregate(
-            sum=Sum(-F("signed") * F("fill_price") - F("fee"), output_field=exact)
-        )["sum"]
-        with localcontext(_ARITHMETIC):
-            return (base or Decimal(0)) + (quote or Decimal(0))
 
     def lot(self, symbol: str) -> Decimal:
         """See `Broker.lot`."""
@@ -126,6 +121,40 @@ class PaperBroker:
         if found is None:
             raise Refused(f"{self._account.exchange}:{symbol} is not known here", code="SYMBOL")
         return found
+
+    def _check_minutes(self, order: BrokerOrder, instrument: Instrument, now: datetime) -> None:
+        """Raise `Refused` for an order that minutes cannot fill, as far as is known."""
+        stored = coverage([instrument.pk]).get(instrument.pk)
+        if stored is None:
+            raise Refused(f"no minute of {instrument} is stored: nothing could fill it", code="NO_CANDLES")
+        if order.kind == Kind.MARKET and now - stored.last > conf.paper_wait() + _NEWEST:
+            raise Refused(
+                f"the newest minute of {instrument} that is stored is of {stored.last:%Y-%m-%d %H:%M}:"
+                " nothing would fill it in time",
+                code="NO_CANDLES",
+            )
+
+    def _settled(self, row: PaperOrder) -> PaperOrder:
+        """An order as the minutes that are stored now leave it."""
+        if row.state != State.SUBMITTED:
+            return row
+        buys, market = row.side == Side.BUY, row.kind == Kind.MARKET
+        last = row.placed_at + conf.paper_wait()
+        minute = first_minute(
+            instrument_id=row.instrument_id,
+            since=row.placed_at,
+            down_to=row.price if buys else None,
+            up_to=None if buys else row.price,
+        )
+        if minute is not None and not (market and minute.ts > last):
+            fill = _fill(row, minute)
+            if fill is None:
+                _change(row, state=State.REJECTED)
+            else:
+                _change(row, state=State.FILLED, fill_price=fill.price, fee=fill.fee, filled_at=fill.at)
+        elif market and self._clock() > last:
+            _change(row, state=State.EXPIRED)
+        return row
 
     def _row(self, order: BrokerOrder) -> PaperOrder | None:
         """An order of the account, by the client's id of it, which no two have."""
@@ -146,27 +175,14 @@ def _check(order: BrokerOrder, instrument: Instrument) -> None:
                 raise Refused(f"the {name} {amount} is not above zero", code=code)
             if not is_multiple(amount, step := Decimal(1).scaleb(-scale)):
                 raise Refused(f"the {name} {amount:f} is no multiple of {step:f}", code=code)
+        if order.quantity >= MOST:
+            raise Refused(f"the quantity {order.quantity:f} is not below {MOST:,f}", code="LOT_SIZE")
+        if order.price is not None and order.quantity * order.price >= MOST:
+            raise Refused(_NOTIONAL, code="NOTIONAL")
 
 
-def _settled(row: PaperOrder) -> PaperOrder:
-    """An order as the minutes that are stored now leave it."""
-    if row.state != State.SUBMITTED:
-        return row
-    buys = row.side == Side.BUY
-    minute = first_minute(
-        instrument_id=row.instrument_id,
-        since=row.placed_at,
-        down_to=row.price if buys else None,
-        up_to=None if buys else row.price,
-    )
-    if minute is not None:
-        fill = _fill(row, minute)
-        _change(row, state=State.FILLED, fill_price=fill.price, fee=fill.fee, filled_at=fill.at)
-    return row
-
-
-def _fill(row: PaperOrder, minute: Opening) -> _Fill:
-    """What filling an order by a minute comes to."""
+def _fill(row: PaperOrder, minute: Opening) -> _Fill | None:
+    """What filling an order by a minute comes to; None where it would be worth too much."""
     buys = row.side == Side.BUY
     with localcontext(_ARITHMETIC):
         if row.price is not None:
@@ -179,7 +195,10 @@ def _fill(row: PaperOrder, minute: Opening) -> _Fill:
             )
             # A price of nothing would be none.
             price = price or minute.price
-        fee = (price * row.quantity * conf.paper_fee()).quantize(_FINEST, ROUND_DOWN)
+        value = price * row.quantity
+        if value >= MOST:
+            return None
+        fee = (value * conf.paper_fee()).quantize(_FINEST, ROUND_DOWN)
     return _Fill(price=price, fee=fee, at=minute.ts)
 
 
@@ -210,6 +229,7 @@ def _report(row: PaperOrder) -> Report:
         state=State(row.state),
         filled=row.quantity if fills else Decimal(0),
         fills=fills,
+        reason=_REASONS.get(State(row.state), ""),
     )
 
 

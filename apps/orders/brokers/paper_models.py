@@ -12,8 +12,10 @@ from apps.orders.states import Kind, Side, State
 class PaperOrder(models.Model):
     """One row is one order that the paper broker took, as an exchange would have it.
 
-    It is open until a stored minute fills it in whole, or until it is cancelled.
+    It is open until a stored minute fills it in whole, it is cancelled, or it is too late for that.
     """
+
+    STATES = (State.SUBMITTED, State.FILLED, State.CANCELLED, State.REJECTED, State.EXPIRED)
 
     #: What the broker calls it.
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -22,7 +24,7 @@ class PaperOrder(models.Model):
     client_order_id = models.CharField(max_length=36)
     state = models.CharField(
         max_length=20,
-        choices=[(state.value, state.label) for state in (State.SUBMITTED, State.FILLED, State.CANCELLED)],
+        choices=[(state.value, state.label) for state in STATES],
         default=State.SUBMITTED,
     )
     side = models.CharField(max_length=4, choices=Side.choices)

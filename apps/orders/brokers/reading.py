@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from apps.orders.brokers.base import BrokerFill, BrokerOrder, Report
+from apps.orders.brokers.base import BrokerFill, BrokerOrder, Report, Unreadable
 from apps.orders.states import State
 
 _STATES: Mapping[str, State] = {
@@ -18,10 +18,6 @@ _STATES: Mapping[str, State] = {
     "expired": State.EXPIRED,
     "rejected": State.REJECTED,
 }
-
-
-class Unreadable(ValueError):
-    """An answer that says nothing that could be understood of an order."""
 
 
 def read_report(order: BrokerOrder, answer: Mapping[str, Any], *, placed: bool = False) -> Report:
@@ -39,8 +35,8 @@ def read_report(order: BrokerOrder, answer: Mapping[str, Any], *, placed: bool =
     if state is None:
         raise Unreadable(f"an order in the state {status!r}")
     filled = _amount(answer.get("filled"), "filled")
-    if not 0 <= filled <= order.quantity:
-        raise Unreadable(f"{filled:f} filled of {order.quantity:f}")
+    if filled < 0:
+        raise Unreadable(f"{filled:f} filled")
     fills = _fills_within(answer)
     return Report(
         venue_order_id=str(venue_order_id),

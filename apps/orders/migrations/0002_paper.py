@@ -30,6 +30,8 @@ class Migration(migrations.Migration):
                             ("submitted", "Submitted: the broker has it"),
                             ("filled", "Filled: all of it was traded"),
                             ("cancelled", "Cancelled: ended before all of it was traded"),
+                            ("rejected", "Rejected: refused by us or by the broker"),
+                            ("expired", "Expired: ended by the broker, for its time or its kind"),
                         ],
                         default="submitted",
                         max_length=20,

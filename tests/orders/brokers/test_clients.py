@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import decimal
 import os
+import threading
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -61,10 +63,21 @@ def test_accounts_share_the_list_of_markets_and_nothing_else(exchange: ExchangeA
 
 
 def test_a_client_is_used_by_one_thread_at_a_time(exchange: ExchangeAt) -> None:
-    one = account()
-    with trading_client(one):
-        assert clients._clients.kept[one.pk].lock.locked()
-    assert not clients._clients.kept[one.pk].lock.locked()
+    one, other = account(), account()
+    free, was_free = threading.Event(), []
+
+    def use(whose: Account) -> None:
+        with trading_client(whose):
+            was_free.append(free.is_set())
+
+    with ThreadPoolExecutor(2) as pool:
+        with trading_client(one):
+            waiting = pool.submit(use, one)
+            # Another account's is free meanwhile.
+            pool.submit(use, other).result(timeout=60)
+            free.set()
+        waiting.result(timeout=60)
+    assert was_free == [False, True]
 
 
 def test_only_so_many_clients_are_kept(exchange: ExchangeAt, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from urllib3.exceptions import (
 
 from apps.orders.brokers import BrokerError, NotTaken, Refused, Unanswered, Unavailable, broker_for
 from apps.orders.brokers.base import Broker
-from apps.orders.brokers.clients import trading_client
+from apps.orders.brokers.clients import forget_clients, trading_client
 from tests.orders.brokers.desks import ORDER, account_of, order_of, reachable, venue
 from tests.stack.exchange_process import ExchangeAt
 
@@ -237,6 +237,44 @@ def test_what_could_not_be_connected_was_not_sent_and_what_broke_later_may_have_
         error = failure(broker)
         assert type(error) is kind, raised
         assert type(failure(broker, looking=True)) is Unavailable, raised
+
+
+def test_a_request_that_cannot_be_made_was_not_sent(exchange: ExchangeAt) -> None:
+    """Neither an order nor a look: nothing can be signed with such a secret."""
+    broker = broker_for(account_of(exchange="kraken", key="key", secret="half a"), simulation=False)
+    for looking in (False, True):
+        error = failure(broker, looking=looking)
+        assert (type(error), error.code) == (Refused, "NOT_SENT")
+        assert "a request with these keys cannot be made" in str(error)
+
+
+def test_what_was_dealt_with_before_says_nothing_of_a_request(
+    exchange: ExchangeAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = account_of(key="key", secret="secret")
+    broker = broker_for(account, simulation=False)
+
+    def lost(*_: Any, **__: Any) -> None:
+        raise requests.ConnectionError(ProtocolError("aborted", ConnectionResetError(104, "reset")))
+
+    with trading_client(account) as client:
+        monkeypatch.setattr(client.session, "request", lost)
+    pool: Any = None
+    try:
+        raise NewConnectionError(pool, "of something else, a while ago")
+    except NewConnectionError:
+        assert type(failure(broker)) is UNKNOWN
+
+
+def test_a_list_of_markets_that_is_refused_says_nothing_of_the_order(
+    exchange: ExchangeAt,
+) -> None:
+    for status in (401, 451):
+        forget_clients()
+        answer(exchange, "/api/v3/exchangeInfo", status, "<html>")
+        error = failure(broker_at("binance"))
+        assert (type(error), error.code) == (NotTaken, "")
+    forget_clients()
 
 
 def test_a_look_is_refused_only_where_it_would_be_again(exchange: ExchangeAt) -> None:
