@@ -32,11 +32,15 @@ class SealBroken(Exception):
     """What was sealed cannot be opened: its key is missing, it was changed, or it belongs elsewhere."""
 
 
+class NoKey(ImproperlyConfigured):
+    """There is no key to seal with. Over the API that is a problem of the status 503."""
+
+
 def keyring() -> dict[str, bytes]:
-    """The keys by id, the current one first. Raises `ImproperlyConfigured` where there is none."""
+    """The keys by id, the current one first. Raises `NoKey` where there is none."""
     keys = keys_of("ENCRYPTION_KEYS", tuple(settings.ENCRYPTION_KEYS))
     if not keys:
-        raise ImproperlyConfigured(
+        raise NoKey(
             "ENCRYPTION_KEYS is not set: secrets cannot be stored. `manage.py encryption_key` makes a key."
         )
     return keys

@@ -15,6 +15,8 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
+from apps.core.crypto import NoKey
+
 CONTENT_TYPE = "application/problem+json"
 
 #: Problem name -> title. The name is the last part of the problem's ``type``.
@@ -44,6 +46,7 @@ TITLES = {
     "server-error": "The server failed",
 }
 
+_NO_KEY = "This installation has no key to store secrets with (ENCRYPTION_KEYS)."
 _BY_STATUS = {
     400: "invalid-request",
     401: "not-authenticated",
@@ -113,6 +116,8 @@ def _flatten(detail: Any, path: str = "") -> list[dict[str, str]]:
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Turn what DRF handles into a problem response; leave other exceptions to Django."""
+    if isinstance(exc, NoKey):
+        return Response(problem("unavailable", 503, _NO_KEY), 503, content_type=CONTENT_TYPE)
     response = drf_exception_handler(exc, context)
     if response is None:
         return None

@@ -32,13 +32,14 @@ _DEEPEST = 32
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NOT_A_WORD = re.compile(r"[^A-Za-z0-9]+")
 
+# What others send is searched with these: none takes more than in proportion to its length.
 _SCHEME = r"(?:Bearer|Basic|Digest|Negotiate|Token)"
 #: What comes before a value, as in URLs, headers, JSON, JSON inside JSON, and Python's reprs.
 _KEY = re.compile(r"""(?<![\w.-])(?P<key>[A-Za-z_][\w.-]{0,80})\\*["']?\s*(?:=>|[=:])\s*""")
 #: A value, quoted or not. Unquoted, it ends at what ends an argument, a parameter or a word.
 _VALUE = re.compile(
     rf"""
-        (?P<escaped>\\+)" .*? (?P=escaped)"
+        (?P<escaped>\\+)" .{{0,4096}}? (?P=escaped)"
       | [bru]{{0,2}} " (?: \\. | [^"\\] )* (?: " | $ )
       | [bru]{{0,2}} ' (?: \\. | [^'\\] )* (?: ' | $ )
       | {_SCHEME} [ ]+ [^\s,;"'<>]+
@@ -46,9 +47,9 @@ _VALUE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
-_USERINFO = re.compile(r"(?P<start>\b[a-z][a-z0-9+.-]*://[^\s:/?#@\"']*):[^\s/?#@\"']+@", re.IGNORECASE)
+_USERINFO = re.compile(r"(?P<start>\b[a-z][a-z0-9+.-]{0,20}://[^\s:/?#@\"']*):[^\s/?#@\"']+@", re.IGNORECASE)
 _CREDENTIALS = re.compile(rf"\b(?P<scheme>{_SCHEME})[ ]+[A-Za-z0-9._~+/=-]{{12,}}", re.IGNORECASE)
-_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*")
+_JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*")
 _PEM = re.compile(r"-----BEGIN (?P<kind>[A-Z ]*PRIVATE KEY)-----.*?(?:-----END (?P=kind)-----|\Z)", re.DOTALL)
 
 #: The fewest characters of a credential that is known by its form: a JSON Web Token's.

@@ -12,12 +12,13 @@ from apps.events.records import StoredEvent
 from apps.events.store import COLUMNS, from_row
 
 
-def read_stream(stream: str, *, after: int = 0) -> list[StoredEvent]:
-    """The events of *stream* above version *after*, in order."""
+def read_stream(stream: str, *, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
+    """The events of *stream* above version *after*, in order: all of them, or the first *limit*."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {COLUMNS} FROM events_event WHERE stream = %s AND version > %s ORDER BY version",  # noqa: S608
-            [stream, after],
+            f"SELECT {COLUMNS} FROM events_event WHERE stream = %s AND version > %s"  # noqa: S608
+            " ORDER BY version LIMIT %s",
+            [stream, after, limit],
         )
         return [from_row(row) for row in cursor.fetchall()]
 

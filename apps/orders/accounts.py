@@ -114,7 +114,8 @@ def account_disable(*, account: Account, by: str) -> Account:
 def account_set_keys(*, account: Account, api_key: str, api_secret: str, by: str) -> Account:
     """Store the keys of the account's exchange, sealed, in the place of those that are there.
 
-    They are never shown again, but for the last four characters of the key. Raises `InvalidAccount`.
+    They are never shown again, but for the last four characters of the key. Raises `InvalidAccount`, and
+    `NoKey` where ``ENCRYPTION_KEYS`` has none.
     """
     for field, value in (("api_key", api_key), ("api_secret", api_secret)):
         if not value.isascii() or not value.isprintable() or " " in value or not 8 <= len(value) <= 512:

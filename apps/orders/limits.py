@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import date
 
 from django.db import transaction
-from django.db.models import F
 
 from apps.core.database import execute
 from apps.core.resources import sql
 from apps.orders import announcing, conf
-from apps.orders.models import Account, DailyUse
+from apps.orders.models import Account
 
 
 class UnknownPlan(LookupError):
@@ -54,12 +53,17 @@ def plan(name: str) -> Plan:
     )
 
 
-def plan_of(account: Account) -> Plan:
-    """The account's plan. One that is not among the settings any more allows nothing."""
+def plan_named(name: str) -> Plan:
+    """The plan of that name. One that is not among the settings any more allows nothing."""
     try:
-        return plan(account.plan)
+        return plan(name)
     except UnknownPlan:
-        return Plan(name=account.plan, simulation_only=True, daily_orders=0)
+        return Plan(name=name, simulation_only=True, daily_orders=0)
+
+
+def plan_of(account: Account) -> Plan:
+    """The account's plan; see `plan_named`."""
+    return plan_named(account.plan)
 
 
 def daily_limit(account: Account) -> int:
@@ -85,10 +89,9 @@ def daily_take(*, account: Account, simulation: bool, day: date, exempt: bool = 
 
 
 @transaction.atomic
-def daily_refused(*, account: Account, simulation: bool, day: date) -> None:
-    """Count a refusal, and tell the user and the audit of the first of a day."""
-    key = {"account": account, "day": day, "simulation": simulation}
-    DailyUse.objects.bulk_create([DailyUse(**key, orders=0)], ignore_conflicts=True)
-    DailyUse.objects.filter(**key).update(refused=F("refused") + 1)
-    if DailyUse.objects.filter(**key, refused=1).exists():
+def daily_refused(*, account: Account, simulation: bool, day: date, count: int = 1) -> None:
+    """Count refusals, and tell the user and the audit of the first of a day."""
+    parameters = {"account": account.pk, "day": day, "simulation": simulation, "count": count}
+    first = execute(sql(__package__, "daily_refused.sql"), parameters).fetchone()
+    if first == (True,):
         announcing.daily_limit_reached(account, day=day, simulation=simulation, limit=daily_limit(account))

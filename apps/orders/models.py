@@ -76,14 +76,28 @@ class DailyUse(models.Model):
     day = models.DateField()
     simulation = models.BooleanField()
     orders = models.PositiveIntegerField()
-    #: How many more were asked for and refused.
-    refused = models.PositiveIntegerField(db_default=0)
 
     class Meta:
         db_table = "orders_daily_use"
 
     def __str__(self) -> str:
         return f"{self.orders} on {self.day}"
+
+
+class DailyRefusal(models.Model):
+    """One row is how many orders one account was refused for its limit on one day, on paper or for real."""
+
+    pk = models.CompositePrimaryKey("account_id", "day", "simulation")
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+")
+    day = models.DateField()
+    simulation = models.BooleanField()
+    refused = models.PositiveIntegerField()
+
+    class Meta:
+        db_table = "orders_daily_refusal"
+
+    def __str__(self) -> str:
+        return f"{self.refused} on {self.day}"
 
 
 #: Orders that have not ended, and those whose end at the broker is not verified.

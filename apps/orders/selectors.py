@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 
-from apps.core.paging import newest
 from apps.core.redaction import redact
 from apps.events.registry import event_type
 from apps.events.selectors import read_stream
@@ -45,10 +44,8 @@ def orders(*, user: Any) -> QuerySet[Order]:
 
 
 def positions(*, user: Any) -> QuerySet[Position]:
-    """The positions that *user* may see."""
-    found = Position.objects.select_related("account", "instrument").order_by(
-        "account_id", "instrument_id", "pk"
-    )
+    """The positions that *user* may see, newest first."""
+    found = Position.objects.select_related("account", "instrument")
     return found if user.is_staff else found.filter(account__user=user)
 
 
@@ -81,28 +78,13 @@ def filtered(
     return found.filter(**{name: value for name, value in conditions.items() if value is not None})
 
 
-def page(
-    found: QuerySet[Row], *, after: Any, limit: int, timed: bool
-) -> tuple[list[Row], tuple[Any, ...] | None]:
-    """Up to *limit* rows, newest first, that come after the row at *after*; and where the next page begins.
-
-    Where they are *timed*, newest is by ``created_at`` and id, and *after* is these two; else by id alone.
-    """
-    if not timed:
-        rows, last_id = newest(found, before=after, limit=limit)
-        return rows, None if last_id is None else (last_id,)
-    if after is not None:
-        at, pk = after
-        found = found.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=pk))
-    some: list[Any] = list(found.order_by("-created_at", "-pk")[: limit + 1])
-    last = some[limit - 1] if len(some) > limit else None
-    return some[:limit], None if last is None else (last.created_at, last.pk)
-
-
-def timeline(order: Order) -> list[TimelineEntry]:
-    """Everything that happened to an order, in order."""
+def timeline(order: Order, *, after: int = 0, limit: int | None = None) -> list[TimelineEntry]:
+    """What happened to an order above version *after*, in order: all of it, or the first *limit* events."""
+    # With the one before, from which time is counted.
+    first = max(0, after - 1)
+    events = read_stream(order.stream, after=first, limit=None if limit is None else limit + after - first)
     entries, before = [], None
-    for event in read_stream(order.stream):
+    for event in events:
         entries.append(
             TimelineEntry(
                 version=event.version,
@@ -115,4 +97,4 @@ def timeline(order: Order) -> list[TimelineEntry]:
             )
         )
         before = event.recorded_at
-    return entries
+    return entries[after - first :]

@@ -46,7 +46,9 @@ class MicroBatchedTask(DurableTask):
     Where the handler raises, the entries are tried again in ever smaller parts. What can be written is
     written; each entry that cannot gets a run of its own, with the task's attempts, and ends dead with
     its reason if these fail too. The handler may therefore be called several times in one transaction, each
-    call in a savepoint: effects outside of the database do not belong in it.
+    call in a savepoint: effects outside of the database do not belong in it. Locks that it takes in an order
+    of its own are then taken in several such orders, and two runs may wait for each other: the database
+    ends one of them, which is tried again.
 
     Ids make entries unique: one that is put again while it waits is ignored. One that is put again
     after it was written comes to the handler again; where the handler inserts rows under the entries' ids

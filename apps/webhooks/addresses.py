@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from types import MappingProxyType
+
+from apps.core.clients import usual_form
 
 #: Name -> the networks that it stands for. TradingView's are as its help page lists them (all of them IPv4).
 PRESETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -40,11 +42,9 @@ def allows(allowed: tuple[str, ...], address: str) -> bool:
     if not allowed:
         return True
     try:
-        found: IPv4Address | IPv6Address = ip_address(address)
+        found = ip_address(usual_form(address))
     except ValueError:
         return False
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
     return any(found in network for network in _networks(allowed))
 
 

@@ -58,7 +58,7 @@ def endpoint_create(
 ) -> Issued:
     """Make an endpoint of *account*, on behalf of the actor *by*; with *signing*, with a signing secret.
 
-    Raises `InvalidEndpoint` naming the field, and `ImproperlyConfigured` where a signing secret is wanted and
+    Raises `InvalidEndpoint` naming the field, and `NoKey` where a signing secret is wanted and
     ``ENCRYPTION_KEYS`` has no key.
     """
     endpoint = Endpoint(account=account, user_id=account.user_id)
@@ -135,7 +135,7 @@ def endpoint_rotate_signing_secret(
 ) -> Issued:
     """Give the endpoint a signing secret, the first or another; otherwise like `endpoint_rotate_token`.
 
-    Raises `ImproperlyConfigured` where ``ENCRYPTION_KEYS`` has no key.
+    Raises `NoKey` where ``ENCRYPTION_KEYS`` has no key.
     """
     signing_secret = secrets.token_urlsafe(32)
 
@@ -182,7 +182,11 @@ def _rotate(
 
 
 def _locked(endpoint: Endpoint) -> Endpoint:
-    return Endpoint.objects.select_for_update(of=("self",)).select_related("account").get(pk=endpoint.pk)
+    return (
+        Endpoint.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("account")
+        .get(pk=endpoint.pk)
+    )
 
 
 def _seal(endpoint: Endpoint, signing_secret: str) -> None:

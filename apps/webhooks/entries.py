@@ -17,6 +17,7 @@ from apps.core import context, redaction
 from apps.webhooks.codes import Outcome
 from apps.webhooks.facts import Facts
 from apps.webhooks.layers import Refusal
+from apps.webhooks.masking import without_secrets
 
 #: Characters of what is logged of a body, as JSON.
 _BODY = 4096
@@ -34,10 +35,16 @@ class Result:
     #: Why there was nothing to act upon: a code.
     idle: str = ""
 
+    @property
+    def code(self) -> str:
+        """Why it was not acted upon; empty where it was."""
+        return self.refusal.code if self.refusal else self.idle
+
 
 def entry(*, facts: Facts, result: Result, at: datetime, started: float) -> dict[str, Any]:
     """The payload of `tasks.log_delivery`; *started* is of `time.perf_counter`."""
     asked, target, refusal, body = facts.parsed, facts.found, result.refusal, facts.arrival.body
+    limited = result.code == "daily_limit"
     return {
         "endpoint_id": target.endpoint_id if target else None,
         "at": at.astimezone(UTC).isoformat(),
@@ -46,8 +53,10 @@ def entry(*, facts: Facts, result: Result, at: datetime, started: float) -> dict
         "format": facts.format.name,
         "outcome": result.outcome.value,
         "layer": refusal.layer if refusal else "",
-        "code": refusal.code if refusal else result.idle,
-        "detail": refusal.detail[:_DETAIL] if refusal else asked.idle if asked else "",
+        "code": result.code,
+        "detail": _detail(facts, result),
+        # Of the account, by the database's clock.
+        "day": target.now.date().isoformat() if target and limited else "",
         "status": result.status,
         "signal": asked.signal.value if asked and asked.signal else "",
         "symbol": asked.symbol.given if asked and asked.symbol else "",
@@ -63,15 +72,24 @@ def entry(*, facts: Facts, result: Result, at: datetime, started: float) -> dict
     }
 
 
+def _detail(facts: Facts, result: Result) -> str:
+    if result.refusal:
+        return result.refusal.detail[:_DETAIL]
+    if facts.passed_over:
+        return facts.passed_over.detail[:_DETAIL]
+    return facts.parsed.idle if facts.parsed else ""
+
+
 def _shown(facts: Facts) -> Any:
     """The fields of the body, or its text where it has none, without secrets and not too much of it."""
+    known = facts.target.credentials.secret_hashes
     fields = facts.parsed.fields if facts.parsed else facts.malformed.fields if facts.malformed else None
     if isinstance(fields, Mapping):
-        fields = redaction.redact(fields)
-        if facts.arrival.size <= _BODY:
+        fields = without_secrets(redaction.redact(fields), known)
+        if len(facts.arrival.body) <= _BODY:
             return fields
         text = json.dumps(fields, cls=DjangoJSONEncoder, ensure_ascii=False)
         return fields if len(text) <= _BODY else f"{text[:_BODY]}…"
     text = facts.arrival.body[: 4 * _BODY].decode(errors="replace").replace("\0", "\ufffd")
-    text = redaction.text(text)
+    text = without_secrets(redaction.text(text), known)
     return text if len(text) <= _BODY else f"{text[:_BODY]}…"

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from apps.core.database import execute
@@ -18,8 +18,8 @@ from apps.webhooks.formats.base import Arrival, Asked, Credentials, Format, Malf
 from apps.webhooks.models import signing_context
 from apps.webhooks.symbols import instrument_of
 
-#: What an account may whose plan is not among the settings any more.
-_NO_PLAN = limits.Plan(name="", simulation_only=True, daily_orders=0)
+if TYPE_CHECKING:
+    from apps.webhooks.layers import Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,6 @@ class Target:
     #: By the clock of the database.
     now: datetime
     endpoint_id: UUID
-    name: str
-    user_id: int
     account_id: UUID
     exchange: str
     endpoint_enabled: bool = True
@@ -81,6 +79,8 @@ class Facts:
     earlier: Earlier | None = None
     #: The instrument that is meant, once it was looked for; null where there is none.
     instrument: int | None = None
+    #: Why a valid signal is recorded only, of a format that wants that; null where it is acted upon.
+    passed_over: Refusal | None = None
 
     @property
     def target(self) -> Target:
@@ -108,9 +108,11 @@ class Facts:
     @property
     def idle(self) -> str:
         """Why there is nothing to act upon: a code; empty where there is."""
+        if self.passed_over is not None:
+            return self.passed_over.code
         if self.asked.signal is None:
             return "no_action"
-        late = self.format.records_late and self.age is not None and self.age > self.target.window_seconds
+        late = self.format.in_order and self.age is not None and self.age > self.target.window_seconds
         return "expired" if late else ""
 
 
@@ -126,7 +128,7 @@ def facts_of(*, format: Format, token_hash: str, arrival: Arrival, sender: Sende
         sql(__package__, "facts.sql"),
         {
             "token": token_hash,
-            "key": asked.key if asked else "",
+            "key": asked.receipt if asked else "",
             "simulation": asked.simulation if asked else True,
         },
     )
@@ -139,8 +141,6 @@ class _Row(NamedTuple):
     """The columns of ``facts.sql``."""
 
     endpoint_id: UUID
-    name: str
-    user_id: int
     account_id: UUID
     exchange: str
     endpoint_enabled: bool
@@ -169,6 +169,8 @@ class _Row(NamedTuple):
 def _parsed(format: Format, arrival: Arrival) -> tuple[Asked | None, Malformed | None]:  # noqa: A002
     if arrival.too_large:
         return None, Malformed(f"The body has more than {conf.max_body():,} bytes.", code="too_large")
+    if arrival.fault:
+        return None, Malformed(arrival.fault)
     try:
         return format.parse(arrival), None
     except Malformed as exc:
@@ -176,10 +178,7 @@ def _parsed(format: Format, arrival: Arrival) -> tuple[Asked | None, Malformed |
 
 
 def _known(facts: Facts, row: _Row) -> Facts:
-    try:
-        plan = limits.plan(row.plan)
-    except limits.UnknownPlan:
-        plan = _NO_PLAN
+    plan = limits.plan_named(row.plan)
     credentials = Credentials(
         secret_hashes=tuple(one for one in (row.secret_hash, row.previous_secret_hash) if one),
         signing_secrets=tuple(one for one in (row.signing_secret, row.previous_signing_secret) if one),
@@ -189,8 +188,6 @@ def _known(facts: Facts, row: _Row) -> Facts:
     target = Target(
         now=row.now,
         endpoint_id=row.endpoint_id,
-        name=row.name,
-        user_id=row.user_id,
         account_id=row.account_id,
         exchange=row.exchange,
         endpoint_enabled=row.endpoint_enabled,

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from apps.orders.signals import EXITS
 from apps.webhooks import addresses
-from apps.webhooks.codes import CODES
+from apps.webhooks.codes import CODES, Layer
 from apps.webhooks.facts import Earlier, Facts
 from apps.webhooks.formats.base import Fault
 
@@ -96,7 +96,7 @@ def timestamp(facts: Facts) -> Verdict | None:
         return Refusal(
             code="ahead", detail=f"The timestamp is {-age:.0f} s ahead; {AHEAD:.0f} s are tolerated."
         )
-    if age > facts.target.window_seconds and not facts.format.records_late:
+    if age > facts.target.window_seconds and not facts.format.in_order:
         return Refusal(
             code="expired",
             detail=f"The signal is {age:.0f} s old; up to {facts.target.window_seconds} s are taken.",
@@ -162,6 +162,15 @@ def limit_reached(facts: Facts) -> Refusal:
 #: Those that need to know who sends, and what came before; then those that need the instrument.
 SCREENING: Sequence[LayerFunction] = (token, address, shape, timestamp, secret, replay)
 ADMISSION: Sequence[LayerFunction] = (symbol, plan)
+
+
+#: What layers of these say is about the account, and not about the signal or who sends it.
+_OF_THE_ACCOUNT = frozenset({Layer.SYMBOL.value, Layer.PLAN.value})
+
+
+def passes_over(facts: Facts, verdict: Verdict) -> bool:
+    """Whether the signal is recorded and not acted upon for what was said, rather than refused."""
+    return isinstance(verdict, Refusal) and facts.format.in_order and verdict.layer in _OF_THE_ACCOUNT
 
 
 def decide(facts: Facts, layers: Sequence[LayerFunction]) -> Verdict | None:

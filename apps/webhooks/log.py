@@ -87,15 +87,16 @@ def _throttle_key(endpoint_id: str, code: str) -> str:
 def _count_refusals(rows: Iterable[Mapping[str, Any]], endpoints: Mapping[str, Endpoint]) -> None:
     """Have the refusals for the daily limit counted; whoever is refused first on a day is told."""
     refused = Counter(
-        (endpoints[row["endpoint_id"]].account_id, row["at"][:10], row["simulation"])
+        (endpoints[row["endpoint_id"]].account_id, row["day"], row["simulation"])
         for row in rows
         if row["code"] == "daily_limit"
     )
     accounts = {one.account_id: one.account for one in endpoints.values()}
     # Always in this order, so that two batches do not wait for each other.
     for (account_id, day, simulation), count in sorted(refused.items()):
-        for _ in range(count):
-            daily_refused(account=accounts[account_id], simulation=simulation, day=date.fromisoformat(day))
+        daily_refused(
+            account=accounts[account_id], simulation=simulation, day=date.fromisoformat(day), count=count
+        )
 
 
 def _audited(row: Mapping[str, Any], endpoint: Endpoint | None) -> NewEntry:

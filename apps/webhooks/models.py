@@ -147,6 +147,13 @@ class Delivery(models.Model):
                 name="webhooks_delivery_order", fields=["order_id"], condition=Q(order_id__isnull=False)
             ),
             models.Index(name="webhooks_delivery_at", fields=["at"]),
+            models.Index(
+                name="webhooks_delivery_request", fields=["request_id"], condition=~Q(request_id="")
+            ),
+            # Of one layer there are few among many.
+            models.Index(
+                name="webhooks_delivery_layer", fields=["endpoint", "layer", "-id"], condition=~Q(layer="")
+            ),
         ]
 
     def __str__(self) -> str:

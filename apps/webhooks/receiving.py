@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -33,6 +33,7 @@ from apps.webhooks.entries import Result, entry
 from apps.webhooks.facts import Earlier, Facts, Sender, facts_of, hashed, with_instrument
 from apps.webhooks.formats.base import Arrival, Format
 from apps.webhooks.layers import ADMISSION, SCREENING, Refusal, Repeated, Verdict
+from apps.webhooks.masking import without_secrets
 from apps.webhooks.tasks import log_delivery
 
 logger = logging.getLogger(__name__)
@@ -93,18 +94,21 @@ class _Delivery:
         """What the sender is told, once what it says has happened."""
         while True:
             verdict = self._judge(token_hash)
-            if verdict is None:
-                try:
+            try:
+                if verdict is None:
+                    try:
+                        return self._accept()
+                    except _LimitReached:
+                        verdict = layers.limit_reached(self._facts)
+                if isinstance(verdict, Repeated):
+                    return self._repeat(verdict.earlier)
+                if layers.passes_over(self._facts, verdict):
+                    self._facts = replace(self._facts, passed_over=verdict)
                     return self._accept()
-                except _KeyTaken:
-                    # Its answer is there now, unless that was rolled back: then it is this one's turn.
-                    continue
-                except _LimitReached:
-                    verdict = layers.limit_reached(self._facts)
-            if isinstance(verdict, Repeated):
-                return self._repeat(verdict.earlier)
-            self.log(Result(outcome=Outcome.REFUSED, status=verdict.status, refusal=verdict))
-            return Answer(status=verdict.status, refusal=verdict)
+            except _KeyTaken:
+                # Its answer is there now, unless that was rolled back: then it is this one's turn.
+                continue
+            return self._refuse(verdict)
 
     def log(self, result: Result) -> None:
         """Put this delivery into the log, in the caller's transaction if there is one."""
@@ -139,7 +143,7 @@ class _Delivery:
         outcome = Outcome.RECORDED if idle else Outcome.ACCEPTED
         acceptance = {
             "endpoint": target.endpoint_id,
-            "key": asked.key,
+            "key": asked.receipt,
             "digest": asked.digest,
             "status": status,
             "answer": json.dumps(body),
@@ -185,6 +189,20 @@ class _Delivery:
             ),
         )
         request(run)
+
+    def _refuse(self, refusal: Refusal) -> Answer:
+        if self._facts.found is not None:
+            # What is wrong is quoted, and may be the secret under another name.
+            known = self._facts.target.credentials.secret_hashes
+            refusal = replace(
+                refusal,
+                detail=without_secrets(refusal.detail, known),
+                faults=tuple(
+                    replace(fault, detail=without_secrets(fault.detail, known)) for fault in refusal.faults
+                ),
+            )
+        self.log(Result(outcome=Outcome.REFUSED, status=refusal.status, refusal=refusal))
+        return Answer(status=refusal.status, refusal=refusal)
 
     def _repeat(self, earlier: Earlier) -> Answer:
         self.log(Result(outcome=Outcome.DUPLICATE, status=earlier.status, order_id=earlier.order_id))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 
 from apps.webhooks.models import Delivery, Endpoint
-
-Row = TypeVar("Row", bound=Model)
 
 
 def endpoints(*, user: Any) -> QuerySet[Endpoint]:

@@ -34,8 +34,3 @@ def instrument_of(exchange: str, name: SymbolName) -> int | None:
         _known.clear()
     _known[key] = (found[0][0], time.monotonic() + _KEPT)
     return int(found[0][0])
-
-
-def forget() -> None:
-    """Look for every instrument anew."""
-    _known.clear()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from apps.webhooks.codes import Layer, Outcome
 from apps.webhooks.facts import Facts, Sender, facts_of, with_instrument
 from apps.webhooks.formats.base import Arrival, Format
-from apps.webhooks.layers import ADMISSION, SCREENING, Refusal, Repeated, Verdict
+from apps.webhooks.layers import ADMISSION, SCREENING, Repeated, Verdict, passes_over
 from apps.webhooks.models import Endpoint
 
 
@@ -48,9 +48,9 @@ class Trial:
         verdict = self.decisive.verdict if self.decisive else None
         if isinstance(verdict, Repeated):
             return Outcome.DUPLICATE
-        if isinstance(verdict, Refusal):
+        if verdict is not None and not passes_over(self.facts, verdict):
             return Outcome.REFUSED
-        return Outcome.RECORDED if self.facts.idle else Outcome.ACCEPTED
+        return Outcome.RECORDED if verdict or self.facts.idle else Outcome.ACCEPTED
 
     @property
     def status(self) -> int:
@@ -58,7 +58,9 @@ class Trial:
         verdict = self.decisive.verdict if self.decisive else None
         if isinstance(verdict, Repeated):
             return verdict.earlier.status
-        return verdict.status if verdict else self.facts.format.accepted_status
+        if verdict is not None and not passes_over(self.facts, verdict):
+            return verdict.status
+        return self.facts.format.accepted_status
 
 
 def endpoint_try(*, endpoint: Endpoint, format: Format, arrival: Arrival, sender: Sender) -> Trial:  # noqa: A002

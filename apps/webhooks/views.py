@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, JsonResponse
+from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.core.clients import client_address
@@ -16,44 +20,72 @@ from apps.webhooks.layers import Refusal
 from apps.webhooks.receiving import receive
 
 _USER_AGENT = 256
+#: Bytes of a body that a sender may claim; what is above is not believed.
+_LARGEST = 2**31 - 1
 
 
 @csrf_exempt
 def receive_signal(request: HttpRequest, format: str, token: str) -> JsonResponse:  # noqa: A002
     """Take a signal, in one of `FORMATS`."""
-    if request.method != "POST":
-        body = problem("method-not-allowed", 405, "Signals are sent by POST.")
-        return JsonResponse(body, status=405, content_type=CONTENT_TYPE, headers={"Allow": "POST"})
-    form = FORMATS[format]
-    sender = Sender(
-        address=client_address(request), user_agent=request.headers.get("User-Agent", "")[:_USER_AGENT]
-    )
-    answer = receive(format=form, token=token, arrival=_arrival(request, form), sender=sender)
-    if answer.refusal is not None:
-        response = _refused(answer.refusal)
-    else:
-        response = JsonResponse(answer.body, status=answer.status)
-        if answer.repeated:
-            response["X-Replayed"] = "true"
+    response = _taken(request, format, token) if request.method == "POST" else _only_post()
     response["Cache-Control"] = "no-store"
     # Django would log what was refused with its address, and so with the token. It is in our own log.
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
 
-def _arrival(request: HttpRequest, form: Format) -> Arrival:
-    told = request.META.get("CONTENT_LENGTH") or "0"
-    # A server that took the request has seen to it that this is a number.
-    size = int(told) if told.isdecimal() else 0
-    too_large = size > conf.max_body()
-    return Arrival(
-        # What is too large is not even read.
-        body=b"" if too_large else request.body,
-        headers={name: request.headers[name] for name in form.headers if name in request.headers},
-        simulation=request.GET.get("simulation"),
-        size=size,
-        too_large=too_large,
+def _taken(request: HttpRequest, format: str, token: str) -> JsonResponse:  # noqa: A002
+    form = FORMATS[format]
+    sender = Sender(
+        address=client_address(request), user_agent=request.headers.get("User-Agent", "")[:_USER_AGENT]
     )
+    answer = receive(format=form, token=token, arrival=_arrival(request, form), sender=sender)
+    if answer.refusal is not None:
+        return _refused(answer.refusal)
+    response = JsonResponse(answer.body, status=answer.status)
+    if answer.repeated:
+        response["X-Replayed"] = "true"
+    return response
+
+
+def _only_post() -> JsonResponse:
+    body = problem("method-not-allowed", 405, "Signals are sent by POST.")
+    return JsonResponse(body, status=405, content_type=CONTENT_TYPE, headers={"Allow": "POST"})
+
+
+def _arrival(request: HttpRequest, form: Format) -> Arrival:
+    """What came, as far as it can be had: the layer ``shape`` says what is wrong with it."""
+    told = request.META.get("CONTENT_LENGTH") or ""
+    claimed = min(int(told), _LARGEST) if told.isdecimal() else 0
+    most, fault, body, simulation = conf.max_body(), "", b"", None
+    # What is said to be too large is not even read.
+    too_large = claimed > most
+    if not too_large:
+        try:
+            # A body without a length may have any.
+            body = _stream(request).read(most + 1)
+        except (OSError, UnreadablePostError):
+            fault = "The body was cut off."
+        too_large = len(body) > most
+    try:
+        simulation = request.GET.get("simulation")
+    except TooManyFieldsSent:
+        fault = "The address has too many parameters."
+    return Arrival(
+        body=b"" if too_large else body,
+        headers={name: request.headers[name] for name in form.headers if name in request.headers},
+        simulation=simulation,
+        size=claimed or len(body),
+        too_large=too_large,
+        fault=fault,
+    )
+
+
+def _stream(request: HttpRequest) -> Any:
+    """What the body is read from. Django reads nothing of one without a length (chunked), under WSGI."""
+    if request.META.get("CONTENT_LENGTH") or not request.META.get("wsgi.input_terminated"):
+        return request
+    return request.META["wsgi.input"]
 
 
 def _refused(refusal: Refusal) -> JsonResponse:

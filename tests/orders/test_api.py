@@ -145,6 +145,35 @@ def test_an_order_is_placed_followed_and_explained(api, account, market, broker,
     assert api.get(f"{API}/positions?simulation=true").json() == []
 
 
+def test_a_long_timeline_comes_page_by_page(api, account, market, broker):
+    order = place(account, market)
+    submitted()
+    looked()
+    whole = api.get(f"{API}/orders/{order.pk}/timeline").json()
+    assert len(whole) > 5
+    seen, address = [], f"{API}/orders/{order.pk}/timeline?limit=2"
+    while address:
+        answer = api.get(address)
+        assert len(answer.json()) <= 2
+        seen += answer.json()
+        address = answer.get("Link", "").partition(">")[0].lstrip("<")
+    assert seen == whole
+    for wrong in ("limit=0", "limit=5000", "cursor=x", "cursor=-1"):
+        assert api.get(f"{API}/orders/{order.pk}/timeline?{wrong}").status_code == 400
+
+
+def test_without_a_key_no_keys_of_an_exchange_are_stored(api, account, settings):
+    settings.ENCRYPTION_KEYS = []
+    keys = {"api_key": "k" * 20, "api_secret": "s" * 20}
+    answer = send(api, "PUT", f"accounts/{account.pk}/keys", keys)
+    assert problem(answer)[:2] == (503, "unavailable")
+    settings.ENCRYPTION_KEYS = [crypto.new_key()]
+    keys["api_key"] = "k\u20acy" * 5
+    assert problem(send(api, "PUT", f"accounts/{account.pk}/keys", keys)) == (
+        400, "invalid-request", ["api_key"],
+    )  # fmt: skip
+
+
 def test_a_key_places_one_order(api, account, market):
     first = send(api, "POST", "orders", order_body(account), **{"Idempotency-Key": "k1"})
     again = send(api, "POST", "orders", order_body(account, quantity="0.50"), **{"Idempotency-Key": "k1"})
@@ -252,6 +281,10 @@ def test_everybody_sees_their_own_and_staff_with_the_permission_operates(
     clerk = django_user_model.objects.create_user("clerk", is_staff=True)
     staff = Client()
     staff.force_login(clerk)
+    # Of their own accounts as well.
+    own = f"accounts/{Account.objects.create(user=clerk, name='own', exchange='binance').pk}"
+    assert send(staff, "PATCH", own, {"plan": "pro"}).status_code == 403
+    assert send(staff, "PATCH", own, {"name": "mine"}).status_code == 200
     assert staff.get(f"{API}/{mine}").status_code == 200
     for address in (f"{mine}/cancel", f"{mine}/look", f"{mine}/resolve"):
         assert send(staff, "POST", address).status_code == 403, address

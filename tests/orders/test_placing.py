@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from apps.core.ids import uuid7
 from apps.orders import limits, services
-from apps.orders.models import DailyUse, Order
+from apps.orders.models import DailyRefusal, DailyUse, Order
 from apps.orders.states import State
 from apps.tasks.testing import assert_requested, requested
 from tests.candles.helpers import instrument
@@ -113,8 +113,8 @@ def test_a_day_has_so_many_orders_and_exits_are_never_refused(account, outside):
     assert take(exempt=True) == (True, 3, 2)
     assert take() == (False, 3, 2)
     assert take(simulation=True) == take(other) == (True, 1, 2)
-    use = DailyUse.objects.get(day=day, simulation=False)
-    assert (use.orders, use.refused) == (3, 3)
+    assert DailyUse.objects.get(day=day, simulation=False).orders == 3
+    assert DailyRefusal.objects.get(day=day, simulation=False).refused == 3
     # Told once a day.
     assert [(what, kind) for what, kind, _ in outside] == [
         ("audit", "daily_limit.reached"), ("mail", "daily_limit"),
@@ -146,7 +146,8 @@ def test_a_request_counts_once_and_is_refused_beyond_the_limit(account, market):
     assert ask("a").pk == first.pk
     with pytest.raises(services.DailyLimitReached):
         ask()
-    use = DailyUse.objects.get(day=datetime.now(UTC).date())
-    assert (use.orders, use.refused) == (1, 2)
+    today = datetime.now(UTC).date()
+    assert DailyUse.objects.get(day=today).orders == 1
+    assert DailyRefusal.objects.get(day=today).refused == 2
     assert Order.objects.get().state == State.ACCEPTED
     assert isinstance(first.pk, uuid.UUID)

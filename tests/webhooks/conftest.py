@@ -12,9 +12,9 @@ from tests.webhooks.helpers import Sender, account_of, sender_of, user_of
 
 @pytest.fixture(autouse=True)
 def _no_remembered_instruments() -> Iterator[None]:
-    symbols.forget()
+    symbols._known.clear()
     yield
-    symbols.forget()
+    symbols._known.clear()
 
 
 @pytest.fixture

@@ -118,6 +118,23 @@ def test_an_endpoint_is_changed_rotated_and_switched_off(alice: Client, sender: 
     assert sender.send(client, sender.signal()).status_code == 202
 
 
+def test_without_a_key_no_signing_secret_is_made_and_nothing_else_suffers(
+    alice: Client, sender: Sender, settings
+):
+    settings.ENCRYPTION_KEYS = []
+    account = str(sender.endpoint.account_id)
+    answers = [
+        alice.post(URL, json.dumps({"account": account, "name": "two", "signing": True}), "application/json"),
+        alice.post(
+            f"{URL}/{sender.endpoint.pk}/rotate", json.dumps({"what": "signing_secret"}), "application/json"
+        ),
+    ]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+        assert "ENCRYPTION_KEYS" in answer.json()["detail"]
+    assert Endpoint.objects.count() == 1
+
+
 def test_one_sees_only_ones_own_and_staff_need_a_permission_to_change(sender: Sender, client):
     sender.send(client, sender.signal())
     sender.send(client, sender.signal(), token="nobody")

@@ -36,7 +36,7 @@ def facts(*, target: dict[str, Any] | None = None, asked: dict[str, Any] | None 
     """Of a delivery that nothing is wrong with, with changes."""
     credentials = Credentials(secret_hashes=(hashed(SECRET),))
     values = {
-        "now": NOW, "endpoint_id": ID, "name": "n", "user_id": 1, "account_id": ID, "exchange": "binance",
+        "now": NOW, "endpoint_id": ID, "account_id": ID, "exchange": "binance",
         "account_simulation": False, "has_keys": True, "credentials": credentials, "simulation_only": False,
         "limit": 5, "used": 4,
     }  # fmt: skip

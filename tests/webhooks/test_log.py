@@ -13,7 +13,7 @@ from apps.audit.models import Entry as AuditEntry
 from apps.core.collectors import registry
 from apps.core.ids import uuid7
 from apps.notifications.models import Email, Throttle
-from apps.orders.models import Account, DailyUse
+from apps.orders.models import Account, DailyRefusal, DailyUse
 from apps.tasks.models import Entry
 from apps.tasks.testing import entries, run_pending
 from apps.webhooks.log import deliveries_log
@@ -151,7 +151,9 @@ def test_the_first_refusal_for_the_limit_of_a_day_is_told(sender: Sender, client
     for number in range(3):
         assert sender.send(client, sender.signal(id=str(number))).status_code == 429
     run_pending()
-    assert DailyUse.objects.get().refused == 3
+    assert DailyRefusal.objects.get().refused == 3
+    # What signals have to do with is another row: no log keeps them waiting.
+    assert not DailyUse.objects.exists()
     assert Email.objects.filter(kind="daily_limit").count() == 1
     assert AuditEntry.objects.filter(action="daily_limit.reached").count() == 1
 
@@ -174,6 +176,33 @@ def test_long_and_broken_bodies_are_cut(sender: Sender, client):
     assert [len(body) for body in bodies] == [4097] * 3
     assert all(body.endswith("…") for body in bodies)
     assert sender.secret not in bodies[0]
+
+
+def test_a_secret_without_its_name_is_neither_kept_nor_quoted(sender: Sender, client):
+    """Whatever is wrong with what it stands in, and whatever else stands there."""
+    other = sender.secret[::-1]
+    bodies = (
+        f"buy BTCUSDT 0.5 1 {sender.secret} {other}",
+        f"Buy now! {sender.secret}, {other}",
+        {"signal": sender.secret, "note": [f"{other}:{sender.secret}"], sender.secret: other},
+    )
+    for body in bodies:
+        answer = sender.send(client, body)
+        assert answer.status_code == 400
+        assert sender.secret not in answer.content.decode()
+    run_pending()
+    kept = [f"{row.detail} {row.body}" for row in Delivery.objects.all()]
+    assert len(kept) == 3
+    assert all(other in one and sender.secret not in one for one in kept)
+    assert sender.secret not in str([entry.detail for entry in AuditEntry.objects.all()])
+
+
+def test_the_size_that_is_claimed_is_kept_as_far_as_it_can_be(sender: Sender, client):
+    for claimed in ("99999999999", "3000000000", "20000"):
+        assert sender.send(client, b"buy", CONTENT_LENGTH=claimed).status_code == 413
+    run_pending()
+    assert [row.size for row in Delivery.objects.order_by("at")] == [2**31 - 1, 2**31 - 1, 20_000]
+    assert not entries(log_delivery)
 
 
 def test_metrics_tell_outcomes_and_how_long_answers_took(sender: Sender, client):
@@ -203,11 +232,11 @@ def test_what_is_old_is_deleted(sender: Sender, client, settings):
     for number in range(2):
         sender.send(client, sender.signal(id=str(number)))
     run_pending()
-    Receipt.objects.filter(key="id:0").update(created_at=datetime.now(UTC) - timedelta(days=8))
+    Receipt.objects.filter(key="paper:id:0").update(created_at=datetime.now(UTC) - timedelta(days=8))
     Delivery.objects.filter(key="id:0").update(at=datetime.now(UTC) - timedelta(days=91))
     prune.delay()
     run_pending()
-    assert list(Receipt.objects.values_list("key", flat=True)) == ["id:1"]
+    assert list(Receipt.objects.values_list("key", flat=True)) == ["paper:id:1"]
     assert list(Delivery.objects.values_list("key", flat=True)) == ["id:1"]
     # Receipts outlive the longest window whatever is set, and the log may be kept for ever.
     settings.WEBHOOKS_RECEIPTS_DAYS, settings.WEBHOOKS_LOG_DAYS = 0.0, 0.0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from io import BytesIO, StringIO
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,11 +15,14 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.core.database import execute
 from apps.core.ids import uuid7
+from apps.core.resources import sql
 from apps.orders.models import Account, DailyUse
 from apps.tasks.testing import assert_requested, entries, requested
 from apps.webhooks.models import Endpoint, Receipt
 from apps.webhooks.tasks import log_delivery
+from apps.webhooks.views import receive_signal
 from tests.candles.helpers import instrument
 from tests.webhooks.helpers import ABSENT, Sender, account_of, action, now, sender_of, user_of
 
@@ -105,14 +111,15 @@ def test_a_key_is_for_one_signal_of_one_endpoint(sender: Sender, client):
     signal = sender.signal(id="k-1")
     assert sender.send(client, signal).status_code == 202
     problem(sender.send(client, {**signal, "quantity": "5"}), 409, "webhook-replay")
-    # Real and on paper are not the same.
-    problem(sender.send(client, signal, query="?simulation=false"), 409, "webhook-replay")
+    # On paper no secret may be needed: nobody can use up there what is sent for real.
+    for status in (202, 202):
+        assert sender.send(client, signal, query="?simulation=false").status_code == status
     other = sender_of(sender.endpoint.account, "other")
     assert other.send(client, {**signal, "secret": other.secret}).status_code == 202
     header = {"headers": {"Idempotency-Key": "k-2"}}
     assert sender.send(client, sender.signal(), **header).status_code == 202
     problem(sender.send(client, sender.signal(quantity="9"), **header), 409, "webhook-replay")
-    assert len(requested(ACT)) == 3
+    assert len(requested(ACT)) == 4
 
 
 def test_every_layer_answers_with_a_problem_of_its_own(sender: Sender, client):
@@ -256,10 +263,56 @@ def test_nothing_is_kept_where_something_fails_on_the_way_and_it_may_be_sent_aga
     assert len(requested(ACT)) == 1
 
 
-def test_refusals_are_not_logged_by_django_with_the_token(sender: Sender, client, caplog):
-    assert sender.send(client, "nonsense").status_code == 400
-    assert sender.send(client, sender.signal(secret="wrong")).status_code == 401
-    assert sender.token not in caplog.text
+def test_no_token_comes_into_the_servers_log(sender: Sender, client):
+    """Neither by what is refused here, nor by what never comes here."""
+    shown = StringIO()
+    (console,) = (one for one in logging.getLogger().handlers if type(one) is logging.StreamHandler)
+    address = f"/webhooks/tradingview/{sender.token}"
+    many = "&".join(f"a{number}=1" for number in range(2000))
+    before = console.setStream(shown)
+    try:
+        assert sender.send(client, "nonsense").status_code == 400
+        assert sender.send(client, sender.signal(secret="wrong")).status_code == 401
+        assert client.get(address).status_code == 405
+        problem(sender.send(client, sender.signal(), query=f"?{many}"), 400, "malformed-body")
+        assert client.post(f"{address}/").status_code == 404
+        logging.getLogger("elsewhere").error("%s of %s", 500, f"http://localhost{address}?x")
+    finally:
+        console.setStream(before)
+    lines = shown.getvalue()
+    assert "Not Found: /webhooks/tradingview/***/" in lines
+    assert "500 of http://localhost/webhooks/tradingview/***?x" in lines
+    assert sender.token not in lines
+    assert [put["code"] for put in logged()] == ["malformed", "secret_wrong", "malformed"]
+
+
+def test_a_body_that_is_cut_off_is_refused_and_logged(sender: Sender, rf):
+    class Broken:
+        def read(self, *_: Any) -> bytes:
+            raise OSError("the other side has gone")
+
+    request = rf.post(f"/webhooks/tradingview/{sender.token}", b"x" * 50, content_type="text/plain")
+    request._stream = Broken()
+    answer = receive_signal(request, "tradingview", sender.token)
+    assert answer.status_code == 400
+    assert "cut off" in answer.content.decode()
+    assert [put["code"] for put in logged()] == ["malformed"]
+
+
+def test_a_body_without_a_length_is_read_as_far_as_it_may_go(sender: Sender, rf, settings):
+    """As web servers hand on chunked ones."""
+    for body, status in (
+        (json.dumps(sender.signal()).encode(), 202),
+        (b"x" * (settings.WEBHOOKS_MAX_BODY + 1), 413),
+        (b"x" * 10_000_000, 413),
+    ):
+        request = rf.post(f"/webhooks/tradingview/{sender.token}", b"", content_type="text/plain")
+        source = BytesIO(body)
+        request.META.pop("CONTENT_LENGTH", None)
+        request.META |= {"wsgi.input": source, "wsgi.input_terminated": True}
+        assert receive_signal(request, "tradingview", sender.token).status_code == status
+        assert source.tell() <= settings.WEBHOOKS_MAX_BODY + 1
+    assert logged()[1]["size"] == settings.WEBHOOKS_MAX_BODY + 1
 
 
 def test_a_key_that_comes_meanwhile_is_answered(sender: Sender, client, monkeypatch):
@@ -303,9 +356,35 @@ def test_the_last_order_of_a_day_is_taken_once(sender: Sender, client, monkeypat
     problem(sender.send(client, sender.signal(id="second")), 429, "daily-limit")
     assert answers[0] is not None
     assert answers[0].status_code == 202
-    assert Receipt.objects.get().key == "id:first"
+    assert Receipt.objects.get().key == "paper:id:first"
     assert DailyUse.objects.get().orders == 1
     assert [put["outcome"] for put in logged()] == ["accepted", "refused"]
+
+
+def test_the_limit_of_a_day_is_one_rule_in_both_statements_that_count(sender: Sender):
+    """One is part of accepting a signal, the other of placing an order."""
+    from apps.orders.limits import daily_take
+
+    account = sender.endpoint.account
+    for number, (limit, exempt, before) in enumerate(product((0, 1, 2), (False, True), (None, 0, 1, 2, 3))):
+        day, account.daily_limit = date(2026, 1, 1) + timedelta(days=number), limit
+        came_to = []
+        for simulation in (False, True):
+            if before is not None:
+                DailyUse.objects.create(account=account, day=day, simulation=simulation, orders=before)
+            if simulation:
+                allowed = daily_take(account=account, simulation=True, day=day, exempt=exempt).allowed
+            else:
+                given = {
+                    "endpoint": sender.endpoint.pk, "key": str(number), "digest": "", "status": 202,
+                    "answer": "{}", "order": uuid7(), "account": account.pk, "day": day, "simulation": False,
+                    "limit": limit, "exempt": exempt,
+                }  # fmt: skip
+                allowed = execute(sql("apps.webhooks", "accept.sql"), given).fetchone()[1]
+            use = DailyUse.objects.filter(account=account, day=day, simulation=simulation).first()
+            came_to.append((allowed, use.orders if use else None))
+        assert came_to[0] == came_to[1], (limit, exempt, before)
+        assert came_to[0][0] == (exempt or (before or 0) < limit)
 
 
 def test_rotated_tokens_and_secrets_are_valid_for_as_long_as_was_said(sender: Sender, client):
@@ -355,6 +434,29 @@ def test_events_of_pineforge_are_acted_upon_once(sender: Sender, market, client)
     ):
         problem(sender.event(client, changed, **headers), status, kind)
     assert len(requested(ACT)) == 1
+
+
+def test_what_the_account_may_not_do_is_recorded_so_that_events_after_it_come_through(
+    sender: Sender, market, client
+):
+    """The sender of PineForge stops at what is refused."""
+    elsewhere = {**action()["instrument"], "symbol": "NOSUCH"}
+    cases = [
+        ("unknown_symbol", action(instrument=elsewhere), {}),
+        ("daily_limit", action(), {"daily_limit": 0}),
+        ("simulation_only", action(), {"plan": "basic", "daily_limit": None}),
+        ("keys_missing", action(), {"plan": "pro", "api_key": ""}),
+    ]
+    for reason, event, changes in cases:
+        Account.objects.update(**changes)
+        told = [sender.event(client, event, query="?simulation=false") for _ in range(2)]
+        assert [(one.status_code, one.json()["reason"]) for one in told] == [(200, reason)] * 2
+        assert told[0].json()["order"] is None
+    # Who does not prove to be the sender is refused as ever.
+    problem(sender.event(client, action(), **{"X-PineForge-Signature": ""}), 401, "webhook-secret")
+    assert not requested()
+    assert [put["code"] for put in logged() if put["outcome"] == "recorded"] == [one[0] for one in cases]
+    assert "NOSUCH" in logged()[0]["detail"]
 
 
 def test_an_action_of_pineforge_that_comes_too_late_is_recorded_and_not_acted_upon(sender: Sender, client):

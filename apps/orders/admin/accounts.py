@@ -10,12 +10,12 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin.described import DescribedAdmin, Subject, answered, chosen, stacked
+from apps.core.crypto import NoKey
 from apps.orders import conf, services
 from apps.orders.accounts import account_set
 from apps.orders.admin.shown import at
@@ -128,18 +128,18 @@ class AccountAdmin(DescribedAdmin):
                     services.account_set_keys(account=account, by=by, **form.cleaned_data)
                 except services.InvalidAccount as exc:
                     form.add_error(exc.field, str(exc))
+                except NoKey as exc:
+                    form.add_error(None, str(exc))
                 else:
                     self.message_user(request, "The keys were set.")
                     return back
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "media": self.media,
-            "title": f"Keys of {account}",
-            "account": account,
-            "form": form,
-        }
-        return TemplateResponse(request, "admin/orders/account/keys.html", context)
+        return self.page(
+            request,
+            "admin/orders/account/keys.html",
+            title=f"Keys of {account}",
+            account=account,
+            form=form,
+        )
 
     @admin.action(description="Switch the selected accounts off …", permissions=["operate"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Account]) -> HttpResponse | None:

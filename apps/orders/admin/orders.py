@@ -11,7 +11,6 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
 from apps.core.admin.described import DescribedAdmin, Subject, answered, chosen, stacked
@@ -54,6 +53,10 @@ class ResolveForm(forms.Form):
         required=False,
     )
     note = forms.CharField(label="How that is known", max_length=1000, required=False)
+
+
+#: Events that an order's page shows, the last ones.
+_EVENTS = 200
 
 
 @admin.register(Order)
@@ -208,31 +211,28 @@ class OrderAdmin(DescribedAdmin):
         if found is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
         order = selectors.orders(user=request.user).select_related("after").get(pk=found.pk)
-        return TemplateResponse(
+        earlier = max(0, order.version - _EVENTS)
+        return self.page(
             request,
             "admin/orders/order/order.html",
-            {
-                **self.admin_site.each_context(request),
-                "opts": self.opts,
-                "media": self.media,
-                "title": f"Order {order.pk}",
-                "order": order,
-                "badge": state_badge(order.state),
-                "mode": mode(order.simulation),
-                "amounts": {
-                    name: amount(getattr(order, name))
-                    for name in ("quantity", "price", "filled", "average_price", "cost")
-                },
-                "meaning": REASONS.get(order.reason_code, ""),
-                "fills": [
-                    (fill, amount(fill.price), amount(fill.quantity), amount(fill.fee))
-                    for fill in order.fills.order_by("traded_at", "pk")
-                ],
-                "timeline": selectors.timeline(order),
-                "entries": Order.objects.filter(after=order),
-                "runs": _runs(order),
-                "deeds": _deeds(order) if self.has_operate_permission(request) else [],
+            title=f"Order {order.pk}",
+            order=order,
+            badge=state_badge(order.state),
+            mode=mode(order.simulation),
+            amounts={
+                name: amount(getattr(order, name))
+                for name in ("quantity", "price", "filled", "average_price", "cost")
             },
+            meaning=REASONS.get(order.reason_code, ""),
+            fills=[
+                (fill, amount(fill.price), amount(fill.quantity), amount(fill.fee))
+                for fill in order.fills.order_by("traded_at", "pk")
+            ],
+            timeline=selectors.timeline(order, after=earlier),
+            earlier=earlier,
+            entries=Order.objects.filter(after=order),
+            runs=_runs(order),
+            deeds=_deeds(order) if self.has_operate_permission(request) else [],
         )
 
 

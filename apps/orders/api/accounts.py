@@ -20,7 +20,7 @@ from apps.orders.api.asked import (
     AccountKeysSerializer,
     AccountListQuerySerializer,
 )
-from apps.orders.api.finding import account_changeable, account_shown, listed, may_operate, one
+from apps.orders.api.finding import CHANGE_ACCOUNT, account_changeable, account_shown, listed, one
 from apps.orders.api.shown import AccountSerializer
 
 
@@ -74,8 +74,8 @@ class AccountDetail(ApiView):
         request=AccountChangeSerializer,
         responses={200: AccountSerializer, 400: PROBLEM, 403: PROBLEM, 404: PROBLEM},
         description=(
-            "Change an account. Only staff may change the plan, or set a limit above the plan's. Of staff who"
-            " are not its user, this needs the permission to change accounts."
+            "Change an account. The plan, and a limit above the plan's, are for staff with the permission to"
+            " change accounts, which they also need for accounts of others."
         ),
     )
     def patch(self, request: Request, account_id: uuid.UUID) -> Response:
@@ -84,7 +84,10 @@ class AccountDetail(ApiView):
         body.is_valid(raise_exception=True)
         try:
             account = services.account_update(
-                account=account, by=actor_of(request), staff=may_operate(request), **body.validated_data
+                account=account,
+                by=actor_of(request),
+                staff=request.user.has_perm(CHANGE_ACCOUNT),
+                **body.validated_data,
             )
         except services.InvalidAccount as exc:
             return refused(exc.field, str(exc))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rest_framework import serializers
 
 from apps.candles.models import Instrument
 from apps.candles.selectors import instrument_get
+from apps.core.paging import PageQuerySerializer
 from apps.core.serializers import MomentField, StrictSerializer
-from apps.orders.api.fields import AmountField, read_cursor
+from apps.orders.api.fields import AmountField
 from apps.orders.resolving import RESOLUTIONS
 from apps.orders.states import Kind, Side, State
 
@@ -84,37 +83,21 @@ class OrderResolveSerializer(StrictSerializer):
     note = serializers.CharField(required=False, allow_blank=True, default="", max_length=1000)
 
 
-class PageQuerySerializer(StrictSerializer):
-    """The query parameters that all lists have."""
-
-    #: Whether the order of the list is that of a time, and of ids where that is the same.
-    timed = False
+class ListQuerySerializer(PageQuerySerializer):
+    """The query parameters that lists of what accounts did have."""
 
     account = serializers.UUIDField(required=False)
     instrument = serializers.CharField(required=False, max_length=100, help_text=_INSTRUMENT)
     simulation = serializers.BooleanField(
         required=False, allow_null=True, default=None, help_text="On paper, or for real."
     )
-    limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
-    cursor = serializers.CharField(required=False, help_text="From the `Link` of the page before.")
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Read the cursor."""
-        if "cursor" in attrs:
-            moment, pk = read_cursor(attrs.pop("cursor"), timed=self.timed)
-            attrs["after"] = (moment, pk) if self.timed else pk
-        return attrs
 
 
 class AccountListQuerySerializer(PageQuerySerializer):
     """The query parameters of ``GET /accounts``."""
 
-    account = None  # type: ignore[assignment]
-    instrument = None  # type: ignore[assignment]
-    simulation = None  # type: ignore[assignment]
 
-
-class OrderListQuerySerializer(PageQuerySerializer):
+class OrderListQuerySerializer(ListQuerySerializer):
     """The query parameters of ``GET /orders``."""
 
     timed = True
@@ -123,11 +106,20 @@ class OrderListQuerySerializer(PageQuerySerializer):
     since = MomentField(required=False, help_text="Those that were asked for from then on.")
 
 
-class FillListQuerySerializer(PageQuerySerializer):
+class TimelineQuerySerializer(StrictSerializer):
+    """The query parameters of ``GET /orders/<id>/timeline``."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=1000, default=200)
+    cursor = serializers.IntegerField(
+        min_value=0, max_value=2**31 - 1, default=0, help_text="From the `Link` of the page before."
+    )
+
+
+class FillListQuerySerializer(ListQuerySerializer):
     """The query parameters of ``GET /fills``."""
 
     order = serializers.UUIDField(required=False)
 
 
-class PositionListQuerySerializer(PageQuerySerializer):
+class PositionListQuerySerializer(ListQuerySerializer):
     """The query parameters of ``GET /positions``."""

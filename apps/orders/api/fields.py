@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import re
-import uuid
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -43,23 +38,3 @@ class AmountField(serializers.Field[Decimal, Any, str, Any]):
 
     def to_representation(self, value: Decimal) -> str:
         return text(value)
-
-
-def write_cursor(*place: Any) -> str:
-    """Where a page ended, for the query of the next."""
-    shown = [part.isoformat() if isinstance(part, datetime) else str(part) for part in place]
-    return base64.urlsafe_b64encode(json.dumps(shown).encode()).decode().rstrip("=")
-
-
-def read_cursor(cursor: str, *, timed: bool) -> tuple[datetime | None, uuid.UUID]:
-    """Where a page begins: the moment, if its order is *timed*, and the id. Raises `ValidationError`."""
-    try:
-        parts = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if not isinstance(parts, list) or len(parts) != (2 if timed else 1):
-            raise ValueError(cursor)
-        moment = datetime.fromisoformat(parts[0]) if timed else None
-        if moment is not None and moment.utcoffset() is None:
-            raise ValueError(cursor)
-        return moment, uuid.UUID(parts[-1])
-    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error, RecursionError):
-        raise serializers.ValidationError({"cursor": "Is not of a page of this list."}) from None

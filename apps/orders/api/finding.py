@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,15 +11,15 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.core import paging
 from apps.core.api import check_operable
-from apps.core.views import link_next
+from apps.core.paging import PageQuerySerializer
 from apps.orders import selectors
-from apps.orders.api.asked import PageQuerySerializer
-from apps.orders.api.fields import write_cursor
 from apps.orders.models import Account, Order
 
 #: What the admin asks for, too, before anything is done to what is somebody else's.
 CHANGE_ACCOUNT, CHANGE_ORDER = "orders.change_account", "orders.change_order"
+_PAGING = frozenset({"limit", "after"})
 
 
 def account_shown(request: Request, account_id: uuid.UUID) -> Account:
@@ -53,11 +52,6 @@ def order_changeable(request: Request, order_id: uuid.UUID) -> Order:
     return found
 
 
-def may_operate(request: Request) -> bool:
-    """Whether the caller may do what people do to accounts and orders of others."""
-    return bool(request.user.is_staff)
-
-
 def listed(
     request: Request,
     found: QuerySet[Any],
@@ -67,20 +61,8 @@ def listed(
     """A page of those of *found* that the query asks for."""
     asked = query(data=request.query_params)
     asked.is_valid(raise_exception=True)
-    conditions = dict(asked.validated_data)
-    after, limit = conditions.pop("after", None), conditions.pop("limit")
-    rows, following = selectors.page(
-        selectors.filtered(found, **conditions), after=after, limit=limit, timed=query.timed
-    )
-    response = Response(many(request, rows, shown))
-    if following is not None:
-        link_next(request, response, write_cursor(*following))
-    return response
-
-
-def many(request: Request, rows: Sequence[Any], shown: type[serializers.BaseSerializer[Any]]) -> Any:
-    """Rows as they are answered."""
-    return shown(rows, many=True, context={"request": request}).data
+    conditions = {name: value for name, value in asked.validated_data.items() if name not in _PAGING}
+    return paging.listed(request, selectors.filtered(found, **conditions), asked, shown)
 
 
 def one(request: Request, row: Any, shown: type[serializers.BaseSerializer[Any]]) -> Any:

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from apps.core.api import PAGES, PROBLEM, idempotency_key, refused
 from apps.core.clients import actor_of
 from apps.core.problems import Conflict, IdempotencyKeyReused
-from apps.core.views import ApiView
+from apps.core.views import ApiView, link_next
 from apps.orders import selectors, services
 from apps.orders.api.asked import (
     FillListQuerySerializer,
@@ -24,6 +24,7 @@ from apps.orders.api.asked import (
     OrderRequestSerializer,
     OrderResolveSerializer,
     PositionListQuerySerializer,
+    TimelineQuerySerializer,
 )
 from apps.orders.api.finding import listed, one, order_changeable, order_shown
 from apps.orders.api.shown import FillSerializer, OrderEventSerializer, OrderSerializer, PositionSerializer
@@ -111,12 +112,22 @@ class OrderTimeline(ApiView):
 
     @extend_schema(
         operation_id="orders_timeline",
-        responses={200: OrderEventSerializer(many=True), 404: PROBLEM},
-        description="Every event of an order, in order: what happened, when, and who did it.",
+        parameters=[TimelineQuerySerializer],
+        responses={200: OrderEventSerializer(many=True), 400: PROBLEM, 404: PROBLEM},
+        description=(
+            "Every event of an order, the oldest first: what happened, when, and who did it." + PAGES
+        ),
     )
     def get(self, request: Request, order_id: uuid.UUID) -> Response:
-        entries = selectors.timeline(order_shown(request, order_id))
-        return Response(OrderEventSerializer(entries, many=True).data)
+        order = order_shown(request, order_id)
+        query = TimelineQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        after, limit = query.validated_data["cursor"], query.validated_data["limit"]
+        entries = selectors.timeline(order, after=after, limit=limit + 1)
+        response = Response(OrderEventSerializer(entries[:limit], many=True).data)
+        if len(entries) > limit:
+            link_next(request, response, str(entries[limit - 1].version))
+        return response
 
 
 class OrderCancel(ApiView):

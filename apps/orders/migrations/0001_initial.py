@@ -76,6 +76,35 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="DailyRefusal",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "account_id",
+                        "day",
+                        "simulation",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("simulation", models.BooleanField()),
+                ("refused", models.PositiveIntegerField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="orders.account"
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "orders_daily_refusal",
+            },
+        ),
+        migrations.CreateModel(
             name="DailyUse",
             fields=[
                 (
@@ -93,7 +122,6 @@ class Migration(migrations.Migration):
                 ("day", models.DateField()),
                 ("simulation", models.BooleanField()),
                 ("orders", models.PositiveIntegerField()),
-                ("refused", models.PositiveIntegerField(db_default=0)),
                 (
                     "account",
                     models.ForeignKey(

@@ -18,7 +18,8 @@ from django.utils.safestring import SafeString
 from apps.core.admin.described import DescribedAdmin, Tone, badge, stacked
 from apps.orders.admin.shown import ModeFilter, link, mode
 from apps.tasks.admin.paging import BoundedPaginator
-from apps.webhooks.codes import Outcome
+from apps.webhooks.codes import CODES, Outcome
+from apps.webhooks.formats import FORMATS
 from apps.webhooks.models import Delivery
 
 _TONES = {
@@ -35,12 +36,36 @@ _FIELDS = (
 )  # fmt: skip
 
 
+class FormatFilter(admin.SimpleListFilter):
+    """Of one format: which there are is not asked of the log, which is long."""
+
+    title, parameter_name = "format", "format"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in FORMATS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery] | None:
+        return queryset.filter(format=self.value()) if self.value() else None
+
+
+class CodeFilter(admin.SimpleListFilter):
+    """For one reason."""
+
+    title, parameter_name = "code", "code"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(code, code.replace("_", " ")) for code in (*CODES, "no_action")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery] | None:
+        return queryset.filter(code=self.value()) if self.value() else None
+
+
 @admin.register(Delivery)
 class DeliveryAdmin(DescribedAdmin):
     """Every request that came to a webhook's address."""
 
     list_display = ("when", "to", "outcome_badge", "what", "order", "sender", "took")
-    list_filter = ("outcome", "layer", "format", ModeFilter, "code")
+    list_filter = ("outcome", "layer", FormatFilter, ModeFilter, CodeFilter)
     list_select_related = ("endpoint__user",)
     sortable_by = ()
     paginator = BoundedPaginator

@@ -8,15 +8,15 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin.described import DescribedAdmin, Subject, answered, chosen, stacked
+from apps.core.crypto import NoKey
 from apps.orders.admin.shown import at, link
 from apps.webhooks import examples, services
 from apps.webhooks.addresses import PRESETS
@@ -24,6 +24,7 @@ from apps.webhooks.endpoints import LONGEST_OVERLAP, endpoint_set
 from apps.webhooks.formats.tradingview import FIELDS
 from apps.webhooks.models import Endpoint
 
+_PAGES = "admin/webhooks/endpoint"
 _FIELDS = ("name", "require_secret", "allowed_addresses", "window_seconds", "enabled")
 
 
@@ -148,7 +149,7 @@ class EndpointAdmin(DescribedAdmin):
             issued = services.endpoint_create(
                 account=form.cleaned_data["account"], by=by, signing=form.cleaned_data["signing"], **values
             )
-        except ImproperlyConfigured as exc:
+        except NoKey as exc:
             raise PermissionDenied(str(exc)) from exc
         obj.pk = issued.endpoint.pk
         vars(obj)["issued"] = issued
@@ -171,20 +172,19 @@ class EndpointAdmin(DescribedAdmin):
                     by=f"user:{request.user.pk}",
                     overlap=timedelta(hours=form.cleaned_data["overlap"]),
                 )
-            except ImproperlyConfigured as exc:
+            except NoKey as exc:
                 form.add_error("what", str(exc))
             else:
                 return self._issued(request, issued)
-        return self._page(
-            request, "rotate", title=f"Other credentials for {endpoint}", endpoint=endpoint, form=form
-        )
+        title = f"Other credentials for {endpoint}"
+        return self.page(request, f"{_PAGES}/rotate.html", title=title, endpoint=endpoint, form=form)
 
     def setup_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """How senders are set up."""
         endpoint = self._found(request, object_id)
-        return self._page(
+        return self.page(
             request,
-            "setup",
+            f"{_PAGES}/setup.html",
             title=f"How to send signals to {endpoint}",
             endpoint=endpoint,
             addresses=examples.addresses(examples.UNKNOWN_TOKEN),
@@ -193,9 +193,9 @@ class EndpointAdmin(DescribedAdmin):
         )
 
     def _issued(self, request: HttpRequest, issued: services.Issued) -> HttpResponse:
-        response = self._page(
+        response = self.page(
             request,
-            "issued",
+            f"{_PAGES}/issued.html",
             title=f"Credentials of {issued.endpoint}",
             endpoint=issued.endpoint,
             issued=issued,
@@ -212,13 +212,6 @@ class EndpointAdmin(DescribedAdmin):
         if endpoint is None:
             raise Http404(f"There is no endpoint {object_id}.")
         return endpoint
-
-    def _page(self, request: HttpRequest, name: str, **more: object) -> HttpResponse:
-        return TemplateResponse(
-            request,
-            f"admin/webhooks/endpoint/{name}.html",
-            {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, **more},
-        )
 
     # Switching off --------------------------------------------------------------------------------
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rest_framework import serializers
 
+from apps.core.paging import PageQuerySerializer
 from apps.core.serializers import MomentField, StrictSerializer
-from apps.orders.api.fields import read_cursor
 from apps.webhooks.addresses import PRESETS
 from apps.webhooks.codes import Layer, Outcome
 from apps.webhooks.endpoints import LONGEST_OVERLAP
@@ -76,19 +74,6 @@ class TrySerializer(StrictSerializer):
     headers = serializers.DictField(
         child=serializers.CharField(max_length=512), required=False, help_text="Those that the format reads."
     )
-
-
-class PageQuerySerializer(StrictSerializer):
-    """The query parameters that all lists have."""
-
-    limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
-    cursor = serializers.CharField(required=False, help_text="From the `Link` of the page before.")
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Read the cursor."""
-        if "cursor" in attrs:
-            attrs["after"] = read_cursor(attrs.pop("cursor"), timed=False)[1]
-        return attrs
 
 
 class DeliveryQuerySerializer(PageQuerySerializer):

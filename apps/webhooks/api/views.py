@@ -6,9 +6,8 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers, status
+from rest_framework import status
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,16 +15,14 @@ from rest_framework.response import Response
 from apps.candles.models import Instrument
 from apps.core.api import PAGES, PROBLEM, check_operable, refused
 from apps.core.clients import actor_of, client_address
-from apps.core.paging import newest
-from apps.core.views import ApiView, link_next
-from apps.orders.api.fields import write_cursor
+from apps.core.paging import PageQuerySerializer, listed
+from apps.core.views import ApiView
 from apps.orders.models import Account
 from apps.webhooks import conf, selectors, services
 from apps.webhooks.api.asked import (
     DeliveryQuerySerializer,
     EndpointChangeSerializer,
     EndpointCreateSerializer,
-    PageQuerySerializer,
     RotateSerializer,
     TrySerializer,
 )
@@ -84,8 +81,7 @@ class EndpointList(ApiView):
     def get(self, request: Request) -> Response:
         query = PageQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        found = selectors.endpoints(user=request.user)
-        return _listed(request, found, dict(query.validated_data), EndpointSerializer)
+        return listed(request, selectors.endpoints(user=request.user), query, EndpointSerializer)
 
 
 class EndpointDetail(ApiView):
@@ -197,10 +193,10 @@ class EndpointDeliveries(ApiView):
         endpoint = _shown(request, endpoint_id)
         query = DeliveryQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        asked = dict(query.validated_data)
-        conditions = {name: asked.pop(name) for name in ("outcome", "layer", "since") if name in asked}
+        asked = query.validated_data
+        conditions = {name: asked[name] for name in ("outcome", "layer", "since") if name in asked}
         found = selectors.deliveries(user=request.user).filter(endpoint=endpoint)
-        return _listed(request, selectors.filtered(found, **conditions), asked, DeliverySerializer)
+        return listed(request, selectors.filtered(found, **conditions), query, DeliverySerializer)
 
 
 class DeliveryDetail(ApiView):
@@ -236,19 +232,6 @@ def _changeable(request: Request, endpoint_id: uuid.UUID) -> Endpoint:
 def _issued(request: Request, issued: services.Issued, code: int) -> Response:
     response = Response(IssuedSerializer(issued, context={"request": request}).data, code)
     response["Cache-Control"] = "no-store"
-    return response
-
-
-def _listed(
-    request: Request,
-    found: QuerySet[Any],
-    asked: dict[str, Any],
-    shown: type[serializers.BaseSerializer[Any]],
-) -> Response:
-    rows, last = newest(found, before=asked.get("after"), limit=asked["limit"])
-    response = Response(shown(rows, many=True, context={"request": request}).data)
-    if last is not None:
-        link_next(request, response, write_cursor(last))
     return response
 
 

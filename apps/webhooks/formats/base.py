@@ -61,9 +61,11 @@ class Arrival:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: The query parameter ``simulation``; null where it is not there.
     simulation: str | None = None
-    #: Bytes of the body as the sender said; those of one that is too large were not read.
+    #: Bytes of the body; of one that is too large, as the sender said.
     size: int = 0
     too_large: bool = False
+    #: Why the request could not be read; empty where it could.
+    fault: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,8 @@ class Asked:
     #: Whether it is to be traded on paper.
     simulation: bool = True
     secret: str = field(default="", repr=False)
-    #: What makes a second request the first: given by the sender, or else made of the body.
+    #: What makes a second request the first, of those on paper or of those for real: given by the sender, or
+    #: else made of the body.
     key: str
     #: Tells whether a second request with the same key says the same: SHA-256 in hex.
     digest: str
@@ -100,6 +103,11 @@ class Asked:
     fields: Any
     #: Why there is nothing to act upon, in words.
     idle: str = ""
+
+    @property
+    def receipt(self) -> str:
+        """Under what its answer is kept. Who needs no secret on paper can use up no keys of real signals."""
+        return f"{'paper' if self.simulation else 'real'}:{self.key}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +132,9 @@ class Format(ABC):
     accepted_status: int
     #: Headers that it reads, in lower case.
     headers: tuple[str, ...] = ()
-    #: Whether a valid signal that comes too late is recorded and not acted upon, rather than refused.
-    records_late: bool = False
+    #: Whether its senders keep the order of what they send, and stop at what is refused. Of these a valid
+    #: signal that cannot be acted upon (it is too late, say, or the account may not) is recorded only.
+    in_order: bool = False
 
     @abstractmethod
     def parse(self, arrival: Arrival) -> Asked:

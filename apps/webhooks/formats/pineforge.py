@@ -5,8 +5,8 @@ actions) is recorded and answered the same. ``buy`` and ``sell`` with the leg ``
 four signals. ``order.price`` is the engine's reference and no limit: orders are market orders.
 
 Its sender keeps the order of events and stops at one that is refused for good. A valid action that comes too
-late, after an outage of either side, is therefore recorded and not acted upon, so that those after it come
-through.
+late, of an instrument that is not known, or that the account may not take, is therefore recorded and not
+acted upon, so that those after it come through.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PineForge(Format):
     name = "pineforge"
     accepted_status = 200
     headers = (*_IDENTITY, "x-pineforge-signature")
-    records_late = True
+    in_order = True
 
     def parse(self, arrival: Arrival) -> Asked:
         """What the event asks for. Raises `Malformed`."""

@@ -157,7 +157,7 @@ def _positional(words: list[str]) -> dict[str, Any]:
     for word in words:
         named = _WORD.fullmatch(word)
         if named is None and not places:
-            raise Malformed(f"{shortened(word)!r} has no place: signal, symbol, quantity, then name=value.")
+            raise Malformed("A word too many: signal, symbol, quantity, then name=value.")
         given.append(word if named else f"{places.pop(0)}={word}")
     return _pairs(given, _WORD)
 
@@ -167,7 +167,7 @@ def _pairs(lines: list[str], pattern: re.Pattern[str]) -> dict[str, Any]:
     for line in lines:
         pair = pattern.fullmatch(line)
         if pair is None:
-            raise Malformed(f"Neither JSON nor lines of name: value: {shortened(line.split()[0])!r}.")
+            raise Malformed("Neither JSON nor lines of name: value.")
         name = pair[1].lower()
         if name in found:
             raise Malformed(f"The body says {name!r} twice.")
@@ -206,6 +206,9 @@ def _symbol_name(fields: Fields, text: str) -> SymbolName | None:
     # A colon after a slash is ccxt's, before the currency that a contract is settled in.
     exchange, name = (before.lower(), after) if after and "/" not in before else ("", text)
     swap = True if name.upper().endswith(".P") else None
+    if not name.removesuffix(".P").removesuffix(".p"):
+        fields.fault("symbol", "Has no name before .P.")
+        return None
     return SymbolName(text=name[:-2] if swap else name, exchange=exchange, swap=swap, given=text)
 
 

@@ -302,6 +302,22 @@ class Migration(migrations.Migration):
             index=models.Index(fields=["at"], name="webhooks_delivery_at"),
         ),
         migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("request_id", ""), _negated=True),
+                fields=["request_id"],
+                name="webhooks_delivery_request",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("layer", ""), _negated=True),
+                fields=["endpoint", "layer", "-id"],
+                name="webhooks_delivery_layer",
+            ),
+        ),
+        migrations.AddIndex(
             model_name="receipt",
             index=models.Index(fields=["created_at"], name="webhooks_receipt_created"),
         ),

@@ -1,5 +1,5 @@
 -- What is known of a token, and of the key that came with it: one row, or none where the token is nobody's.
-SELECT e.id AS endpoint_id, e.name, e.user_id, e.account_id, a.exchange,
+SELECT e.id AS endpoint_id, e.account_id, a.exchange,
        e.enabled AS endpoint_enabled, u.is_active AS user_active, a.enabled AS account_enabled,
        a.simulation AS account_simulation, a.plan, a.daily_limit, a.api_key <> '' AS has_keys,
        e.allowed_addresses, e.window_seconds, e.require_secret,
