@@ -20,7 +20,11 @@ _TYPES: dict[str, tuple[str, tuple[str, ...]]] = {
         "It was refused: by us, by the broker, or by a person. Nothing of it was traded.",
         ("by", "code", "reason"),
     ),
-    "order.released": ("Its close leg is filled and nothing is held: it is to be submitted.", ("after",)),
+    "order.released": (
+        "Its close leg is filled and nothing is held, or that was too little to be closed: it is to be"
+        " submitted.",
+        ("after",),
+    ),
     "order.submission_started": (
         "It is handed to the broker. Without an answer after this, nobody knows whether the broker has it.",
         ("submission",),

@@ -32,7 +32,7 @@ def order_move(
     if order.state == before:
         return
     if order.state == State.REJECTED:
-        announcing.order_rejected(order, mail=mail)
+        announcing.order_rejected(order, mail=mail and not reversals.too_little(order))
     elif order.state == State.NEEDS_REVIEW:
         announcing.order_needs_review(order)
     elif order.state == State.UNKNOWN:

@@ -19,10 +19,12 @@ from apps.orders.models import Fill, Order, Position, position_id
 from apps.orders.outcomes import cancelled
 from apps.orders.recording import order_locked, order_recorded
 from apps.orders.requesting import submission_request
-from apps.orders.states import State
+from apps.orders.states import Intent, State
 from apps.tasks import RetryLater
 
 _CODE = "reversal_aborted"
+#: What brokers call the rule that an order has to be worth something.
+_TOO_LITTLE = frozenset({"NOTIONAL", "MIN_NOTIONAL"})
 
 
 def close_ended(close: Order) -> None:
@@ -34,15 +36,30 @@ def close_ended(close: Order) -> None:
             continue
         assert entry.release_before is not None
         left = _left(close)
-        if close.state != State.FILLED:
+        if too_little(close):
+            _release(entry, close)
+        elif close.state != State.FILLED:
             _abort(entry, f"the close leg is {close.state}")
         elif timezone.now() > entry.release_before:
             _abort(entry, "the close leg was not filled in time")
         elif left >= (entry.flat_within or Decimal(0)):
             _abort(entry, f"{left.normalize():f} are held after the close leg was filled")
         else:
-            order_recorded(entry, [NewEvent(type="order.released", data={"after": str(close.pk)})])
-            submission_request(entry)
+            _release(entry, close)
+
+
+def too_little(close: Order) -> bool:
+    """Whether the broker takes no order for so little as *close* was to close, as what fees leave behind.
+
+    It stays held, against the entry, so that less is held than was asked for, and not more.
+    """
+    rejected = close.intent == Intent.CLOSE and close.state == State.REJECTED
+    return rejected and close.reason_code in _TOO_LITTLE
+
+
+def _release(entry: Order, close: Order) -> None:
+    order_recorded(entry, [NewEvent(type="order.released", data={"after": str(close.pk)})])
+    submission_request(entry)
 
 
 @transaction.atomic

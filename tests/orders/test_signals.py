@@ -188,6 +188,23 @@ def test_a_reversal_is_aborted_where_its_close_leg_ends_otherwise_or_too_late(
     assert "3 are held" in now(entry).reason
 
 
+def test_what_is_too_little_to_be_closed_keeps_no_entry_back(sender, account, market, broker, outside):
+    """As the fee for what closed a short position leaves it."""
+    for code, sold in (("NOTIONAL", "0.002"), ("MIN_NOTIONAL", "1")):
+        place(account, market, sold, side="sell")
+        submitted()
+        assert held(account, market) == Decimal("-0.002")
+        outside.clear()
+        broker.script.append(Refused("worth too little", code=code))
+        entry = sender.done("long_entry", "1")
+        close = Order.objects.get(pk=close_leg_id(entry.pk))
+        assert (close.state, close.reason_code, close.quantity) == (State.REJECTED, code, Decimal("0.002"))
+        assert (entry.state, held(account, market)) == (State.FILLED, Decimal("0.998"))
+        # Nobody is written to: there is nothing to be done about it.
+        assert [kind for what, kind, _ in outside if what == "mail"] == []
+    check()
+
+
 def test_a_reversal_is_aborted_by_its_run_when_the_time_is_over(sender, account, market, broker, settings):
     settings.ORDERS_REVERSAL_LIMIT = 0
     sender.done("long_entry", "1")
