@@ -49,7 +49,15 @@ _VALUE = re.compile(
 )
 _USERINFO = re.compile(r"(?P<start>\b[a-z][a-z0-9+.-]{0,20}://[^\s:/?#@\"']*):[^\s/?#@\"']+@", re.IGNORECASE)
 _CREDENTIALS = re.compile(rf"\b(?P<scheme>{_SCHEME})[ ]+[A-Za-z0-9._~+/=-]{{12,}}", re.IGNORECASE)
-_JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*")
+#: Looked for from where its first part may begin, once it is known where that ends: not from each ``eyJ``.
+_JWT = re.compile(
+    r"""
+    (?<![A-Za-z0-9_-]) (?= [A-Za-z0-9_-]++ \. [A-Za-z0-9_-]{6,}+ \. )
+    (?P<before> (?: [A-Za-z0-9_]*+ - )*? )
+    eyJ[A-Za-z0-9_-]{6,} \. [A-Za-z0-9_-]{6,} \. [A-Za-z0-9_-]*
+    """,
+    re.VERBOSE,
+)
 _PEM = re.compile(r"-----BEGIN (?P<kind>[A-Z ]*PRIVATE KEY)-----.*?(?:-----END (?P=kind)-----|\Z)", re.DOTALL)
 
 #: The fewest characters of a credential that is known by its form: a JSON Web Token's.
@@ -80,7 +88,7 @@ def text(value: str) -> str:
     value = _USERINFO.sub(rf"\g<start>:{MASK}@", value)
     value = _pairs(value)
     value = _CREDENTIALS.sub(rf"\g<scheme> {MASK}", value)
-    return _JWT.sub(MASK, value)
+    return _JWT.sub(rf"\g<before>{MASK}", value)
 
 
 def _harmless(value: str) -> bool:

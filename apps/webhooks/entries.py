@@ -45,24 +45,25 @@ def entry(*, facts: Facts, result: Result, at: datetime, started: float) -> dict
     """The payload of `tasks.log_delivery`; *started* is of `time.perf_counter`."""
     asked, target, refusal, body = facts.parsed, facts.found, result.refusal, facts.arrival.body
     limited = result.code == "daily_limit"
+    known = target.credentials.secret_hashes if target else ()
     return {
         "endpoint_id": target.endpoint_id if target else None,
         "at": at.astimezone(UTC).isoformat(),
         "address": facts.sender.address or None,
-        "user_agent": facts.sender.user_agent,
+        "user_agent": without_secrets(facts.sender.user_agent, known),
         "format": facts.format.name,
         "outcome": result.outcome.value,
         "layer": refusal.layer if refusal else "",
         "code": result.code,
-        "detail": _detail(facts, result),
+        "detail": without_secrets(_detail(facts, result), known)[:_DETAIL],
         # Of the account, by the database's clock.
         "day": target.now.date().isoformat() if target and limited else "",
         "status": result.status,
         "signal": asked.signal.value if asked and asked.signal else "",
-        "symbol": asked.symbol.given if asked and asked.symbol else "",
+        "symbol": without_secrets(asked.symbol.given, known) if asked and asked.symbol else "",
         "simulation": facts.simulation if asked and target else None,
         "order_id": result.order_id,
-        "key": asked.key if asked and target else "",
+        "key": without_secrets(asked.key, known) if asked and target else "",
         # Of strangers nothing is kept but that they were here.
         "body": _shown(facts) if target else None,
         "body_digest": hashlib.sha256(body).hexdigest(),
@@ -74,9 +75,9 @@ def entry(*, facts: Facts, result: Result, at: datetime, started: float) -> dict
 
 def _detail(facts: Facts, result: Result) -> str:
     if result.refusal:
-        return result.refusal.detail[:_DETAIL]
+        return result.refusal.detail
     if facts.passed_over:
-        return facts.passed_over.detail[:_DETAIL]
+        return facts.passed_over.detail
     return facts.parsed.idle if facts.parsed else ""
 
 

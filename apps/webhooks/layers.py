@@ -15,6 +15,7 @@ from apps.webhooks import addresses
 from apps.webhooks.codes import CODES, Layer
 from apps.webhooks.facts import Earlier, Facts
 from apps.webhooks.formats.base import Fault
+from apps.webhooks.masking import without_secrets
 
 #: Seconds that a signal may be ahead of the database's clock.
 AHEAD = 60.0
@@ -76,15 +77,23 @@ def address(facts: Facts) -> Verdict | None:
 
 
 def shape(facts: Facts) -> Verdict | None:
-    """Whether the body is what its format takes; a signal for real trading needs a timestamp."""
+    """Whether the body is what its format takes; a signal for real trading needs a timestamp.
+
+    A key is kept as it is, and must therefore not hold the secret.
+    """
     if facts.malformed is not None:
         return Refusal(
             code=facts.malformed.code, detail=facts.malformed.detail, faults=facts.malformed.faults
         )
     if facts.asked.timestamp is None and not facts.simulation:
-        fault = Fault(field="timestamp", detail="This field is required for real trading.")
-        return Refusal(code="invalid", detail=f"{fault.field}: {fault.detail}", faults=(fault,))
+        return _invalid("timestamp", "This field is required for real trading.")
+    if without_secrets(facts.asked.key, facts.target.credentials.secret_hashes) != facts.asked.key:
+        return _invalid("id", "Holds the secret, which belongs into the field secret only.")
     return None
+
+
+def _invalid(field: str, detail: str) -> Refusal:
+    return Refusal(code="invalid", detail=f"{field}: {detail}", faults=(Fault(field=field, detail=detail),))
 
 
 def timestamp(facts: Facts) -> Verdict | None:

@@ -15,13 +15,16 @@ from typing import Any
 from apps.core.redaction import MASK
 
 #: Whatever may be a token or a secret: 256 random bits as `secrets.token_urlsafe` writes them.
-_WORD = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
+_LENGTH = 43
+_WORD = re.compile(rf"(?<![\w-])[\w-]{{{_LENGTH}}}(?![\w-])", re.ASCII)
 _ADDRESS = re.compile(r"(/webhooks/[\w-]+/)[^/\s?#\"'<>]+")
 
 
 def without_secrets(value: Any, hashes: Collection[str]) -> Any:
     """A JSON value in which every word is masked whose SHA-256 (hex) is among *hashes*, in names as well."""
     if isinstance(value, str):
+        if len(value) < _LENGTH:
+            return value
         return _WORD.sub(lambda word: _shown(word[0], hashes), value)
     if isinstance(value, dict):
         return {without_secrets(name, hashes): without_secrets(item, hashes) for name, item in value.items()}

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import HashIndex
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -150,6 +151,8 @@ class Delivery(models.Model):
             models.Index(
                 name="webhooks_delivery_request", fields=["request_id"], condition=~Q(request_id="")
             ),
+            HashIndex(name="webhooks_delivery_key", fields=["key"], condition=~Q(key="")),
+            models.Index(name="webhooks_delivery_address", fields=["address"]),
             # Of one layer there are few among many.
             models.Index(
                 name="webhooks_delivery_layer", fields=["endpoint", "layer", "-id"], condition=~Q(layer="")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, JsonResponse
-from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.core.clients import client_address
@@ -19,9 +19,12 @@ from apps.webhooks.formats.base import Arrival, Format
 from apps.webhooks.layers import Refusal
 from apps.webhooks.receiving import receive
 
+logger = logging.getLogger(__name__)
+
 _USER_AGENT = 256
 #: Bytes of a body that a sender may claim; what is above is not believed.
 _LARGEST = 2**31 - 1
+_DIGITS = len(str(_LARGEST)) + 1
 
 
 @csrf_exempt
@@ -55,8 +58,9 @@ def _only_post() -> JsonResponse:
 
 def _arrival(request: HttpRequest, form: Format) -> Arrival:
     """What came, as far as it can be had: the layer ``shape`` says what is wrong with it."""
-    told = request.META.get("CONTENT_LENGTH") or ""
-    claimed = min(int(told), _LARGEST) if told.isdecimal() else 0
+    told = (request.META.get("CONTENT_LENGTH") or "").lstrip("0")
+    # Of very many digits Python makes no number.
+    claimed = min(int(told[:_DIGITS]), _LARGEST) if told.isdecimal() else 0
     most, fault, body, simulation = conf.max_body(), "", b"", None
     # What is said to be too large is not even read.
     too_large = claimed > most
@@ -64,15 +68,21 @@ def _arrival(request: HttpRequest, form: Format) -> Arrival:
         try:
             # A body without a length may have any.
             body = _stream(request).read(most + 1)
-        except (OSError, UnreadablePostError):
-            fault = "The body was cut off."
+        except Exception as exc:
+            # Each web server has errors of its own for chunks that are broken, and for who hangs up.
+            logger.info("the body of a delivery could not be read: %r", exc)
+            fault = "The body could not be read to its end."
+        if len(body) < claimed and not fault:
+            # Servers say nothing of that. What is left may read as another signal: 1 where 15 was meant.
+            fault = f"The body was cut off: {len(body):,} of {claimed:,} bytes came."
         too_large = len(body) > most
     try:
         simulation = request.GET.get("simulation")
     except TooManyFieldsSent:
         fault = "The address has too many parameters."
     return Arrival(
-        body=b"" if too_large else body,
+        # A secret may have been cut, too, so that nobody would know it.
+        body=b"" if too_large or fault else body,
         headers={name: request.headers[name] for name in form.headers if name in request.headers},
         simulation=simulation,
         size=claimed or len(body),

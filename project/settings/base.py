@@ -382,5 +382,7 @@ LOGGING = {
     "loggers": {
         "botocore": {"level": "WARNING"},
         "ccxt": {"level": "WARNING"},
+        # Django's own handlers stand nearer to it than ours.
+        "django.request": {"filters": ["tokens"]},
     },
 }

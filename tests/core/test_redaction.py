@@ -83,7 +83,8 @@ def test_secrets_in_text_are_masked_and_the_rest_is_kept(text, kept):
 
 def test_credentials_that_have_no_key_are_known_by_their_form():
     jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-    assert redaction.text(f"got {jwt} back") == f"got {MASK} back"
+    for before in ("got ", "host.example.", "got ref-", "a-b-"):
+        assert redaction.text(f"{before}{jwt} back ") == f"{before}{MASK} back "
     pem = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc\n-----END RSA PRIVATE KEY-----"
     assert redaction.text(f"key:\n{pem}\nend") == f"key:\n{MASK}\nend"
     assert "MIIE" not in redaction.text(pem[:50])
@@ -124,3 +125,7 @@ def test_very_deep_and_very_long_values_come_back():
     assert "…" in json.dumps(redact(value), ensure_ascii=False)
     assert redaction.text("a=" * 50_000).startswith("a=")
     assert redaction.text('"' * 20_000 + "\\" * 20_000)
+    # In more than proportion to their length these would take longer than any test may.
+    for part in ("a.b+", "eyJ-", "-eyJaaaaaaaa"):
+        hostile = part * (600_000 // len(part))
+        assert len(redaction.text(f": {hostile}")) > 1

@@ -197,11 +197,27 @@ def test_a_secret_without_its_name_is_neither_kept_nor_quoted(sender: Sender, cl
     assert sender.secret not in str([entry.detail for entry in AuditEntry.objects.all()])
 
 
+def test_a_secret_in_the_wrong_field_is_kept_nowhere(sender: Sender, client):
+    for status, body in (
+        (400, sender.signal(symbol=sender.secret)),
+        (400, sender.signal(id=f"x:{sender.secret}")),
+        (202, sender.signal(comment=sender.secret)),
+    ):
+        answer = sender.send(client, body, headers={"User-Agent": f"alerts {sender.secret}"})
+        assert answer.status_code == status, body
+        assert sender.secret not in answer.content.decode()
+    run_pending()
+    kept = [*Delivery.objects.values(), *Receipt.objects.values(), *AuditEntry.objects.values()]
+    # Of each the row and its audit entry, of the last its receipt as well, and that the endpoint was made.
+    assert len(kept) == 8
+    assert sender.secret not in str(kept)
+
+
 def test_the_size_that_is_claimed_is_kept_as_far_as_it_can_be(sender: Sender, client):
-    for claimed in ("99999999999", "3000000000", "20000"):
+    for claimed in ("9" * 5000, "99999999999", "3000000000", "20000"):
         assert sender.send(client, b"buy", CONTENT_LENGTH=claimed).status_code == 413
     run_pending()
-    assert [row.size for row in Delivery.objects.order_by("at")] == [2**31 - 1, 2**31 - 1, 20_000]
+    assert [row.size for row in Delivery.objects.order_by("at")] == [*[2**31 - 1] * 3, 20_000]
     assert not entries(log_delivery)
 
 

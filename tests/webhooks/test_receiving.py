@@ -8,12 +8,15 @@ import uuid
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO, StringIO
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from gunicorn.http.body import ChunkedReader
+from gunicorn.http.unreader import IterUnreader
 
 from apps.core.database import execute
 from apps.core.ids import uuid7
@@ -270,6 +273,9 @@ def test_no_token_comes_into_the_servers_log(sender: Sender, client):
     address = f"/webhooks/tradingview/{sender.token}"
     many = "&".join(f"a{number}=1" for number in range(2000))
     before = console.setStream(shown)
+    # As Django's own handlers do, this one comes before ours.
+    own = logging.StreamHandler(shown)
+    logging.getLogger("django").addHandler(own)
     try:
         assert sender.send(client, "nonsense").status_code == 400
         assert sender.send(client, sender.signal(secret="wrong")).status_code == 401
@@ -279,6 +285,7 @@ def test_no_token_comes_into_the_servers_log(sender: Sender, client):
         logging.getLogger("elsewhere").error("%s of %s", 500, f"http://localhost{address}?x")
     finally:
         console.setStream(before)
+        logging.getLogger("django").removeHandler(own)
     lines = shown.getvalue()
     assert "Not Found: /webhooks/tradingview/***/" in lines
     assert "500 of http://localhost/webhooks/tradingview/***?x" in lines
@@ -295,7 +302,27 @@ def test_a_body_that_is_cut_off_is_refused_and_logged(sender: Sender, rf):
     request._stream = Broken()
     answer = receive_signal(request, "tradingview", sender.token)
     assert answer.status_code == 400
-    assert "cut off" in answer.content.decode()
+    assert "to its end" in answer.content.decode()
+    assert [put["code"] for put in logged()] == ["malformed"]
+
+
+def test_a_body_that_is_shorter_than_was_said_is_not_acted_upon(sender: Sender, client):
+    """Web servers hand it on as it is, and without its end it says something else."""
+    said = f"signal=buy symbol=BTC/USDT secret={sender.secret} quantity=15"
+    source = {"wsgi.input": BytesIO(said[:-1].encode()), "CONTENT_LENGTH": str(len(said))}
+    answer = sender.send(client, said, **source)
+    assert "was cut off" in problem(answer, 400, "malformed-body")["detail"]
+    (put,) = logged()
+    assert (put["code"], put["size"], put["body"]) == ("malformed", len(said), "")
+    assert not requested()
+
+
+def test_chunks_that_the_server_cannot_read_are_refused_and_logged(sender: Sender, rf):
+    request = rf.post(f"/webhooks/tradingview/{sender.token}", b"", content_type="text/plain")
+    request.META.pop("CONTENT_LENGTH", None)
+    read = ChunkedReader(SimpleNamespace(), IterUnreader(iter([b"zz\r\nbuy\r\n0\r\n\r\n"]))).read
+    request.META |= {"wsgi.input": SimpleNamespace(read=read), "wsgi.input_terminated": True}
+    assert receive_signal(request, "tradingview", sender.token).status_code == 400
     assert [put["code"] for put in logged()] == ["malformed"]
 
 

@@ -1,4 +1,5 @@
 import django.contrib.postgres.fields
+import django.contrib.postgres.indexes
 import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.datetime
@@ -308,6 +309,18 @@ class Migration(migrations.Migration):
                 fields=["request_id"],
                 name="webhooks_delivery_request",
             ),
+        ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=django.contrib.postgres.indexes.HashIndex(
+                condition=models.Q(("key", ""), _negated=True),
+                fields=["key"],
+                name="webhooks_delivery_key",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(fields=["address"], name="webhooks_delivery_address"),
         ),
         migrations.AddIndex(
             model_name="delivery",
