@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.core import crypto
+from apps.core.ids import uuid7
 from apps.orders.models import Account, Fill, Order, Position
 from apps.orders.states import State
 from tests.candles.admining import XSS, cells, staff, text, told
@@ -105,6 +106,42 @@ def test_keys_are_set_and_removed_and_never_shown(admin_client, account, outside
     assert (account.api_key, account.api_secret, account.key_hint) == ("", "", "")
 
 
+def test_an_operator_places_an_order_for_a_user(admin_client, admin_user, account, market, broker, outside):
+    where = reverse("admin:orders_order_add")
+    page = text(admin_client.get(where))
+    key = re.search(r'name="key" value="([0-9a-f-]{36})"', page)
+    assert key is not None
+    form = {
+        "account": account.pk, "instrument": market.pk, "side": "buy", "kind": "market", "quantity": "0.5",
+        "key": key[1],
+    }  # fmt: skip
+    for _ in range(2):
+        response = admin_client.post(where, form)
+        order = Order.objects.get()
+        assert (response.status_code, response["Location"]) == (302, page_of(order))
+    assert (order.source, order.simulation, order.state) == ("admin", False, State.ACCEPTED)
+    events = text(admin_client.get(page_of(order)))
+    assert events.count(f"user:{admin_user.pk}") >= 2
+    submitted()
+    assert now(order).state == State.FILLED
+    for wrong, said in (
+        ({"quantity": "-1"}, "Must be above zero."),
+        ({"quantity": "much"}, "Enter a number."),
+        ({"price": "5"}, "Market orders have none."),
+        ({"kind": "limit"}, "Limit orders need one."),
+        ({"quantity": "0.6"}, "was placed before with another quantity"),
+        ({"account": ""}, "This field is required."),
+    ):
+        assert said in text(admin_client.post(where, {**form, **wrong})), wrong
+    Account.objects.update(daily_limit=1)
+    other = {**form, "key": str(uuid7())}
+    assert "1 is the limit" in text(admin_client.post(where, other))
+    Account.objects.update(daily_limit=None, enabled=False)
+    answer = admin_client.post(where, other, follow=True)
+    assert "It was rejected: The account is switched off." in text(answer)
+    assert Order.objects.count() == 2
+
+
 def test_orders_are_listed_found_and_explained(admin_client, account, market, broker):
     broker.script += ["half", "fill lost"]
     broker.fee = (Decimal("0.1"), "USDT")
@@ -142,7 +179,7 @@ def test_orders_are_listed_found_and_explained(admin_client, account, market, br
         text(admin_client.get(page_of(row)))
     assert listed(admin_client, "position", held="long") == [Position.objects.get().pk]
     assert listed(admin_client, "position", held="short") == []
-    for model in ("order", "fill", "position"):
+    for model in ("fill", "position"):
         assert admin_client.get(f"/admin/orders/{model}/add/").status_code == 403
     assert admin_client.post(page_of(part), {"state": "filled"}).status_code == 403
 
@@ -184,4 +221,6 @@ def test_who_may_only_look_may_do_nothing(account, market, broker):
     assert web.post(page_of(account), {"name": "x"}).status_code == 403
     assert "Keys …" not in text(web.get(page_of(account)))
     assert staff("nobody").get(listing("order")).status_code == 403
+    add = reverse("admin:orders_order_add")
+    assert (web.get(add).status_code, web.post(add).status_code) == (403, 403)
     assert Order.objects.count() == 1

@@ -10,11 +10,13 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from apps.core.admin.described import DescribedAdmin, Subject, answered, chosen, stacked
 from apps.orders import selectors, services
+from apps.orders.admin.placing import PlaceForm
 from apps.orders.admin.shown import ModeFilter, amount, at, mode, state_badge
 from apps.orders.models import Order
 from apps.orders.reasons import REASONS
@@ -79,6 +81,32 @@ class OrderAdmin(DescribedAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Also those of one account, where its page leads."""
         return lookup == "account__id__exact" or super().lookup_allowed(lookup, value, request)
+
+    # Placing --------------------------------------------------------------------------------------
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("orders.add_order"))
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """GET: the form. POST: place it."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = PlaceForm(request.POST or None, site=self.admin_site)
+        order = form.place(by=f"user:{request.user.pk}") if form.is_valid() else None
+        if order is None:
+            return self.page(
+                request,
+                "admin/orders/order/place.html",
+                title="Place an order",
+                form=form,
+                media=self.media + form.media,
+            )
+        rejected = order.state == State.REJECTED
+        said = f"It was rejected: {order.reason}" if rejected else "It is on its way."
+        self.message_user(request, said, messages.WARNING if rejected else messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:orders_order_change", args=[order.pk]))
 
     # The list -------------------------------------------------------------------------------------
 
