@@ -23,6 +23,7 @@ from apps.core.ids import uuid7
 from apps.core.resources import sql
 from apps.orders.models import Account, DailyUse
 from apps.tasks.testing import assert_requested, entries, requested
+from apps.webhooks.masking import TokenFilter
 from apps.webhooks.models import Endpoint, Receipt
 from apps.webhooks.tasks import log_delivery
 from apps.webhooks.views import receive_signal
@@ -283,6 +284,8 @@ def test_no_token_comes_into_the_servers_log(sender: Sender, client):
         problem(sender.send(client, sender.signal(), query=f"?{many}"), 400, "malformed-body")
         assert client.post(f"{address}/").status_code == 404
         logging.getLogger("elsewhere").error("%s of %s", 500, f"http://localhost{address}?x")
+        # Whoever logs nonsense goes on.
+        assert TokenFilter().filter(logging.makeLogRecord({"msg": "%d", "args": ("x",)}))
     finally:
         console.setStream(before)
         logging.getLogger("django").removeHandler(own)
