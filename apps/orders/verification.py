@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from apps.core.database import clock
@@ -28,6 +29,9 @@ from apps.orders.recording import order_locked
 from apps.orders.requesting import submission_request
 from apps.orders.states import TO_VERIFY, Kind, State
 from apps.tasks import current_run
+
+#: A submission has read its keys no longer than this before it began, by whatever clocks.
+_KEYS_READ_WITHIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,10 @@ def _proves_absence(broker: Broker, order: Order) -> bool:
     """Whether a look that begins now and finds nothing proves that the broker never had the order."""
     after, begun = broker.absence_is_proof_after, order.submission_started_at
     if order.state != State.UNKNOWN or after is None or begun is None:
+        return False
+    keys_set_at = order.account.keys_set_at
+    if not order.simulation and keys_set_at is not None and keys_set_at > begun - _KEYS_READ_WITHIN:
+        # The keys may be those of another account at the exchange than the one that was asked to take it.
         return False
     # The database's clock says when the submission began, on whatever machine that was.
     return clock() - begun.timestamp() >= after

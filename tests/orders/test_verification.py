@@ -179,6 +179,21 @@ def test_without_proof_absence_ends_with_a_person(account, market, broker, setti
     assert len(broker.submissions) == 2
 
 
+def test_with_other_keys_absence_proves_nothing(account, market, broker, settings):
+    settings.ORDERS_VERIFY_LOOKS = 1
+    broker.script += ["fill lost", "fill lost"]
+    order, on_paper = place(account, market), place(account, market, simulation=True)
+    submitted()
+    services.account_set_keys(account=account, api_key="another-key", api_secret="another-secret", by="user:1")
+    # They are of another account at the exchange, which has none of the orders of the first.
+    broker.book.clear()
+    looked()
+    assert (now(order).state, now(order).reason_code) == (State.NEEDS_REVIEW, "not_found")
+    # On paper there are no keys.
+    assert (now(on_paper).state, now(on_paper).submissions) == (State.FILLED, 2)
+    assert len(broker.submissions) == 3
+
+
 def test_a_broker_that_does_not_let_us_look_ends_with_a_person(account, market, broker, settings):
     settings.ORDERS_VERIFY_LOOKS = 1
     for down, code in (
