@@ -10,10 +10,14 @@ away, its orders are found when it is back, after no longer than it was away.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, DataError
 
 from apps.core.database import clock
 from apps.events.records import NewEvent
@@ -28,7 +32,9 @@ from apps.orders.reasons import REASONS
 from apps.orders.recording import order_locked
 from apps.orders.requesting import submission_request
 from apps.orders.states import TO_VERIFY, Kind, State
-from apps.tasks import current_run
+from apps.tasks import Fenced, current_run
+
+logger = logging.getLogger(__name__)
 
 #: A submission has read its keys no longer than this before it began, by whatever clocks.
 _KEYS_READ_WITHIN = timedelta(minutes=1)
@@ -56,11 +62,26 @@ def order_look(order_id: str, look: int) -> dict[str, Any]:
     if not _expected(order, look):
         return {"state": order.state}
     seen = _look(order)
+    try:
+        state = _recorded(order, look, seen)
+    except Fenced:
+        raise
+    except Exception as exc:
+        if isinstance(exc, DatabaseError) and not isinstance(exc, DataError):
+            raise
+        # Tried again, it would come to the same, for ever: so it counts as an answer like any other.
+        logger.exception("order %s: what the broker says of it cannot be recorded", order.pk)
+        state = _recorded(order, look, Seen(error=_unusable(exc)))
+    return {"state": state}
+
+
+def _recorded(order: Order, look: int, seen: Seen) -> str:
+    """Record what was seen, if the look is still the one that is due. The state after it."""
     with current_run().completing():
         now = order_locked(order.pk)
         if _expected(now, look) and now.submissions == order.submissions:
             _record(now, look, seen)
-    return {"state": now.state}
+    return now.state
 
 
 def _expected(order: Order, look: int) -> bool:
@@ -79,6 +100,15 @@ def _look(order: Order) -> Seen:
         return Seen(report=report, trades=trades_of(broker, order, report))
     except BrokerError as exc:
         return Seen(error=exc)
+    except (DatabaseError, ImproperlyConfigured):
+        raise
+    except Exception as exc:
+        logger.exception("order %s: the look failed in a way that brokers should not", order.pk)
+        return Seen(error=_unusable(exc))
+
+
+def _unusable(exc: Exception) -> Unreadable:
+    return Unreadable(f"{type(exc).__name__}: {exc}")
 
 
 def _proves_absence(broker: Broker, order: Order) -> bool:

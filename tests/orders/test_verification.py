@@ -212,6 +212,39 @@ def test_a_broker_that_does_not_let_us_look_ends_with_a_person(account, market, 
     assert held(account, market) == 2
 
 
+def test_what_cannot_be_recorded_or_understood_ends_with_a_person(account, market, broker, settings):
+    def worth_too_much(order: Order) -> None:
+        broker.trade(order, "2", "9" * 20)
+
+    def long_trade_id(order: Order) -> None:
+        broker.trade(order, "1", trade_id="t" * 65)
+
+    def long_order_id(order: Order) -> None:
+        broker[order].venue_order_id = "v" * 65
+
+    def bug(order: Order) -> None:
+        broker.down = KeyError("order")  # type: ignore[assignment]
+
+    settings.ORDERS_VERIFY_LOOKS = 2
+    for nonsense in (worth_too_much, long_trade_id, long_order_id, bug):
+        broker.script.append("fill lost" if nonsense is long_order_id else "rest")
+        order = place(account, market, "2")
+        submitted()
+        nonsense(order)
+        looked()
+        assert data(order, "looked")["outcome"] == "unreadable", nonsense.__name__
+        looked()
+        order = now(order)
+        assert (order.state, order.reason_code, order.filled) == (State.NEEDS_REVIEW, "unreadable", 0)
+        # Nor does it fail where a person asks again.
+        services.order_look_again(order=order, by="user:7")
+        looked()
+        assert (now(order).state, now(order).looks) == (State.NEEDS_REVIEW, 3)
+        broker.down = None
+    assert not TaskRun.objects.filter(task="orders.verify").exclude(state="succeeded").exists()
+    check()
+
+
 def test_contradictions_are_for_a_person_and_what_was_traded_is_recorded(account, market, broker, outside):
     def other_price(order: Order) -> None:
         broker[order].fills[0] = changed(broker[order].fills[0], price=Decimal(101))
