@@ -10,7 +10,7 @@ those, for as long as none of them is older than ``ORDERS_SETTLE_LIMIT``.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -144,6 +144,7 @@ def _act(asked: Asked) -> None:
         except BrokerError as exc:
             raise RetryLater(exc.retry_after or _SETTLE_EVERY, str(exc)) from exc
     with current_run().completing():
+        asked = _alone(asked)
         # In this order: what ends after the first look is among what is held at the second.
         unsettled = _unsettled(asked)
         held = _held(asked)
@@ -157,6 +158,19 @@ def _act(asked: Asked) -> None:
             _exit(asked, held, lot)
         else:
             _enter(asked, held, lot)
+
+
+def _alone(asked: Asked) -> Asked:
+    """The same with the account as it is now: no other signal of it is acted on until the transaction ends.
+
+    The groups of signals see to that but for those that were sent before and after the account was put on
+    paper, or was taken off it. Raises `RetryLater` where that was just now.
+    """
+    found = Account.objects.select_related("user").select_for_update(of=("self",), no_key=True)
+    account = found.get(pk=asked.account.pk)
+    if account.simulation != asked.account.simulation:
+        raise RetryLater(0, "the account was put on paper, or was taken off it, just now")
+    return replace(asked, account=account)
 
 
 def _intent(asked: Asked) -> Intent:

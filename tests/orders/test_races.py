@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
-from apps.orders import services, submission
+from apps.core.ids import uuid7
+from apps.orders import acting, services, submission
 from apps.orders.models import DailyUse, Order
 from apps.orders.states import State
 from apps.tasks import RetryLater
-from tests.orders.helpers import check, now, place, story
+from tests.orders.helpers import check, held, now, place, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
 
@@ -67,4 +69,23 @@ def test_an_order_is_cancelled_or_submitted(account, market, broker):
         assert (order.state, submissions) in ((State.CANCELLED, 0), (State.FILLED, 1))
         ends.add(order.state)
     assert ends
+    check()
+
+
+def test_what_is_held_is_exited_once_though_two_groups_act_on_it(account, market, broker):
+    """Signals of one account come in two groups where it was taken off paper between them."""
+
+    def exit_signal() -> dict[str, Any]:
+        return acting.signal_act(
+            account_id=str(account.pk), instrument_id=market.pk, signal="long_exit", quantity=None, price=None,
+            simulation=False, order_id=str(uuid7()), source_id="d", received_at=timezone.now().isoformat(),
+        )  # fmt: skip
+
+    for _ in range(3):
+        submission.order_submit(str(place(account, market).pk))
+        answers = at_once(exit_signal, exit_signal, exit_signal)
+        assert sorted(type(answer).__name__ for answer in answers) == ["RetryLater", "RetryLater", "dict"]
+        [exited] = Order.objects.filter(intent="exit", state=State.ACCEPTED)
+        submission.order_submit(str(exited.pk))
+        assert held(account, market) == 0
     check()
