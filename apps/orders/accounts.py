@@ -75,7 +75,10 @@ def account_create(
 
 @transaction.atomic
 def account_update(*, account: Account, by: str, staff: bool = False, **changes: Any) -> Account:
-    """Change some of `CHANGEABLE`. Raises as `account_create`."""
+    """Change some of `CHANGEABLE`. Raises as `account_create`.
+
+    A limit that was within the plan and is above the new one goes with the plan: it was not staff's to allow.
+    """
     unknown = changes.keys() - set(CHANGEABLE)
     if unknown:
         raise TypeError(f"of an account nobody can change {', '.join(sorted(unknown))}")
@@ -86,6 +89,8 @@ def account_update(*, account: Account, by: str, staff: bool = False, **changes:
     for name in STAFF_ONLY:
         if name in changes and changes[name] != getattr(now, name) and not staff:
             raise NotAllowed(f"Only staff may change the {name}.")
+    if _outgrown(now, changes):
+        changes["daily_limit"] = None
     account_set(now, changes, staff=staff)
     _save(now)
     after = _shown(now)
@@ -156,9 +161,9 @@ def account_set(account: Account, values: Mapping[str, Any], *, staff: bool) -> 
     try:
         plan = limits.plan(account.plan)
     except limits.UnknownPlan as exc:
-        if "plan" not in values:
-            return
-        raise InvalidAccount("plan", f"{exc}.") from None
+        if "plan" in values:
+            raise InvalidAccount("plan", f"{exc}.") from None
+        plan = limits.plan_named(account.plan)
     if plan.simulation_only and not account.simulation and values.get("simulation") is False:
         raise InvalidAccount("simulation", f"The plan {plan.name} allows trading on paper only.")
     limit = values.get("daily_limit")
@@ -166,6 +171,16 @@ def account_set(account: Account, values: Mapping[str, Any], *, staff: bool) -> 
         raise InvalidAccount("daily_limit", "Must not be negative, nor above 2147483647.")
     if limit is not None and limit > plan.daily_orders and not staff:
         raise InvalidAccount("daily_limit", f"The plan {plan.name} allows {plan.daily_orders} orders a day.")
+
+
+def _outgrown(account: Account, changes: Mapping[str, Any]) -> bool:
+    """Whether the account's limit, which stays, may have been set by its user and is above the new plan's."""
+    limit, plans = account.daily_limit, conf.plans()
+    before, after = plans.get(account.plan), plans.get(changes.get("plan", account.plan))
+    if limit is None or after is None or after is before or changes.get("daily_limit", limit) != limit:
+        return False
+    users = before is None or limit <= int(before["daily_orders"])
+    return users and limit > int(after["daily_orders"])
 
 
 def _save(account: Account, **options: Any) -> None:

@@ -67,8 +67,19 @@ def plan_of(account: Account) -> Plan:
 
 
 def daily_limit(account: Account) -> int:
-    """How many orders the account may ask for on a day: its own limit, or that of its plan."""
-    return plan_of(account).daily_orders if account.daily_limit is None else account.daily_limit
+    """How many orders the account may ask for on a day; see `daily_orders`."""
+    return daily_orders(plan=account.plan, own=account.daily_limit)
+
+
+def daily_orders(*, plan: str, own: int | None) -> int:
+    """How many orders a day are allowed by a limit of the account's *own*, or else by its *plan*.
+
+    None by a plan that is not among the settings any more, whatever the account's own limit.
+    """
+    found = conf.plans().get(plan)
+    if found is None:
+        return 0
+    return int(found["daily_orders"]) if own is None else own
 
 
 @transaction.atomic

@@ -199,7 +199,7 @@ def _known(facts: Facts, row: _Row) -> Facts:
         window_seconds=row.window_seconds,
         credentials=credentials,
         simulation_only=plan.simulation_only,
-        limit=plan.daily_orders if row.daily_limit is None else row.daily_limit,
+        limit=limits.daily_orders(plan=row.plan, own=row.daily_limit),
         used=row.used,
     )
     earlier = None

@@ -96,6 +96,34 @@ def test_a_user_makes_and_changes_an_account(api, outside):
     ]  # fmt: skip
 
 
+def test_a_limit_that_a_user_set_does_not_outlive_the_plan_that_allowed_it(
+    api, account, settings, django_user_model
+):
+    staff = Client()
+    staff.force_login(django_user_model.objects.create_superuser("root"))
+    one = f"accounts/{account.pk}"
+
+    def limit_by(web: Client, **changes: Any) -> tuple[int | None, int]:
+        answer = send(web, "PATCH", one, changes).json()
+        return answer["daily_limit"], answer["daily_orders"]
+
+    assert limit_by(api, daily_limit=900) == (900, 900)
+    assert limit_by(staff, plan="basic") == (None, 50)
+    # One that fits stays, and one that staff gave.
+    assert limit_by(api, daily_limit=40) == (40, 40)
+    assert limit_by(staff, plan="pro") == (40, 40)
+    assert limit_by(staff, daily_limit=2000) == (2000, 2000)
+    assert limit_by(staff, plan="basic") == (2000, 2000)
+    assert limit_by(staff, plan="pro", daily_limit=900) == (900, 900)
+    # A plan that is there no more allows nothing, nor may its users allow themselves something.
+    plans = settings.ORDERS_PLANS
+    settings.ORDERS_PLANS = {"basic": plans["basic"]}
+    assert limit_by(api, name="other") == (900, 0)
+    for changes in ({"daily_limit": 1}, {"simulation": False}):
+        assert problem(send(api, "PATCH", one, changes)) == (400, "invalid-request", list(changes))
+    assert limit_by(staff, plan="basic") == (None, 50)
+
+
 def test_keys_are_kept_sealed_and_never_answered(api, account, outside):
     one = f"accounts/{account.pk}"
     answer = send(api, "PUT", f"{one}/keys", {"api_key": "publickey1234", "api_secret": "topsecret123"})
