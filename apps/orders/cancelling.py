@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -20,7 +21,12 @@ from apps.orders.reasons import REASONS
 from apps.orders.recording import order_locked
 from apps.orders.requesting import cancel_request
 from apps.orders.states import ENDED, State
-from apps.tasks import current_run
+from apps.tasks import Fenced, current_run
+
+logger = logging.getLogger(__name__)
+
+#: After so many attempts in a row others have their turn.
+_ATTEMPTS = 5
 
 
 class WrongState(Exception):
@@ -55,11 +61,35 @@ def order_cancel(*, order: Order, by: str) -> Order:
 def order_cancel_at_broker(order_id: str) -> dict[str, Any]:
     """Ask the broker to cancel an order, and record the answer with the success of the run.
 
-    What the broker does not say is looked up. Raises `BrokerError` where it did not answer.
+    What the broker does not say is looked up. Raises `BrokerError` where it did not answer; some attempts
+    later it is left, so that the account's orders behind it are submitted.
     """
     order = order_get(order_id)
     if not (order.cancel_requested and order.state in CANCELLABLE):
         return {"state": order.state}
+    try:
+        return _cancel(order)
+    except Fenced:
+        raise
+    except Exception as exc:
+        if current_run().attempt < _ATTEMPTS:
+            raise
+        logger.warning("order %s: left uncancelled for now: %s", order.pk, exc)
+        return _left(order, exc)
+
+
+def _left(order: Order, exc: Exception) -> dict[str, Any]:
+    """Let others pass. `reconciling` requests it again, but not for an order that waits for a person."""
+    with current_run().completing():
+        now = order_locked(order.pk)
+        if now.cancel_requested and now.state == State.NEEDS_REVIEW:
+            failed = why(getattr(exc, "code", ""), str(exc))
+            order_move(now, [NewEvent(type="order.cancel_failed", data=failed)])
+        _look_now(now)
+    return {"state": now.state}
+
+
+def _cancel(order: Order) -> dict[str, Any]:
     broker = broker_of(order)
     try:
         report = broker.cancel(told(order))

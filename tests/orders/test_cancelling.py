@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 
 from apps.orders import services
-from apps.orders.brokers.base import NotTaken, Refused, Unavailable
+from apps.orders.brokers.base import NotTaken, Refused, Unavailable, Unreadable
+from apps.orders.reconciling import orders_reconcile
 from apps.orders.states import State
 from apps.tasks.models import TaskRun
 from apps.tasks.testing import advance, drain, requested
@@ -157,3 +158,30 @@ def test_what_the_answer_lacks_is_found_by_a_look(account, market, broker):
         Decimal("0.5"),
     )
     assert order.verified_at is not None
+
+
+def test_a_cancellation_that_leads_nowhere_lets_other_orders_pass(account, market, broker, settings):
+    settings.ORDERS_VERIFY_LOOKS = 1
+    broker.script += ["rest", "rest"]
+    order, doubtful = place(account, market, price="90"), place(account, market)
+    submitted()
+    looked()
+    assert now(doubtful).state == State.NEEDS_REVIEW
+    broker.cancel_fails = Unreadable("what is this")
+    cancel(order)
+    cancel(doubtful)
+    other = place(account, market)
+    submitted()
+    assert now(other).state == State.ACCEPTED
+    drain("orders.fifo", later=True)
+    assert now(other).state == State.FILLED
+    # It is asked for again behind the others; a person who wants that of one in review has to say so again.
+    assert [now(one).cancel_requested for one in (order, doubtful)] == [True, False]
+    broker.cancel_fails = None
+    assert orders_reconcile() == 1
+    submitted()
+    assert now(order).state == State.CANCELLED
+    cancel(doubtful)
+    submitted()
+    assert now(doubtful).state == State.CANCELLED
+    check()

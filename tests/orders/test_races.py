@@ -77,8 +77,9 @@ def test_what_is_held_is_exited_once_though_two_groups_act_on_it(account, market
 
     def exit_signal() -> dict[str, Any]:
         return acting.signal_act(
-            account_id=str(account.pk), instrument_id=market.pk, signal="long_exit", quantity=None, price=None,
-            simulation=False, order_id=str(uuid7()), source_id="d", received_at=timezone.now().isoformat(),
+            account_id=str(account.pk), instrument_id=market.pk, signal="long_exit", quantity=None,
+            price=None, simulation=False, order_id=str(uuid7()), source_id="d",
+            received_at=timezone.now().isoformat(),
         )  # fmt: skip
 
     for _ in range(3):

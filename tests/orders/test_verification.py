@@ -184,7 +184,7 @@ def test_with_other_keys_absence_proves_nothing(account, market, broker, setting
     broker.script += ["fill lost", "fill lost"]
     order, on_paper = place(account, market), place(account, market, simulation=True)
     submitted()
-    services.account_set_keys(account=account, api_key="another-key", api_secret="another-secret", by="user:1")
+    services.account_set_keys(account=account, api_key="another1", api_secret="another2", by="user:1")
     # They are of another account at the exchange, which has none of the orders of the first.
     broker.book.clear()
     looked()
