@@ -10,7 +10,7 @@ from django.utils import timezone
 from apps.core import context
 from apps.events.records import NewEvent
 from apps.orders import announcing, looks
-from apps.orders.amounts import text, total
+from apps.orders.amounts import exact, product, text, total
 from apps.orders.brokers.base import BrokerFill
 from apps.orders.cancelling import WrongState
 from apps.orders.models import Order
@@ -60,6 +60,10 @@ def _rest(order: Order, outcome: str, price: Decimal | None) -> list[NewFill]:
         return []
     if price is None or price <= 0:
         raise InvalidOrder("price", f"Needed, above zero: what were the other {text(rest)} traded at?")
+    if not exact(price):
+        raise InvalidOrder("price", "Has more than 20 digits before the point or 18 after it.")
+    if not exact(total(order.cost, product(price, rest))):
+        raise InvalidOrder("price", "Times the quantity, this is more than can be recorded.")
     trade = BrokerFill(
         trade_id=f"manual:{order.pk}:{order.version}"[:64],
         price=price,

@@ -377,6 +377,9 @@ def test_a_person_says_how_an_order_ended(account, market, broker, outside, sett
         ("rejected", {}, "outcome"),
         ("filled", {}, "price"),
         ("filled", {"price": Decimal(-1)}, "price"),
+        ("filled", {"price": Decimal("0.1234567890123456789")}, "price"),
+        ("filled", {"price": Decimal("9" * 20)}, "price"),
+        ("filled", {"price": Decimal("9" * 21)}, "price"),
         ("cancelled", {"price": Decimal(1)}, "price"),
         ("unknown", {}, "outcome"),
     ):
