@@ -9,14 +9,18 @@ class OrdersConfig(AppConfig):
     verbose_name = "Orders"
 
     def ready(self) -> None:
+        from django.core import checks
+
         from apps.core import crypto
         from apps.core.collectors import registry
         from apps.events import projections
         from apps.orders import audit_actions, events  # noqa: F401
         from apps.orders.accounts import SEALED_COLUMNS
+        from apps.orders.checks import check_settings
         from apps.orders.metrics import OrderCollector
         from apps.orders.projection import OrderProjection, PositionProjection
 
+        checks.register(check_settings)
         projections.register(OrderProjection())
         projections.register(PositionProjection())
         registry.register(OrderCollector())
