@@ -163,8 +163,8 @@ def _act(asked: Asked) -> None:
 def _alone(asked: Asked) -> Asked:
     """The same with the account as it is now: no other signal of it is acted on until the transaction ends.
 
-    The groups of signals see to that but for those that were sent before and after the account was put on
-    paper, or was taken off it. Raises `RetryLater` where that was just now.
+    The groups of signals see to that, but not for those that were sent before and after the account was put
+    on paper. Raises `RetryLater` where that, or the contrary, was just now.
     """
     found = Account.objects.select_related("user").select_for_update(of=("self",), no_key=True)
     account = found.get(pk=asked.account.pk)

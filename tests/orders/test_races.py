@@ -73,7 +73,7 @@ def test_an_order_is_cancelled_or_submitted(account, market, broker):
 
 
 def test_what_is_held_is_exited_once_though_two_groups_act_on_it(account, market, broker):
-    """Signals of one account come in two groups where it was taken off paper between them."""
+    """Signals of one account come in two groups where it was put on paper between them."""
 
     def exit_signal() -> dict[str, Any]:
         return acting.signal_act(
