@@ -17,6 +17,7 @@ from django.db import transaction
 from apps.events.records import NewEvent
 from apps.orders.brokers.base import Broker, BrokerError, BrokerFill, NotTaken, Refused, Report, Unanswered
 from apps.orders.broking import broker_of, order_get, reading_of, time_left, told, too_late, trades_of
+from apps.orders.limits import plan_of
 from apps.orders.models import Order
 from apps.orders.moving import look_planned, order_move
 from apps.orders.outcomes import cancelled, rejected, why
@@ -72,6 +73,9 @@ def _to_be_submitted(order: Order) -> bool:
         return False
     if order.account.simulation and not order.simulation:
         _ended(order, rejected("us", "on_paper_now", REASONS["on_paper_now"]))
+        return False
+    if not order.simulation and plan_of(order.account).simulation_only:
+        _ended(order, rejected("us", "real_not_allowed", REASONS["real_not_allowed"]))
         return False
     late = too_late(order)
     if late:

@@ -198,12 +198,24 @@ def test_a_long_ban_does_not_keep_an_order_longer_than_it_may_wait(account, mark
     assert "banned" in now(order).reason
 
 
-def test_an_account_that_was_switched_off_submits_nothing(account, market, broker):
-    order = place(account, market)
-    type(account).objects.update(enabled=False)
-    submitted()
-    assert (now(order).state, now(order).reason_code) == (State.REJECTED, "account_disabled")
+def test_an_account_that_may_not_trade_any_more_submits_nothing(account, market, broker):
+    allowed = {"enabled": True, "simulation": False, "plan": "pro"}
+    for changes, code in (
+        ({"enabled": False}, "account_disabled"),
+        ({"simulation": True}, "on_paper_now"),
+        ({"plan": "basic"}, "real_not_allowed"),
+        ({"plan": "gone"}, "real_not_allowed"),
+    ):
+        order = place(account, market)
+        type(account).objects.update(**changes)
+        submitted()
+        assert (now(order).state, now(order).reason_code) == (State.REJECTED, code)
+        type(account).objects.update(**allowed)
     assert broker.submissions == []
+    on_paper = place(account, market, simulation=True)
+    type(account).objects.update(plan="basic")
+    submitted()
+    assert now(on_paper).state == State.FILLED
 
 
 def test_a_broker_that_cannot_be_had_delays_and_does_not_lose(account, market, broker, monkeypatch):
