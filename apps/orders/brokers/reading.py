@@ -19,6 +19,9 @@ _STATES: Mapping[str, State] = {
     "rejected": State.REJECTED,
 }
 
+#: Digits before or after the point that no amount has.
+_PLACES = 100
+
 
 def read_report(order: BrokerOrder, answer: Mapping[str, Any], *, placed: bool = False) -> Report:
     """What an *answer* about *order* says. Raises `Unreadable`.
@@ -91,8 +94,15 @@ def _fill(trade: Mapping[str, Any], moment: Any) -> BrokerFill:
         quantity=quantity,
         fee=fee,
         fee_currency=str(fees[0].get("currency") or "") if fee else "",
-        traded_at=datetime.fromtimestamp(int(moment) / 1000, tz=UTC),
+        traded_at=_time(moment),
     )
+
+
+def _time(moment: Any) -> datetime:
+    try:
+        return datetime.fromtimestamp(int(moment) / 1000, tz=UTC)
+    except (ValueError, OverflowError, OSError):
+        raise Unreadable(f"{moment!r} for what is a time") from None
 
 
 def _amount(text: Any, name: str) -> Decimal:
@@ -103,6 +113,11 @@ def _amount(text: Any, name: str) -> Decimal:
         amount = Decimal(text)
     except ArithmeticError:
         raise Unreadable(f"{text!r} for what is {name}") from None
-    if not amount.is_finite():
+    # The exponent is bounded as well: amounts are written out, and each of its digits is one of the text.
+    if (
+        not amount.is_finite()
+        or abs(int(amount.as_tuple().exponent)) > _PLACES
+        or amount.adjusted() > _PLACES
+    ):
         raise Unreadable(f"{text!r} for what is {name}")
     return amount

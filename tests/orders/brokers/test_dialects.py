@@ -114,7 +114,13 @@ class TestBybit:
             assert report is not None
             assert (report.state, report.filled) == (state, Decimal(filled)), status
             assert sent(account)["orderId"] == "b-1"
-        for odd in ({"orderStatus": "Odd"}, {"cumExecQty": "-1"}):
+        for odd in (
+            {"orderStatus": "Odd"},
+            {"cumExecQty": "-1"},
+            # Written out, these would fill the memory.
+            {"cumExecQty": "1e9999999"},
+            {"cumExecQty": "0e-9999999"},
+        ):
             listed = self.order(order, **{"orderStatus": "New", **odd})
             self.say(exchange, "/v5/order/realtime", {"list": [listed]})
             with pytest.raises(Unreadable):
@@ -149,7 +155,8 @@ class TestBybit:
         assert {(fill.price, fill.quantity) for fill in fills} == {(Decimal("23000.1"), Decimal("0.004"))}
         assert {(fill.fee, fill.fee_currency) for fill in fills} == {(Decimal("0.000004"), "BTC")}
         assert (fills[0].traded_at - MOMENT).total_seconds() == pytest.approx(0.001)
-        for odd in ({"orderId": "b-2"}, {"execPrice": "0"}, {"execQty": "a little"}, {"execId": ""}):
+        for odd in ({"orderId": "b-2"}, {"execPrice": "0"}, {"execQty": "a little"}, {"execId": ""},
+                    {"execFee": "1e-9999999"}, {"execTime": "9" * 20}):  # fmt: skip
             self.say(exchange, "/v5/execution/list", {"list": [trade(1, **odd)]})
             with pytest.raises(Unreadable):
                 broker.fills(order)
