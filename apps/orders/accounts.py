@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from apps import audit
 from apps.core import context
 from apps.core.crypto import SealedColumn, seal
+from apps.core.database import clock
 from apps.orders import conf, limits
 from apps.orders.models import Account
 
@@ -130,7 +131,7 @@ def account_set_keys(*, account: Account, api_key: str, api_secret: str, by: str
     )
     now.api_key = seal(api_key, context=seal_context(now, "api_key"))
     now.api_secret = seal(api_secret, context=seal_context(now, "api_secret"))
-    now.key_hint, now.keys_set_at = api_key[-4:], timezone.now()
+    now.key_hint, now.keys_set_at = api_key[-4:], _moment()
     now.save(update_fields=["api_key", "api_secret", "key_hint", "keys_set_at"])
     _record(now, "account.keys_set", by, detail={"key_hint": now.key_hint})
     return now
@@ -145,10 +146,15 @@ def account_clear_keys(*, account: Account, by: str) -> Account:
     if now.api_key or now.api_secret:
         hint = now.key_hint
         # When they changed last is known to clients that were made with them.
-        now.api_key, now.api_secret, now.key_hint, now.keys_set_at = "", "", "", timezone.now()
+        now.api_key, now.api_secret, now.key_hint, now.keys_set_at = "", "", "", _moment()
         now.save(update_fields=["api_key", "api_secret", "key_hint", "keys_set_at"])
         _record(now, "account.keys_cleared", by, detail={"key_hint": hint})
     return now
+
+
+def _moment() -> datetime:
+    """Now, by the clock that submissions are recorded with, which tells what came first."""
+    return datetime.fromtimestamp(clock(), tz=UTC)
 
 
 def account_set(account: Account, values: Mapping[str, Any], *, staff: bool) -> None:

@@ -120,6 +120,6 @@ def _cancel(order: Order) -> dict[str, Any]:
 
 
 def _look_now(order: Order) -> None:
-    """The answer says not enough."""
-    if order.to_be_looked_at:
+    """The answer says not enough; and that a person asked for it, for one in review, too."""
+    if order.to_be_looked_at or order.state == State.NEEDS_REVIEW:
         looks.look_now(order)

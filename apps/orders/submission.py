@@ -18,7 +18,7 @@ from apps.events.records import NewEvent
 from apps.orders.brokers.base import Broker, BrokerError, BrokerFill, NotTaken, Refused, Report, Unanswered
 from apps.orders.broking import broker_of, order_get, reading_of, time_left, told, too_late, trades_of
 from apps.orders.limits import plan_of
-from apps.orders.models import Order
+from apps.orders.models import Account, Order
 from apps.orders.moving import look_planned, order_move
 from apps.orders.outcomes import cancelled, rejected, why
 from apps.orders.reasons import REASONS
@@ -51,7 +51,7 @@ def order_submit(order_id: str) -> dict[str, Any]:
     # meanwhile that there is no such order.
     begun = time.monotonic()
     try:
-        order_move(order, [_started(order)])
+        _begin(order)
     except OrderMoved as exc:
         # Cancelled in the meantime, perhaps: looked at anew.
         raise RetryLater(0, str(exc)) from None
@@ -85,8 +85,18 @@ def _to_be_submitted(order: Order) -> bool:
     return True
 
 
-def _started(order: Order) -> NewEvent:
-    return NewEvent(type="order.submission_started", data={"submission": order.submissions + 1})
+@transaction.atomic
+def _begin(order: Order) -> None:
+    """Record that the submission begins, with keys that are still the account's.
+
+    So whoever looks for the order later knows by the times whether the keys are those that it was sent with.
+    """
+    if not order.simulation:
+        account = Account.objects.select_for_update(no_key=True).only("keys_set_at").get(pk=order.account_id)
+        if account.keys_set_at != order.account.keys_set_at:
+            raise RetryLater(0, "the keys of the account were changed just now")
+    data = {"submission": order.submissions + 1}
+    order_move(order, [NewEvent(type="order.submission_started", data=data)])
 
 
 def _submit(order: Order, broker: Broker, begun: float) -> dict[str, Any]:

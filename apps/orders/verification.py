@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -35,9 +34,6 @@ from apps.orders.states import TO_VERIFY, Kind, State
 from apps.tasks import Fenced, current_run
 
 logger = logging.getLogger(__name__)
-
-#: A submission has read its keys no longer than this before it began, by whatever clocks.
-_KEYS_READ_WITHIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +113,8 @@ def _proves_absence(broker: Broker, order: Order) -> bool:
     if order.state != State.UNKNOWN or after is None or begun is None:
         return False
     keys_set_at = order.account.keys_set_at
-    if not order.simulation and keys_set_at is not None and keys_set_at > begun - _KEYS_READ_WITHIN:
-        # The keys may be those of another account at the exchange than the one that was asked to take it.
+    if not order.simulation and keys_set_at is not None and keys_set_at >= begun:
+        # They may be those of another account at the exchange than the one that was asked to take it.
         return False
     # The database's clock says when the submission began, on whatever machine that was.
     return clock() - begun.timestamp() >= after

@@ -123,6 +123,21 @@ def test_a_broker_that_will_not_cancel_is_looked_at(account, market, broker):
     assert now(order).state == State.CANCELLED
 
 
+def test_an_order_in_review_that_is_cancelled_is_looked_at(account, market, broker, settings):
+    settings.ORDERS_VERIFY_LOOKS = 1
+    broker.script.append("rest")
+    order = place(account, market)
+    submitted()
+    looked()
+    assert now(order).state == State.NEEDS_REVIEW
+    broker.cancel_says = False
+    cancel(order)
+    submitted()
+    looked()
+    assert (now(order).state, now(order).verified_at is not None) == (State.CANCELLED, True)
+    check()
+
+
 def test_a_broker_that_does_not_answer_is_asked_again(account, market, broker):
     broker.script.append("rest")
     order = place(account, market, price="90")

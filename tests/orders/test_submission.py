@@ -11,9 +11,11 @@ import pytest
 from django.utils import timezone
 
 from apps.orders import submission
+from apps.orders.accounts import account_set_keys
 from apps.orders.brokers.base import NotTaken, Refused, Unanswered
 from apps.orders.models import Fill, Order
 from apps.orders.states import State
+from apps.tasks import RetryLater
 from apps.tasks.models import TaskRun
 from apps.tasks.testing import advance, requested
 from tests.orders.helpers import check, data, held, looked, now, place, story, submitted
@@ -216,6 +218,26 @@ def test_an_account_that_may_not_trade_any_more_submits_nothing(account, market,
     type(account).objects.update(plan="basic")
     submitted()
     assert now(on_paper).state == State.FILLED
+
+
+def test_a_submission_begins_with_the_keys_that_the_account_has(account, market, broker, monkeypatch):
+    from apps.orders import brokers
+
+    def changing(*_: Any, **__: Any) -> Any:
+        monkeypatch.setattr(brokers, "broker_for", lambda *_, **__: broker)
+        account_set_keys(account=account, api_key="another1", api_secret="another2", by="user:1")
+        # Opened with those that were read before.
+        return broker
+
+    order = place(account, market)
+    monkeypatch.setattr(brokers, "broker_for", changing)
+    with pytest.raises(RetryLater, match="keys"):
+        submission.order_submit(str(order.pk))
+    assert story(order) == ["received", "accepted"]
+    submitted()
+    assert (now(order).state, len(broker.submissions)) == (State.FILLED, 1)
+    account.refresh_from_db()
+    assert account.keys_set_at < now(order).submission_started_at
 
 
 def test_a_broker_that_cannot_be_had_delays_and_does_not_lose(account, market, broker, monkeypatch):
