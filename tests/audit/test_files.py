@@ -18,7 +18,7 @@ from apps.audit import exporting, files, pruning
 from apps.audit.files import FileExamination
 from apps.audit.models import Entry
 from apps.audit.walking import Anchor
-from tests.audit.chaining import KEYS, entry, findings, grow, tamper
+from tests.audit.chaining import KEYS, entry, findings, grow, rehash, tamper
 from tests.support import filled
 
 LENGTH = 5
@@ -162,6 +162,32 @@ def test_every_tampering_with_a_file_is_found(five, tmp_path):
     ]
 
 
+def test_without_the_key_nobody_shortens_a_file_or_writes_the_next_one(five, tmp_path, settings):
+    """A seal, and rows, that need no key are not taken where rows were hashed under one."""
+    until = Entry.objects.get(sequence=3)
+    good = exported(tmp_path / "good")
+    settings.AUDIT_KEYS = []
+    shorter = files.Header.sealed(
+        first=1, last=3, previous_hash=bytes(32), digest=bytes(until.hash), now=timezone.now()
+    )
+    rehash(4)
+    with (tmp_path / "next").open("wb") as file:
+        exporting.write_jsonl(file, exporting.Part(first=4, last=5))
+    settings.AUDIT_KEYS = [KEYS["new"]]
+    with (tmp_path / "shorter").open("wb") as file:
+        assert files.write(file, shorter, good[1:4]) == 3
+    told = "row 1: the header of its file was sealed without a key, unlike the rows"
+    assert wrong(tmp_path / "shorter") == [told]
+    # By itself a part that was written before there was a key is sound.
+    assert wrong(tmp_path / "next") == []
+    assert wrong(tmp_path / "shorter", tmp_path / "next") == [
+        told,
+        "row 4: was hashed without a key, unlike a row before it",
+        "row 5: was hashed without a key, unlike a row before it",
+        "row 4: the header of its file was sealed without a key, unlike the rows",
+    ]
+
+
 def test_files_that_cannot_be_read_are_findings(five, tmp_path):
     path = tmp_path / "a.gz"
     run("audit_export", "--output", path, "--gzip")
@@ -209,8 +235,6 @@ def test_what_is_pruned_is_in_a_file_and_the_chain_goes_on(five, tmp_path):
 
 def test_only_what_is_old_is_pruned(chain, tmp_path, settings):
     """Without keys, so that rows can be made old."""
-    from tests.audit.chaining import rehash
-
     grow(LENGTH)
     age("sequence <= 3", days=10)
     rehash(1)
