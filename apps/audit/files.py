@@ -266,9 +266,8 @@ def _header(line: str) -> Header:
         raise ValueError(str(exc)) from None
     if header.format != FORMAT:
         raise ValueError(f"the format is {header.format!r}, this reads {FORMAT}")
-    numbers = isinstance(header.first, int) and isinstance(header.last, int)
-    texts = isinstance(header.key_id, str) and isinstance(header.previous_hash, str)
-    if not (numbers and texts):
+    numbers = {"first", "last"}
+    if not all(isinstance(value, int if name in numbers else str) for name, value in asdict(header).items()):
         raise ValueError("its fields are not what they should be")
     bytes.fromhex(header.previous_hash)
     return header

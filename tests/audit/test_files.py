@@ -162,6 +162,22 @@ def test_every_tampering_with_a_file_is_found(five, tmp_path):
     ]
 
 
+def test_whatever_stands_in_a_file_is_a_finding_and_no_crash(five, tmp_path):
+    good = exported(tmp_path / "good")
+    told = json.loads(good[0])["audit"]
+    path = tmp_path / "bad"
+    for name in ("written_at", "hash", "seal", "key_id", "previous_hash", "format"):
+        path.write_text(json.dumps({"audit": {**told, name: 1.5}}) + "\n")
+        (finding,) = wrong(path)
+        assert "the first line is no header" in finding, name
+    # Without an exponent, these would not fit into the memory.
+    for number in ("1e99999999999999999999", "1e9999999999", "-1E+9999999999", "1e-9999999999"):
+        row = good[5].replace('"number": 5', f'"number": {number}')
+        assert row != good[5]
+        path.write_text("\n".join([*good[:5], row, ""]))
+        assert wrong(path)[0].startswith("row 5: line 6 is no row: a number is too large"), number
+
+
 def test_without_the_key_nobody_shortens_a_file_or_writes_the_next_one(five, tmp_path, settings):
     """A seal, and rows, that need no key are not taken where rows were hashed under one."""
     until = Entry.objects.get(sequence=3)
