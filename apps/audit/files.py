@@ -119,10 +119,13 @@ class NewFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._zipped is not None:
-            self._zipped.close()
-        self._raw.close()
+        # First: what is still to be written when it is closed may find the disk full, too.
         self._part.unlink(missing_ok=True)
+        try:
+            if self._zipped is not None:
+                self._zipped.close()
+        finally:
+            self._raw.close()
 
 
 class _HashingFile(BufferedWriter):

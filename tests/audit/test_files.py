@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gc
 import gzip
 import json
+import os
+import resource
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -69,6 +72,22 @@ def test_an_export_can_be_verified_offline(five, tmp_path, django_db_blocker):
     with pytest.raises(CommandError, match="is there already"):
         exported(path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_on_a_full_disk_nothing_is_left(tmp_path):
+    """A limit stands for the disk's: it is met again when the file is closed."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for compress in (False, True):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+        try:
+            with pytest.raises(OSError), files.NewFile(tmp_path / "a", compress=compress) as new:
+                for _ in range(50):
+                    new.file.write(os.urandom(1000))
+                new.finish()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        gc.collect()
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_compressed_and_to_the_output(five, tmp_path, capsysbinary):
