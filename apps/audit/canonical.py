@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from json import JSONDecodeError, JSONDecoder
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, NamedTuple
@@ -36,6 +36,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 #: Integers of so few digits are read as such; longer ones by a way that takes any length.
 _SHORT = 18
+#: Numbers of ``jsonb`` have at most so many digits before the point, and so many behind it.
+_DIGITS_BEFORE, _DIGITS_BEHIND = 131_072, 16_383
 
 
 class Absent:
@@ -127,6 +129,19 @@ def _number(value: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
+def _fraction(text: str) -> Decimal:
+    # Written without an exponent, a few characters could come to gigabytes.
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError("a number is too large") from None
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)
+    if number.adjusted() >= _DIGITS_BEFORE or exponent < -_DIGITS_BEHIND:
+        raise ValueError("a number is too large, or has too many digits")
+    return number
+
+
 def _whole(digits: str) -> int | Decimal:
     return int(digits) if len(digits) <= _SHORT else Decimal(digits)
 
@@ -143,14 +158,15 @@ def _constant(name: str) -> Any:
 
 
 _decoder = JSONDecoder(
-    parse_float=Decimal, parse_int=_whole, parse_constant=_constant, object_pairs_hook=_unambiguous
+    parse_float=_fraction, parse_int=_whole, parse_constant=_constant, object_pairs_hook=_unambiguous
 )
 
 
 def decode(text: str) -> Any:
     """The value of a JSON text, with its numbers exactly as they stand there.
 
-    Raises `ValueError` for what is no JSON, or an object in which a key stands twice.
+    Raises `ValueError` for what is no JSON, an object in which a key stands twice, or a number that no row
+    can hold.
     """
     try:
         return _decoder.decode(text)

@@ -119,10 +119,13 @@ class NewFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._zipped is not None:
-            self._zipped.close()
-        self._raw.close()
+        # First: what is still to be written when it is closed may find the disk full, too.
         self._part.unlink(missing_ok=True)
+        try:
+            if self._zipped is not None:
+                self._zipped.close()
+        finally:
+            self._raw.close()
 
 
 class _HashingFile(BufferedWriter):
@@ -153,6 +156,8 @@ class FileExamination:
         self.rows = 0
         #: The last row, once there was one.
         self.last: Link | None = None
+        #: Whether a row of a file so far was hashed under a key.
+        self._keyed = False
 
     def __iter__(self) -> Iterator[Finding]:
         before: Header | None = None
@@ -180,7 +185,10 @@ class FileExamination:
                 return None
             yield from _of_header(header, before)
             walker = Walker(
-                expected=header.first, previous=bytes.fromhex(header.previous_hash), anchors=self._anchors
+                expected=header.first,
+                previous=bytes.fromhex(header.previous_hash),
+                anchors=self._anchors,
+                keyed=self._keyed,
             )
             for number, line in enumerate(lines, 2):
                 try:
@@ -194,6 +202,7 @@ class FileExamination:
                 self.last = link
                 yield from walker.step(link)
             yield from _of_end(header, walker)
+            self._keyed = walker.keyed
             return header
 
     def _at(self) -> int:
@@ -217,6 +226,11 @@ def _of_header(header: Header, before: Header | None) -> Iterator[Finding]:
 
 
 def _of_end(header: Header, walker: Walker) -> Iterator[Finding]:
+    if walker.keyed and header.key_id == keys.NO_KEY:
+        # Anybody can make such a seal, and so shorten the file.
+        yield Finding(
+            sequence=header.first, what="the header of its file was sealed without a key, unlike the rows"
+        )
     last = walker.expected - 1
     if last < header.last:
         yield Finding(sequence=header.last, what=f"{rows(walker.expected, header.last)} missing at the end")
@@ -255,9 +269,8 @@ def _header(line: str) -> Header:
         raise ValueError(str(exc)) from None
     if header.format != FORMAT:
         raise ValueError(f"the format is {header.format!r}, this reads {FORMAT}")
-    numbers = isinstance(header.first, int) and isinstance(header.last, int)
-    texts = isinstance(header.key_id, str) and isinstance(header.previous_hash, str)
-    if not (numbers and texts):
+    numbers = {"first", "last"}
+    if not all(isinstance(value, int if name in numbers else str) for name, value in asdict(header).items()):
         raise ValueError("its fields are not what they should be")
     bytes.fromhex(header.previous_hash)
     return header

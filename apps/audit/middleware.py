@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from django.urls import ResolverMatch
 
 from apps.audit import audit_actions, conf, values
@@ -119,11 +121,16 @@ def _of_body(response: HttpResponse) -> dict[str, Any]:
 
 def _of_form(request: HttpRequest) -> dict[str, Any]:
     """The names of a form's fields, and which action was asked for, of how many rows."""
-    told: dict[str, Any] = {"fields": _names([name for name in request.POST if name not in _OF_FORMS])}
-    if request.POST.get("action"):
-        told["action"] = values.line(request.POST["action"])
-        all_of_them = request.POST.get("select_across") == "1"
-        told["selected"] = "all" if all_of_them else len(request.POST.getlist(ACTION_CHECKBOX_NAME))
+    try:
+        form = request.POST
+    except (SuspiciousOperation, BadRequest, MultiPartParserError, UnreadablePostError):
+        # Too large, or no form at all. It may be read here first: what was refused before needed none of it.
+        form = QueryDict()
+    told: dict[str, Any] = {"fields": _names([name for name in form if name not in _OF_FORMS])}
+    if form.get("action"):
+        told["action"] = values.line(form["action"])
+        all_of_them = form.get("select_across") == "1"
+        told["selected"] = "all" if all_of_them else len(form.getlist(ACTION_CHECKBOX_NAME))
     return told
 
 

@@ -42,13 +42,22 @@ class Walker:
     """Sees whether each row is what it was when it was appended, and follows the one before it."""
 
     def __init__(
-        self, *, expected: int, previous: bytes | None, anchors: Mapping[int, Anchor] | None = None
+        self,
+        *,
+        expected: int,
+        previous: bytes | None,
+        anchors: Mapping[int, Anchor] | None = None,
+        keyed: bool = False,
     ) -> None:
-        """*expected* is the first row's sequence; *previous* the hash before it, None where nobody knows."""
+        """*expected* is the first row's sequence; *previous* the hash before it, None where nobody knows.
+
+        *keyed* says that a row before it was hashed under a key.
+        """
         self.expected = expected
         self.previous = previous
+        #: Whether a row was hashed under a key: all that follow have to be.
+        self.keyed = keyed
         self._anchors = anchors or {}
-        self._keyed = False
 
     def step(self, link: Link) -> Iterator[Finding]:
         """What is wrong with the next row."""
@@ -81,9 +90,9 @@ class Walker:
         else:
             if not is_own:
                 yield "was changed, or hashed under another key"
-        if row.key_id == keys.NO_KEY and self._keyed:
+        if row.key_id == keys.NO_KEY and self.keyed:
             yield "was hashed without a key, unlike a row before it"
-        self._keyed = self._keyed or row.key_id != keys.NO_KEY
+        self.keyed = self.keyed or row.key_id != keys.NO_KEY
         anchor = self._anchors.get(row.sequence)
         if anchor is not None and anchor.hash != link.hash:
             yield f"had another hash {anchor.source}"

@@ -7,6 +7,9 @@ from django.db.models.functions import Now
 
 from apps.notifications.models import Email, SuppressedAddress
 
+#: Characters of an address (RFC 5321, 4.5.3.1.3).
+LONGEST = 254
+
 
 def normal(address: str) -> str:
     """An address as it is compared with others."""
@@ -16,7 +19,7 @@ def normal(address: str) -> str:
 def possible(address: str) -> bool:
     """Whether *address* can be one: all else is for mail servers to say."""
     user, _, host = address.rpartition("@")
-    return bool(user and host) and address.isprintable()
+    return bool(user and host) and address.isprintable() and len(address) <= LONGEST
 
 
 def suppression_of(address: str) -> SuppressedAddress | None:

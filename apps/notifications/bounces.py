@@ -17,6 +17,8 @@ _DELIVERY = "message/delivery-status"
 #: Parts of a report, those of the mail that it quotes included. Reading takes time by their depth.
 _PARTS = 25
 _PART = re.compile(rb"(?:^|[\r\n])content-type:", re.IGNORECASE)
+#: Recipients that a report names: a mail of ours has one, which may be an alias of some others.
+_RECIPIENTS = 50
 #: Characters of a header.
 _LONGEST = 998
 
@@ -52,6 +54,8 @@ def failures(raw: bytes) -> list[Failure]:
     recipients = [block for block in blocks if isinstance(block, Message) and "Action" in block]
     if not recipients:
         raise NotAReport("The report names no recipient with an action (RFC 3464).")
+    if len(recipients) > _RECIPIENTS:
+        raise NotAReport(f"The report names more than {_RECIPIENTS} recipients.")
     message_id = next(_message_ids(report), "")
     return [
         _failure(block, message_id)

@@ -34,9 +34,12 @@ def backend_options() -> dict[str, Any]:
 
 
 def emails_kept() -> timedelta | None:
-    """``EMAILS_KEPT_DAYS``: for how long it is kept what mails said that are over (180 days); 0: for ever."""
+    """``EMAILS_KEPT_DAYS``: for how long it is kept what mails said that are over (180 days); 0: for ever.
+
+    A negative number is no time: nothing is deleted, either.
+    """
     days = float(settings.EMAILS_KEPT_DAYS)
-    return timedelta(days=days) if days else None
+    return timedelta(days=days) if days > 0 else None
 
 
 def sender_domain() -> str:

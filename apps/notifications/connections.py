@@ -131,7 +131,11 @@ def _open(backend: EmailBackend) -> None:
 
 
 def _tell_silence_apart(smtp: smtplib.SMTP) -> None:
-    """Have *smtp* raise `Unanswered` where its connection breaks or is silent after the end of a mail."""
+    """Have *smtp* know what became of a mail whose end was sent.
+
+    Where the connection breaks then or is silent, or the answer is none, it raises `Unanswered`. Of an answer
+    the first digit counts (RFC 5321, 4.2): all of 2xx say that the mail is taken, and not 250 alone.
+    """
     send, data = smtp.send, smtp.data
     last = b""
 
@@ -143,11 +147,15 @@ def _tell_silence_apart(smtp: smtplib.SMTP) -> None:
 
     def handing(message: Any) -> Any:
         try:
-            return data(message)
+            code, said = data(message)
         except smtplib.SMTPServerDisconnected as exc:
             if last != b"\r\n.\r\n":
                 raise
             raise Unanswered(f"the mail server has not said whether it takes the mail: {exc}") from exc
+        if not (200 <= code < 300 or 400 <= code < 600):
+            text = said.decode("utf-8", "replace")
+            raise Unanswered(f"the mail server has not said whether it takes the mail: {code} {text}")
+        return (250 if code < 300 else code), said
 
     vars(smtp).update(send=sending, data=handing)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from django.core.mail import EmailMultiAlternatives
+from django.core.mail.message import sanitize_address
 from django.db import Error as DatabaseError
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
@@ -159,6 +160,12 @@ def message_of(email: Email, key: str) -> EmailMultiAlternatives:
         message.message()
     except ValueError as exc:
         raise NotWritable(f"it cannot be written: {exc}") from exc
+    try:
+        # As the envelope has it: the header takes more.
+        sanitize_address(email.recipient, "utf-8")
+    except Exception as exc:
+        # Python's parser of addresses fails in many ways.
+        raise NotWritable(f"{email.recipient!r} is not an e-mail address: {exc}") from exc
     return message
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gc
 import gzip
 import json
+import os
+import resource
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -18,7 +21,7 @@ from apps.audit import exporting, files, pruning
 from apps.audit.files import FileExamination
 from apps.audit.models import Entry
 from apps.audit.walking import Anchor
-from tests.audit.chaining import KEYS, entry, findings, grow, tamper
+from tests.audit.chaining import KEYS, entry, findings, grow, rehash, tamper
 from tests.support import filled
 
 LENGTH = 5
@@ -69,6 +72,22 @@ def test_an_export_can_be_verified_offline(five, tmp_path, django_db_blocker):
     with pytest.raises(CommandError, match="is there already"):
         exported(path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_on_a_full_disk_nothing_is_left(tmp_path):
+    """A limit stands for the disk's: it is met again when the file is closed."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for compress in (False, True):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+        try:
+            with pytest.raises(OSError), files.NewFile(tmp_path / "a", compress=compress) as new:
+                for _ in range(50):
+                    new.file.write(os.urandom(1000))
+                new.finish()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        gc.collect()
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_compressed_and_to_the_output(five, tmp_path, capsysbinary):
@@ -162,6 +181,48 @@ def test_every_tampering_with_a_file_is_found(five, tmp_path):
     ]
 
 
+def test_whatever_stands_in_a_file_is_a_finding_and_no_crash(five, tmp_path):
+    good = exported(tmp_path / "good")
+    told = json.loads(good[0])["audit"]
+    path = tmp_path / "bad"
+    for name in ("written_at", "hash", "seal", "key_id", "previous_hash", "format"):
+        path.write_text(json.dumps({"audit": {**told, name: 1.5}}) + "\n")
+        (finding,) = wrong(path)
+        assert "the first line is no header" in finding, name
+    # Without an exponent, these would not fit into the memory.
+    for number in ("1e99999999999999999999", "1e9999999999", "-1E+9999999999", "1e-9999999999"):
+        row = good[5].replace('"number": 5', f'"number": {number}')
+        assert row != good[5]
+        path.write_text("\n".join([*good[:5], row, ""]))
+        assert wrong(path)[0].startswith("row 5: line 6 is no row: a number is too large"), number
+
+
+def test_without_the_key_nobody_shortens_a_file_or_writes_the_next_one(five, tmp_path, settings):
+    """A seal, and rows, that need no key are not taken where rows were hashed under one."""
+    until = Entry.objects.get(sequence=3)
+    good = exported(tmp_path / "good")
+    settings.AUDIT_KEYS = []
+    shorter = files.Header.sealed(
+        first=1, last=3, previous_hash=bytes(32), digest=bytes(until.hash), now=timezone.now()
+    )
+    rehash(4)
+    with (tmp_path / "next").open("wb") as file:
+        exporting.write_jsonl(file, exporting.Part(first=4, last=5))
+    settings.AUDIT_KEYS = [KEYS["new"]]
+    with (tmp_path / "shorter").open("wb") as file:
+        assert files.write(file, shorter, good[1:4]) == 3
+    told = "row 1: the header of its file was sealed without a key, unlike the rows"
+    assert wrong(tmp_path / "shorter") == [told]
+    # By itself a part that was written before there was a key is sound.
+    assert wrong(tmp_path / "next") == []
+    assert wrong(tmp_path / "shorter", tmp_path / "next") == [
+        told,
+        "row 4: was hashed without a key, unlike a row before it",
+        "row 5: was hashed without a key, unlike a row before it",
+        "row 4: the header of its file was sealed without a key, unlike the rows",
+    ]
+
+
 def test_files_that_cannot_be_read_are_findings(five, tmp_path):
     path = tmp_path / "a.gz"
     run("audit_export", "--output", path, "--gzip")
@@ -209,8 +270,6 @@ def test_what_is_pruned_is_in_a_file_and_the_chain_goes_on(five, tmp_path):
 
 def test_only_what_is_old_is_pruned(chain, tmp_path, settings):
     """Without keys, so that rows can be made old."""
-    from tests.audit.chaining import rehash
-
     grow(LENGTH)
     age("sequence <= 3", days=10)
     rehash(1)

@@ -198,6 +198,28 @@ def test_forms_of_the_admin_that_strangers_send_are_refused(chain, client):
     assert waiting()[1]["outcome"] == "refused"
 
 
+def test_a_form_that_cannot_be_read_is_told_of_and_the_answer_stays_as_it_is(chain, admin_user):
+    form = "application/x-www-form-urlencoded"
+    for strict, body, kind, status in (
+        # Refused without a look at the form, which is too large.
+        (True, "name=" + "x" * 3_000_000, form, 403),
+        (False, "name=" + "x" * 3_000_000, form, 400),
+        (False, "&".join(f"f{number}=1" for number in range(1500)), form, 400),
+        (False, "name=x", f"{form}; charset=latin-1", 400),
+        (False, "name=x", "multipart/form-data", 400),
+    ):
+        client = Client(enforce_csrf_checks=strict, raise_request_exception=False)
+        client.force_login(admin_user)
+        before = len(waiting())
+        assert client.generic("POST", "/admin/auth/group/add/", body, kind).status_code == status
+        (told,) = waiting()[before:]
+        assert (told["outcome"], told["detail"]["status"], told["detail"]["fields"]) == (
+            "refused",
+            status,
+            [],
+        )
+
+
 def test_the_middleware_stands_behind_the_authentication_and_before_what_may_refuse(settings):
     order = settings.MIDDLEWARE
     place = order.index(f"{AuditMiddleware.__module__}.{AuditMiddleware.__name__}")

@@ -115,6 +115,10 @@ def test_what_would_take_long_to_read_is_refused():
     for raw in (multiparts, b"content-type: message/rfc822\r\n\r\n" * 1000, report(block()) + multiparts):
         with pytest.raises(NotAReport, match="parts"):
             failures(raw)
+    # Each recipient is recorded by itself.
+    assert len(failures(report(*[block()] * 50))) == 50
+    with pytest.raises(NotAReport, match="more than 50 recipients"):
+        failures(report(*[block()] * 51))
 
 
 # Recording them -----------------------------------------------------------------------------------

@@ -85,6 +85,19 @@ def test_a_server_that_takes_a_mail_and_says_so_too_late_gets_three_copies_and_n
     assert stands(email) == ("sent", State.SUCCEEDED)
 
 
+def test_a_server_that_answers_nonsense_gets_three_copies_and_one_that_takes_it_in_its_way_one(server):
+    for number, (said, copies) in enumerate((("OK queued", 3), ("354 go on", 3), ("252 taken", 1))):
+        server.data, before = said, server.commands.count("DATA")
+        email = ask(about=f"order:{number}")
+        run_pending()
+        while TaskRun.objects.get(pk=email.task_run).state == State.SCHEDULED:
+            assert server.commands.count("DATA") - before <= copies, said
+            make_due(TaskRun.objects.get(pk=email.task_run))
+            run_pending()
+        assert server.commands.count("DATA") - before == copies, said
+        assert stands(email) == (("sent", State.SUCCEEDED) if copies == 1 else ("failed", State.DEAD)), said
+
+
 def test_silence_before_the_end_of_a_mail_is_no_such_thing(server, settings, monkeypatch):
     settings.EMAIL_TIMEOUT = 0.2
 

@@ -141,6 +141,16 @@ def test_what_cannot_be_a_mail_is_refused_and_what_asked_for_it_does_not_fail(se
     assert mail.outbox == []
 
 
+def test_what_no_envelope_has_room_for_is_refused(settings):
+    with answering(settings) as server:
+        for recipient in ("a@x.de,b@y.de", "a@b@c.de", "a@x..de", "a@x.de>", "a@[192.0.2.1"):
+            email = ask(recipient=recipient)
+            run_pending()
+            assert stands(email) == ("refused", State.DEAD), recipient
+            assert "is not an e-mail address" in email.reason
+        assert server.taken == []
+
+
 def test_a_broken_template_stops_the_mail_alone_and_once_mended_it_is_sent(settings, tmp_path: Path):
     (tmp_path / "notifications").mkdir()
     theirs = tmp_path / "notifications" / "order_rejected.txt"
@@ -308,9 +318,10 @@ def test_what_old_mails_say_is_deleted_and_that_they_were_there_is_not(settings)
     run_pending()
     refused.refresh_from_db()
     assert (refused.state, refused.reason) == ("refused", "what it said is not kept any more")
-    settings.EMAILS_KEPT_DAYS = 0
-    prune.delay()
-    run_pending()
+    for for_ever in (0, -1):
+        settings.EMAILS_KEPT_DAYS = for_ever
+        prune.delay()
+        run_pending()
     assert len(mail.outbox) == sent
     assert Email.objects.filter(emptied_at=None).count() == 3
 
