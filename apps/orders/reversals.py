@@ -36,7 +36,8 @@ def close_ended(close: Order) -> None:
             continue
         assert entry.release_before is not None
         left = _left(close)
-        if too_little(close):
+        # The rule has a most as well: what is held of more than the entry is not left.
+        if too_little(close) and close.quantity < entry.quantity:
             _release(entry, close)
         elif close.state != State.FILLED:
             _abort(entry, f"the close leg is {close.state}")

@@ -13,12 +13,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from apps.audit.models import Entry as AuditEntry
 from apps.audit.verifying import verify
@@ -186,9 +184,6 @@ class Traders:
         trader = Trader.opened(self._exchange, **MONEY)
         account = account_of(user_of(name), name, **fields)
         account = account_set_keys(account=account, api_key=trader.key, api_secret=trader.secret, by="test")
-        # With keys that are new it is not known whether an order that is not found was asked of these.
-        account.keys_set_at = timezone.now() - timedelta(hours=1)
-        account.save(update_fields=["keys_set_at"])
         self.all[account] = trader
         return sender_of(account, name)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from apps.core.database import clock
 from apps.orders import services, verification
@@ -39,8 +37,6 @@ def desk(exchange: ExchangeAt, monkeypatch: pytest.MonkeyPatch, settings: Any) -
     monkeypatch.setattr(verification, "clock", lambda: clock() + 60)
     found = venue_desk(exchange)
     found.account.plan = "pro"
-    # With keys that are new, that nothing is found proves nothing.
-    found.account.keys_set_at = timezone.now() - timedelta(hours=1)
     found.account.save()
     return found
 
