@@ -79,7 +79,7 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Resting:
-    """Of an order that rests until the market comes to its price: what it takes to find out whether it did."""
+    """Of an order that rests until the market comes to its price: what tells whether it did."""
 
     symbol: str
     order_id: int
