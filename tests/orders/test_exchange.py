@@ -14,7 +14,7 @@ from apps.orders.models import Order, Position
 from apps.orders.states import State
 from apps.tasks.testing import advance
 from tests.candles.helpers import instrument
-from tests.orders.brokers.desks import VenueDesk, reachable, venue, venue_desk
+from tests.orders.brokers.desks import VenueDesk, account_of, reachable, venue, venue_desk
 from tests.orders.helpers import check, looked, now, place, submitted
 from tests.stack.exchange_process import ExchangeAt
 
@@ -52,6 +52,7 @@ def status(number: int, code: int | None = None, msg: str = "Says why.", **more:
 
 
 #: What happens to a new order; how it stands after its submission; how it ends; how often it was submitted.
+#: Those that end filled are filled in whole, those that expire to the share of the rule.
 FAULTS: list[tuple[dict[str, Any] | None, State, State, int]] = [
     (None, State.FILLED, State.FILLED, 1),
     ({"kind": "lost"}, State.UNKNOWN, State.FILLED, 1),
@@ -69,6 +70,10 @@ FAULTS: list[tuple[dict[str, Any] | None, State, State, int]] = [
     (status(400, -2010, "Market is closed."), State.REJECTED, State.REJECTED, 1),
     (status(401, -2015), State.REJECTED, State.REJECTED, 1),
     ({"kind": "partial", "share": 0.4, "reads": 2, "trades": 2}, State.PARTIALLY_FILLED, State.FILLED, 1),
+    # The market ran dry.
+    ({"kind": "partial", "share": 0.4, "trades": 2}, State.EXPIRED, State.EXPIRED, 1),
+    ({"kind": "partial", "share": 0}, State.EXPIRED, State.EXPIRED, 1),
+    ({"kind": "lost", "share": 0.4}, State.UNKNOWN, State.EXPIRED, 1),
 ]
 
 
@@ -96,14 +101,33 @@ def test_every_fault_of_a_submission_ends_well(desk: VenueDesk, market: Any, set
         assert now(order).state == first, rule
         order = settled(desk, order)
         assert (order.state, order.submissions) == (last, submissions), rule
-        assert order.filled == (Decimal("0.01") if last == State.FILLED else 0), rule
-    filled = [case for case in FAULTS if case[2] == State.FILLED]
+        assert order.filled == Decimal("0.01") * _filled(rule, last), rule
     books = desk.in_books()
-    assert len(books) == len(filled)
+    assert len(books) == len([last for _, _, last, _ in FAULTS if last != State.REJECTED])
     assert {one["clientOrderId"] for one in books} <= {
         str(pk) for pk in Order.objects.values_list("pk", flat=True)
     }
     _agrees(desk)
+
+
+def _filled(rule: dict[str, Any] | None, last: State) -> Decimal:
+    """What part of its order was traded."""
+    if last == State.EXPIRED:
+        return Decimal(str((rule or {})["share"]))
+    return Decimal(last == State.FILLED)
+
+
+def test_an_order_that_cannot_be_signed_is_rejected(
+    exchange: ExchangeAt, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    reachable(exchange, monkeypatch, settings, "kraken")
+    account = account_of(exchange="kraken", plan="pro", key="key", secret="half a")
+    order = place(account, instrument("BTC/USDT", exchange="kraken"), "0.01")
+    submitted()
+    order = now(order)
+    assert (order.state, order.reason_code) == (State.REJECTED, "NOT_SENT")
+    assert "these keys" in order.reason
+    check()
 
 
 def test_a_cancellation_ends_well_whatever_happens_to_it(desk: VenueDesk, market: Any) -> None:

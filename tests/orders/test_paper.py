@@ -52,3 +52,24 @@ def test_an_order_on_paper_waits_for_its_minute_and_a_reversal_for_both(account,
     assert (now(entry).state, held(account, market, simulation=True)) == (State.FILLED, -2)
     assert Order.objects.filter(simulation=False).count() == 0
     check()
+
+
+def test_orders_that_no_minute_can_fill_end(account, market, settings):
+    past = minute_of(timezone.now()) - timedelta(minutes=5)
+    write_candles(instrument=market, minutes=walk(3, start=to_ms(past)))
+    dear = place(account, market, str(10**14), simulation=True)
+    late = place(account, market, "1", simulation=True)
+    submitted()
+    assert {now(dear).state, now(late).state} == {State.SUBMITTED}
+    settings.ORDERS_PAPER_WAIT = 60.0
+    # The one meets a minute by which it is worth more than can be kept, the other has met none in time.
+    for order, placed_at in ((dear, past), (late, past + timedelta(minutes=3))):
+        PaperOrder.objects.filter(client_order_id=order.client_order_id).update(placed_at=placed_at)
+    looked()
+    for order, state, reason in ((dear, State.REJECTED, "not below"), (late, State.EXPIRED, "in time")):
+        order = now(order)
+        assert (order.state, order.filled) == (state, 0)
+        assert reason in order.reason
+        assert not order.to_be_looked_at
+    assert held(account, market, simulation=True) == 0
+    check()

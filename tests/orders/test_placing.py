@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, transaction
 
+from apps.candles.models import Instrument
 from apps.core.ids import uuid7
 from apps.orders import limits, services
 from apps.orders.models import DailyRefusal, DailyUse, Order
@@ -47,6 +48,9 @@ def test_what_an_account_may_not_do_is_rejected_with_a_reason(account, market, o
 
     assert code(elsewhere) == "wrong_exchange"
     assert code(gone) == "instrument_inactive"
+    for kind in (Instrument.Kind.SWAP, Instrument.Kind.FUTURE):
+        contract = instrument(f"BTC/USDT:{kind}", kind=kind)
+        assert code(contract) == code(contract, simulation=True) == "not_spot"
     assert code(api_secret="") == "keys_missing"
     assert code(plan="basic") == "real_not_allowed"
     assert code(simulation=True) == ""

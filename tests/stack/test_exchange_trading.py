@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from apps.stack.exchange.quotes import Quotes
 from tests.stack.exchanges import LocalExchange, limit, local, local_exchange, standing
 
 __all__ = ["local", "standing"]
@@ -200,6 +201,27 @@ def test_when_it_fills_does_not_depend_on_when_someone_looks() -> None:
     often = played([*range(0, 150_000, 1_500), *range(150_000, hour, 45_000), hour])
     assert 2 <= len(once["trades"]) < len(prices)
     assert once == often
+
+
+def test_many_resting_orders_cost_no_more_looks_at_the_market_than_the_nearest(
+    local: LocalExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trader, asked, found = local.trader(USDT="1000000", BTC="10"), [], Quotes.reached
+
+    def reached(*given: Any, falling: bool, **more: Any) -> int | None:
+        asked.append(falling)
+        return found(*given, falling=falling, **more)
+
+    price = local.price().quantize(Decimal(1))
+    for step in range(1, 6):
+        local.clock.now_ms += 1
+        for far, side in ((price - 1_000 * step, "BUY"), (price + 1_000 * step, "SELL")):
+            trader.place(**limit(far, side=side))
+    trader.ask("GET", "openOrders")
+    monkeypatch.setattr(Quotes, "reached", reached)
+    local.clock.now_ms += 1
+    assert len(trader.ask("GET", "openOrders")) == 10
+    assert sorted(asked) == [False, True]
 
 
 # Cancellation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -98,7 +99,7 @@ def classify(error: ccxt.BaseError, *, client: ccxt.Exchange, action: str) -> Ve
         return VenueUnavailable(message, retry_after=wait)
     if type(error) is not ccxt.ExchangeError:
         return VenueRefused(message)
-    if code is None and error.__cause__ is None and error.__context__ is None:
+    if code is None and behind(error) is None:
         return VenueRubbish(message)  # nothing failed but the reading of an answer
     refused = status is not None and 400 <= status < 500
     if refused or (status is None and code is not None):
@@ -118,8 +119,22 @@ def response_of(error: BaseException) -> tuple[int | None, Mapping[str, Any]]:
 
     The client remembers the headers of its last response only, which may belong to an earlier request.
     """
-    response = getattr(error.__cause__ or error.__context__, "response", None)
+    response = getattr(behind(error), "response", None)
     return (None, {}) if response is None else (response.status_code, response.headers)
+
+
+def behind(error: BaseException) -> BaseException | None:
+    """The error that led to *error*: what it was raised from, or what was dealt with where it was raised.
+
+    What a caller was dealing with when it made the call is none of it, though Python remembers that as well.
+    """
+    context = error.__context__
+    if error.__cause__ is not None or context is None or context.__traceback__ is None:
+        return error.__cause__
+    # An error's traceback begins where it was caught: within the call, if *error* has come through there.
+    caught_in = context.__traceback__.tb_frame
+    within = any(frame is caught_in for frame, _ in traceback.walk_tb(error.__traceback__))
+    return context if within else None
 
 
 def asked_wait(codes: Codes, status: int | None, headers: Mapping[str, Any]) -> float | None:

@@ -132,6 +132,11 @@ def _make(account: Account) -> Any:
         secret = unseal(account.api_secret, context=f"orders.account:{account.pk}:api_secret")
     except (SealBroken, ImproperlyConfigured) as error:
         raise KeysUnreadable(str(error)) from error
+    if not (key + secret).isascii():
+        # Found by ccxt only when it sends a request, which then might be taken for one that was sent.
+        raise Refused(
+            f"a request with the keys of {account.name!r} cannot be made: not ASCII", code="NOT_SENT"
+        )
     dialect = DIALECTS[account.exchange]
     client: Any = venue_client(account.exchange, base_urls=exchange_urls(), timeout=conf.timeout())
     client.apiKey, client.secret = key, secret

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.candles.venues.codes import CODES
-from apps.candles.venues.errors import NOT_SERVED, UNREADABLE, asked_wait, brief, response_of
+from apps.candles.venues.errors import NOT_SERVED, UNREADABLE, asked_wait, behind, brief, response_of
 from apps.orders.brokers.base import BrokerError, NotTaken, Refused, Unanswered, Unavailable, Unreadable
 
 
@@ -232,7 +232,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _body(error: BaseException) -> str:
-    response = getattr(error.__cause__ or error.__context__, "response", None)
+    response = getattr(behind(error), "response", None)
     return "" if response is None else str(response.text)
 
 

@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Context, Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
 from apps.candles.models import Instrument
 from apps.candles.selectors import Opening, coverage, first_minute
+from apps.orders.amounts import product, total
 from apps.orders.brokers import conf
 from apps.orders.brokers.base import BrokerFill, BrokerOrder, NotTaken, Refused, Report
 from apps.orders.brokers.paper_models import PaperOrder
@@ -31,12 +32,8 @@ from apps.orders.states import Kind, Side, State
 if TYPE_CHECKING:
     from apps.orders.models import Account
 
-#: Wide enough for the product of any two amounts.
-_ARITHMETIC = Context(prec=80)
 #: Seconds from the start of a submission after which it is not taken.
 _LATE = 5.0
-#: The finest fee that is stored.
-_FINEST = Decimal(1).scaleb(-18)
 #: Quantities and values of orders are below this: so what is added up of them can be stored.
 MOST = Decimal(10) ** 15
 _NOTIONAL = f"its value is not below {MOST:,f}"
@@ -169,37 +166,31 @@ def _check(order: BrokerOrder, instrument: Instrument) -> None:
     sizes = [("quantity", order.quantity, instrument.volume_scale, "LOT_SIZE")]
     if order.price is not None:
         sizes.append(("price", order.price, instrument.price_scale, "PRICE_FILTER"))
-    with localcontext(_ARITHMETIC):
-        for name, amount, scale, code in sizes:
-            if not amount.is_finite() or amount <= 0:
-                raise Refused(f"the {name} {amount} is not above zero", code=code)
-            if not is_multiple(amount, step := Decimal(1).scaleb(-scale)):
-                raise Refused(f"the {name} {amount:f} is no multiple of {step:f}", code=code)
-        if order.quantity >= MOST:
-            raise Refused(f"the quantity {order.quantity:f} is not below {MOST:,f}", code="LOT_SIZE")
-        if order.price is not None and order.quantity * order.price >= MOST:
-            raise Refused(_NOTIONAL, code="NOTIONAL")
+    for name, amount, scale, code in sizes:
+        if not amount.is_finite() or amount <= 0:
+            raise Refused(f"the {name} {amount} is not above zero", code=code)
+        if not is_multiple(amount, step := Decimal(1).scaleb(-scale)):
+            raise Refused(f"the {name} {amount:f} is no multiple of {step:f}", code=code)
+    if order.quantity >= MOST:
+        raise Refused(f"the quantity {order.quantity:f} is not below {MOST:,f}", code="LOT_SIZE")
+    if order.price is not None and product(order.quantity, order.price) >= MOST:
+        raise Refused(_NOTIONAL, code="NOTIONAL")
 
 
 def _fill(row: PaperOrder, minute: Opening) -> _Fill | None:
     """What filling an order by a minute comes to; None where it would be worth too much."""
     buys = row.side == Side.BUY
-    with localcontext(_ARITHMETIC):
-        if row.price is not None:
-            price = min(row.price, minute.price) if buys else max(row.price, minute.price)
-        else:
-            part = conf.paper_slippage() / 10_000
-            # To the next price that the market has, to the trader's disadvantage.
-            price = (minute.price * (1 + part if buys else 1 - part)).quantize(
-                minute.price, ROUND_CEILING if buys else ROUND_FLOOR
-            )
-            # A price of nothing would be none.
-            price = price or minute.price
-        value = price * row.quantity
-        if value >= MOST:
-            return None
-        fee = (value * conf.paper_fee()).quantize(_FINEST, ROUND_DOWN)
-    return _Fill(price=price, fee=fee, at=minute.ts)
+    if row.price is not None:
+        price = min(row.price, minute.price) if buys else max(row.price, minute.price)
+    else:
+        slipped = product(minute.price, conf.paper_slippage() / 10_000)
+        worse = total(minute.price, slipped if buys else slipped.copy_negate())
+        # To the next price that the market has, to the trader's disadvantage.
+        price = worse.quantize(minute.price, ROUND_CEILING if buys else ROUND_FLOOR)
+        # A price of nothing would be none.
+        price = price or minute.price
+    value = product(price, row.quantity)
+    return None if value >= MOST else _Fill(price=price, fee=product(value, conf.paper_fee()), at=minute.ts)
 
 
 def _change(row: PaperOrder, **values: object) -> None:

@@ -10,13 +10,14 @@ from decimal import Decimal
 from typing import Any
 
 from apps.candles.venues.errors import VenueRubbish
+from apps.orders.amounts import floor
 from apps.orders.brokers.base import BrokerOrder, Refused
 from apps.orders.states import Kind
 
 
 def is_multiple(amount: Decimal, step: Decimal) -> bool:
     """Whether *amount* is a whole multiple of *step*, which is above zero."""
-    return amount % step == 0
+    return floor(amount, step) == amount
 
 
 def step_of(market: Mapping[str, Any], of: str) -> Decimal:

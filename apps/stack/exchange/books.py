@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.stack.exchange.amounts import parsed, printed
-from apps.stack.exchange.entries import Account, Balance, Order, Trade
+from apps.stack.exchange.entries import Account, Balance, Order, Resting, Trade
 from apps.stack.exchange.errors import BadFile
 
 _OPEN = "status IN ('NEW', 'PARTIALLY_FILLED')"
@@ -206,6 +206,20 @@ class Books:
             symbol=symbol,
         )
         return [Order(**row) for row in rows]
+
+    def resting(self) -> list[Resting]:
+        """Open orders that wait for the market, of each side those first that it comes to first."""
+        names = ", ".join(field.name for field in fields(Resting))
+        return [
+            Resting(**row)
+            for side, direction in (("BUY", "DESC"), ("SELL", "ASC"))
+            # With as many decimals in each, the longer of two prices is the higher one.
+            for row in self._rows(
+                f"SELECT {names} FROM orders WHERE {_OPEN} AND withheld IS NULL AND side = :side"
+                f" ORDER BY length(price) {direction}, price {direction}",
+                side=side,
+            )
+        ]
 
     def orders(self, account: int, symbol: str | None, page: Page) -> list[Order]:
         return [Order(**row) for row in self._page("orders", "order_id", account, symbol, page)]

@@ -78,6 +78,22 @@ class Order:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Resting:
+    """Of an order that rests until the market comes to its price: what tells whether it did."""
+
+    symbol: str
+    order_id: int
+    account: int
+    side: str
+    price: int
+    time: int
+
+    @property
+    def buys(self) -> bool:
+        return self.side == "BUY"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trade:
     """One trade of an order. ``maker``: the order had been resting."""
 

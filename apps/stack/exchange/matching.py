@@ -9,7 +9,16 @@ from fractions import Fraction
 from apps.stack.exchange import tickets, trading_errors
 from apps.stack.exchange.amounts import UNIT, product, step
 from apps.stack.exchange.books import Books
-from apps.stack.exchange.entries import CANCELED, EXPIRED, FILLED, NEVER, PARTIALLY_FILLED, Order, Trade
+from apps.stack.exchange.entries import (
+    CANCELED,
+    EXPIRED,
+    FILLED,
+    NEVER,
+    PARTIALLY_FILLED,
+    Order,
+    Resting,
+    Trade,
+)
 from apps.stack.exchange.markets import MOST_ORDERS, MOST_QUANTITY, Market
 from apps.stack.exchange.quotes import Quotes
 from apps.stack.exchange.tickets import Ticket
@@ -36,27 +45,28 @@ class Engine:
 
     def settle(self, *, now_ms: int) -> None:
         """Fill the resting orders whose price the market has reached by now, in order of time."""
-        hits: list[tuple[int, Order]] = []
+        hits: list[tuple[int, Resting]] = []
         looked: dict[tuple[str, int], int] = {}
-        for order in self._books.open_orders():
+        missed: set[tuple[str, str, int]] = set()
+        for order in self._books.resting():
             # A replayed file that is not here any more may have listed its symbol.
-            if order.withheld is not None or order.symbol not in self._markets:
+            if order.symbol not in self._markets:
                 continue
             name = (order.symbol, order.order_id)
-            reached = self._quotes.reached(
-                order.symbol,
-                order.price // step(self._markets[order.symbol].price_scale),
-                falling=order.buys,
-                after_ms=self._looked.get(name, order.time),
-                now_ms=now_ms,
-            )
+            after_ms = self._looked.get(name, order.time)
+            # Where the market did not come to one, it did not come to those beyond it.
+            alike = (order.symbol, order.side, after_ms)
+            reached = None if alike in missed else self._reached(order, after_ms=after_ms, now_ms=now_ms)
             if reached is None:
+                missed.add(alike)
                 looked[name] = now_ms
             else:
                 hits.append((reached, order))
         self._looked = looked
-        for reached, order in sorted(hits, key=lambda hit: hit[0]):
-            self._fill(order, [(order.rest, order.rest_price)], time=reached, maker=True)
+        for reached, hit in sorted(hits, key=lambda hit: (hit[0], hit[1].symbol, hit[1].order_id)):
+            order = self._books.order(hit.account, hit.symbol, hit.order_id)
+            if order is not None:
+                self._fill(order, [(order.rest, order.rest_price)], time=reached, maker=True)
 
     def place(self, account: int, ticket: Ticket, twist: Twist, *, now_ms: int) -> tuple[Order, list[Trade]]:
         """Take an order that has passed the filters. Raises `ApiError` when the account cannot place it."""
@@ -113,6 +123,11 @@ class Engine:
                 self._books.save_order(order)
 
     # What an order meets
+
+    def _reached(self, order: Resting, *, after_ms: int, now_ms: int) -> int | None:
+        """When the market first came to the price of *order*; None: it did not. See `Quotes.reached`."""
+        ticks = order.price // step(self._markets[order.symbol].price_scale)
+        return self._quotes.reached(order.symbol, ticks, falling=order.buys, after_ms=after_ms, now_ms=now_ms)
 
     def _best(self, ticket: Ticket, *, now_ms: int) -> int:
         """The best price that the market offers, in ticks."""

@@ -16,6 +16,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 import apps.orders.brokers
+from apps.orders.accounts import InvalidAccount, account_set_keys
 from apps.orders.brokers import NotTaken, Refused, Unavailable, broker_for, clients
 from apps.orders.brokers.clients import forget_clients, trading_client
 from apps.orders.brokers.registry import offers
@@ -60,6 +61,23 @@ def test_accounts_share_the_list_of_markets_and_nothing_else(exchange: ExchangeA
     with trading_client(Account.objects.get(pk=one.pk)) as again:
         assert again is mine
     assert exchange.count(LISTING) == asked + 1
+
+
+def test_keys_that_no_request_can_carry_are_not_taken() -> None:
+    one = account_of()
+    good = {"api_key": "public-key", "api_secret": "secret-key="}
+    for field in good:
+        for odd in (
+            "k\N{EURO SIGN}y-of-eight",
+            "k\N{LATIN SMALL LETTER E WITH ACUTE}y-of-eight",
+            "key of eight",
+        ):
+            with pytest.raises(InvalidAccount) as raised:
+                account_set_keys(account=one, **{**good, field: odd}, by="user:1")
+            assert raised.value.field == field
+    assert not Account.objects.get(pk=one.pk).api_key
+    account_set_keys(account=one, **good, by="user:1")
+    assert Account.objects.get(pk=one.pk).api_key
 
 
 def test_a_client_is_used_by_one_thread_at_a_time(exchange: ExchangeAt) -> None:

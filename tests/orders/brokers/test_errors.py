@@ -246,6 +246,11 @@ def test_a_request_that_cannot_be_made_was_not_sent(exchange: ExchangeAt) -> Non
         error = failure(broker, looking=looking)
         assert (type(error), error.code) == (Refused, "NOT_SENT")
         assert "a request with these keys cannot be made" in str(error)
+    for key, secret in (("k\N{EURO SIGN}y", "secret"), ("key", "s\N{EURO SIGN}cret")):
+        broker = broker_for(account_of(key=key, secret=secret), simulation=False)
+        for looking in (False, True):
+            error = failure(broker, looking=looking)
+            assert (type(error), error.code) == (Refused, "NOT_SENT")
 
 
 def test_what_was_dealt_with_before_says_nothing_of_a_request(
@@ -264,6 +269,27 @@ def test_what_was_dealt_with_before_says_nothing_of_a_request(
         raise NewConnectionError(pool, "of something else, a while ago")
     except NewConnectionError:
         assert type(failure(broker)) is UNKNOWN
+
+
+def test_an_answer_that_was_dealt_with_before_says_nothing_of_another(exchange: ExchangeAt) -> None:
+    another = requests.Response()
+    cases = [
+        ("binance", ORDER, "null", UNKNOWN, ""),
+        ("binance", ORDER, {"code": -9999, "msg": "New."}, UNKNOWN, "-9999"),
+        ("bybit", "/v5/order/create", {"retCode": 999999, "retMsg": "New.", "result": {}}, UNKNOWN, "999999"),
+        ("bybit", "/v5/order/create", {"retCode": 10001, "retMsg": "No.", "result": {}}, REFUSED, "10001"),
+    ]
+    for another.status_code in (400, 429, 500):
+        another._content = b'{"code": -2010, "msg": "Of another order."}'
+        for name, path, body, kind, code in cases:
+            broker = broker_at(name)
+            answer(exchange, path, 200, body)
+            try:
+                raise requests.HTTPError("of another order", response=another)
+            except requests.HTTPError:
+                error = failure(broker)
+            assert (type(error), error.code) == (kind, code), (another.status_code, name, body)
+            assert "Of another order." not in str(error)
 
 
 def test_a_list_of_markets_that_is_refused_says_nothing_of_the_order(

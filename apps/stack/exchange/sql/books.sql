@@ -46,6 +46,7 @@ CREATE INDEX IF NOT EXISTS orders_of_account ON orders (account, symbol, order_i
 CREATE INDEX IF NOT EXISTS orders_by_client_id ON orders (account, client_id, symbol, order_id);
 CREATE INDEX IF NOT EXISTS orders_open ON orders (account, symbol, order_id)
     WHERE status IN ('NEW', 'PARTIALLY_FILLED');
+CREATE INDEX IF NOT EXISTS orders_updated ON orders (account, update_time);
 CREATE INDEX IF NOT EXISTS orders_unfilled ON orders (account, time) WHERE executed = '0.00000000';
 
 CREATE TABLE IF NOT EXISTS trades (
