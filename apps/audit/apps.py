@@ -9,10 +9,14 @@ class AuditConfig(AppConfig):
     verbose_name = "Audit"
 
     def ready(self) -> None:
+        from django.core import checks
+
         from apps.audit import adminlog, logins
+        from apps.audit.checks import check_keys
         from apps.audit.metrics import AuditCollector
         from apps.core.collectors import registry
 
         logins.connect()
         adminlog.connect()
+        checks.register(check_keys)
         registry.register(AuditCollector())
