@@ -223,6 +223,7 @@ def test_a_request_that_cannot_work_is_refused_in_words(anna):
         ({"context": {**sample, "colour": "red"}}, "has no colour"),
         ({"context": {**sample, "held_back": 3}}, "has no held_back"),
         ({"context": {**sample, "plan": object()}}, "JSON values only"),
+        ({"context": {**sample, "limit": float("nan")}}, "JSON values only"),
         ({"context": {**sample, "url": "javascript:x"}}, "not an address"),
         ({"user": None}, "either for a user or for the recipient"),
         ({"recipient": "ops@example.com"}, "either for a user or for the recipient"),
