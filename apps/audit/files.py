@@ -11,6 +11,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from io import BufferedReader, BufferedWriter, FileIO
@@ -148,7 +149,10 @@ def sha256(path: Path) -> str:
 
 
 class FileExamination:
-    """One look at files that follow each other, or at one. Iterating yields what is wrong."""
+    """One look at files that follow each other, or at one. Iterating yields what is wrong.
+
+    A file may begin with rows that the one before ends with: who was killed while pruning begins anew.
+    """
 
     def __init__(self, paths: Iterable[Path], *, anchors: Mapping[int, Anchor] | None = None) -> None:
         self._paths = list(paths)
@@ -158,8 +162,11 @@ class FileExamination:
         self.last: Link | None = None
         #: Whether a row of a file so far was hashed under a key.
         self._keyed = False
+        #: Hashes of the rows before those that files begin with, in hexadecimal; empty until they are read.
+        self._before_first: dict[int, str] = {}
 
     def __iter__(self) -> Iterator[Finding]:
+        self._before_first = dict.fromkeys(self._firsts(), "")
         before: Header | None = None
         seen: list[Header] = []
         for path in self._paths:
@@ -183,11 +190,15 @@ class FileExamination:
             except ValueError as exc:
                 yield Finding(sequence=self._at(), what=f"{path}: the first line is no header: {exc}")
                 return None
-            yield from _of_header(header, before)
+            yield from _of_header(header, before, self._before_first.get(header.first - 1, ""))
+            anchors = self._anchors
+            if before is not None and header.first <= before.last:
+                again = Anchor(hash=bytes.fromhex(before.hash), source="in the file before")
+                anchors = {before.last: again, **anchors}
             walker = Walker(
                 expected=header.first,
                 previous=bytes.fromhex(header.previous_hash),
-                anchors=self._anchors,
+                anchors=anchors,
                 keyed=self._keyed,
             )
             for number, line in enumerate(lines, 2):
@@ -201,15 +212,24 @@ class FileExamination:
                 self.rows += 1
                 self.last = link
                 yield from walker.step(link)
+                if link.row.sequence in self._before_first:
+                    self._before_first[link.row.sequence] = link.hash.hex()
             yield from _of_end(header, walker)
             self._keyed = walker.keyed
             return header
+
+    def _firsts(self) -> Iterator[int]:
+        """The sequences before those that the files say they begin with."""
+        for path in self._paths:
+            # What cannot be read is found when its turn comes.
+            with suppress(OSError, EOFError, zlib.error, ValueError), _Lines(path) as lines:
+                yield _header(next(lines, "")).first - 1
 
     def _at(self) -> int:
         return self.last.row.sequence if self.last else 0
 
 
-def _of_header(header: Header, before: Header | None) -> Iterator[Finding]:
+def _of_header(header: Header, before: Header | None, before_first: str) -> Iterator[Finding]:
     try:
         if header.expected_seal() != header.seal:
             yield Finding(sequence=header.first, what="the header of its file was changed")
@@ -217,12 +237,16 @@ def _of_header(header: Header, before: Header | None) -> Iterator[Finding]:
         yield Finding(sequence=header.first, what=f"the header of its file cannot be verified: {exc}")
     if before is None:
         return
-    if header.first != before.last + 1:
+    if header.first == before.last + 1:
+        before_first = before.hash
+    elif header.first == before.first:
+        before_first = before.previous_hash
+    if header.first > before.last + 1 or header.last <= before.last or not before_first:
         yield Finding(
             sequence=header.first, what=f"begins a file, and the one before ends with row {before.last}"
         )
-    elif header.previous_hash != before.hash:
-        yield Finding(sequence=header.first, what="does not follow the last row of the file before")
+    elif header.previous_hash != before_first:
+        yield Finding(sequence=header.first, what="does not follow the row before it in another file")
 
 
 def _of_end(header: Header, walker: Walker) -> Iterator[Finding]:
@@ -273,6 +297,7 @@ def _header(line: str) -> Header:
     if not all(isinstance(value, int if name in numbers else str) for name, value in asdict(header).items()):
         raise ValueError("its fields are not what they should be")
     bytes.fromhex(header.previous_hash)
+    bytes.fromhex(header.hash)
     return header
 
 

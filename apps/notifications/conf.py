@@ -7,6 +7,7 @@ from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
+from django.utils.encoding import punycode
 
 
 def operators() -> list[str]:
@@ -43,5 +44,5 @@ def emails_kept() -> timedelta | None:
 
 
 def sender_domain() -> str:
-    """The domain of the sender's address."""
-    return parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
+    """The domain of the sender's address, in ASCII: in another form no Message-ID has it."""
+    return punycode(parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]) or "localhost"

@@ -24,8 +24,8 @@ def plain(context: Mapping[str, Any]) -> dict[str, Any]:
     absolute address, or empty. Raises `ValueError` for what is not JSON, or no address.
     """
     try:
-        values = json.loads(json.dumps(context, cls=DjangoJSONEncoder))
-    except TypeError as exc:
+        values = json.loads(json.dumps(context, cls=DjangoJSONEncoder, allow_nan=False))
+    except (TypeError, ValueError) as exc:
         raise ValueError(f"a context holds JSON values only: {exc}") from None
     tidied: dict[str, Any] = _tidy(values)
     return tidied

@@ -137,7 +137,10 @@ def email_resend(*, email: Email, actor: str = "") -> None:
 
 
 def emails_settle() -> int:
-    """Say of e-mails whose runs were given up that they have failed. Returns how many those are."""
+    """Say of e-mails whose runs were given up that they have failed, or that they are sent if they were.
+
+    Returns how many those are.
+    """
     with connection.cursor() as cursor:
         cursor.execute(sql(__package__, "settle.sql"))
         return int(cursor.rowcount)

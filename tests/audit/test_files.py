@@ -304,6 +304,30 @@ def test_rows_are_deleted_in_batches_and_who_was_killed_begins_anew(five, tmp_pa
     assert [row.action for row in Entry.objects.all()] == ["audit.pruned"]
     assert findings() == []
     assert wrong(tmp_path / "a") == wrong(tmp_path / "b") == []
+    # Together they are the whole, although rows 3 to 5 are in both.
+    assert wrong(tmp_path / "a", tmp_path / "b") == []
+    assert wrong(tmp_path / "a", tmp_path / "a") == [
+        "row 1: begins a file, and the one before ends with row 5"
+    ]
+
+
+def test_of_two_files_with_the_same_rows_none_may_tell_another_story(five, tmp_path, settings):
+    """Without a key everybody can hash rows anew, and yet not both files."""
+    settings.AUDIT_KEYS = []
+    rehash(1)
+    for name, part in (("a", exporting.Part(first=1, last=3)), ("b", exporting.Part(first=1, last=5))):
+        with (tmp_path / name).open("wb") as file:
+            exporting.write_jsonl(file, part)
+    assert wrong(tmp_path / "a", tmp_path / "b") == []
+    for changed, first, told in (
+        (3, 3, "row 3: had another hash in the file before"),
+        (2, 3, "row 3: does not follow the row before it in another file"),
+    ):
+        tamper("UPDATE audit_entry SET actor = 'eve' WHERE sequence = %s", [changed])
+        rehash(changed)
+        with (tmp_path / f"other{changed}").open("wb") as file:
+            exporting.write_jsonl(file, exporting.Part(first=first, last=5))
+        assert told in wrong(tmp_path / "a", tmp_path / f"other{changed}")
 
 
 def test_nothing_broken_is_pruned(five, tmp_path):

@@ -120,6 +120,16 @@ def test_what_dies_meanwhile_is_in_the_next_mail():
     assert len(mail.outbox) == 2
 
 
+def test_a_clock_that_was_ahead_does_not_silence_alerts(settings):
+    die()
+    assert alert() == Alert(told=1)
+    let_time_pass(-365 * 86_400)
+    die()
+    assert alert() == Alert(told=1)
+    die()
+    assert alert() == Alert(waiting=1)
+
+
 def test_the_time_between_mails_is_a_setting(settings):
     settings.ALERT_EVERY = 0
     for _ in range(3):

@@ -214,6 +214,19 @@ def test_a_report_that_is_no_failure_changes_nothing(admin_client, sent):
     assert sent.state == "sent"
 
 
+def test_the_message_id_of_a_sender_with_a_domain_of_any_letters_comes_back(admin_client, settings):
+    """In a header, what is not ASCII would be encoded, and no report have it."""
+    settings.DEFAULT_FROM_EMAIL = "Börse <mail@börse.example>"
+    email = ask("order:1")
+    run_pending()
+    (message,) = mail.outbox
+    headers = message.message()
+    assert headers["Message-ID"] == f"<{email.task_run}@xn--brse-5qa.example>"
+    raw = report(block(), message_id=headers["Message-ID"])
+    (told,) = admin_client.post(URL, raw, "message/rfc822").json()
+    assert told["email"] == str(email.pk)
+
+
 def test_anybodys_report_about_a_mail_that_is_not_ours_changes_nothing(admin_client, sent):
     odd = ("<a\0b@localhost>", f"<{'x' * 100_000}@localhost>", "<\u202e@localhost>")
     for message_id in ("<x@localhost>", "<01920f6e-7a3b-7c50-9d4e-2f6b8a1c3e5d@localhost>", "", *odd):

@@ -18,7 +18,7 @@ from apps.notifications import connections, sending
 from apps.notifications.addresses import address_suppress
 from apps.notifications.kinds import kind_of
 from apps.notifications.models import Email
-from apps.notifications.services import email_request, email_resend
+from apps.notifications.services import email_request, email_resend, emails_settle
 from apps.notifications.tasks import send_email
 from apps.tasks import claims, steps
 from apps.tasks.models import TaskRun
@@ -165,6 +165,22 @@ def test_what_is_recorded_as_handed_over_is_not_handed_over_again(monkeypatch):
     lose(email.task_run)
     run_pending()
     assert stands(email) == ("sent", State.SUCCEEDED)
+    assert len(mail.outbox) == 1
+
+
+def test_a_mail_that_was_handed_over_is_sent_although_its_run_was_cancelled_meanwhile(monkeypatch):
+    email = ask()
+
+    def die(**given: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(sending, "email_sent", die)
+        run_pending()
+    TaskRun.objects.filter(pk=email.task_run).update(state=State.CANCELLED)
+    assert (emails_settle(), emails_settle()) == (1, 0)
+    assert stands(email) == ("sent", State.CANCELLED)
+    assert (email.reason, email.provider_id, email.sent_at is not None) == ("", "", True)
     assert len(mail.outbox) == 1
 
 

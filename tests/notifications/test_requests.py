@@ -67,6 +67,17 @@ def test_one_mail_in_the_time_and_the_next_tells_how_many_were_held_back(anna):
     assert (throttle.email_id, throttle.held_back, throttle.told) == (third.pk, 0, 0)
 
 
+def test_a_clock_that_was_ahead_holds_nothing_back_for_as_long(anna):
+    assert attacked(anna, 1) is not None
+    let_time_pass(-600)
+    assert attacked(anna, 2) is None, "clocks differ by seconds, and so do transactions"
+    let_time_pass(-365 * 86_400)
+    again = attacked(anna, 3)
+    assert again is not None
+    assert again.held_back == 1
+    assert attacked(anna, 4) is None
+
+
 def test_other_keys_and_people_have_mails_of_their_own(anna):
     bert = get_user_model()._default_manager.create_user("bert", "bert@example.com", "x")
     asked = [
@@ -223,6 +234,7 @@ def test_a_request_that_cannot_work_is_refused_in_words(anna):
         ({"context": {**sample, "colour": "red"}}, "has no colour"),
         ({"context": {**sample, "held_back": 3}}, "has no held_back"),
         ({"context": {**sample, "plan": object()}}, "JSON values only"),
+        ({"context": {**sample, "limit": float("nan")}}, "JSON values only"),
         ({"context": {**sample, "url": "javascript:x"}}, "not an address"),
         ({"user": None}, "either for a user or for the recipient"),
         ({"recipient": "ops@example.com"}, "either for a user or for the recipient"),
