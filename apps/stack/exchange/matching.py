@@ -64,9 +64,9 @@ class Engine:
                 hits.append((reached, order))
         self._looked = looked
         for reached, hit in sorted(hits, key=lambda hit: (hit[0], hit[1].symbol, hit[1].order_id)):
-            order = self._books.order(hit.account, hit.symbol, hit.order_id)
-            if order is not None:
-                self._fill(order, [(order.rest, order.rest_price)], time=reached, maker=True)
+            found = self._books.order(hit.account, hit.symbol, hit.order_id)
+            if found is not None:
+                self._fill(found, [(found.rest, found.rest_price)], time=reached, maker=True)
 
     def place(self, account: int, ticket: Ticket, twist: Twist, *, now_ms: int) -> tuple[Order, list[Trade]]:
         """Take an order that has passed the filters. Raises `ApiError` when the account cannot place it."""
