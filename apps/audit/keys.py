@@ -2,7 +2,8 @@
 
 ``AUDIT_KEYS`` lists keys as ``id:key`` (32 bytes or more in base64). New rows are hashed under the first;
 the others are there to verify older rows. Whoever can write to the database but has no key cannot make rows
-that verify.
+that verify after rows with one. A whole chain that is written anew without keys looks like one that was begun
+before there were any: a hash that was kept elsewhere (``--expect``) tells them apart.
 """
 
 from __future__ import annotations
