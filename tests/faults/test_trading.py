@@ -55,6 +55,7 @@ SETTINGS = {
     "ORDERS_MARKET_MAX_AGE": "3600",
     "ORDERS_SUBMIT_LIMIT": "3600",
     "ORDERS_SETTLE_LIMIT": "3600",
+    "ORDERS_REVERSAL_LIMIT": "3600",
     "ORDERS_PLANS": '{"pro": {"simulation_only": false, "daily_orders": 100000}}',
 }
 #: What the exchange does to one order or look, or to some.
@@ -244,7 +245,11 @@ def _left() -> list[str]:
     # Beat does it once a minute.
     orders_reconcile()
     waiting = TaskRun.objects.filter(task__regex=r"^(orders|webhooks|audit)\.").exclude(state__in=ENDED)
+    # It comes when the limit is over, and finds nothing that waits.
+    waiting = waiting.exclude(task="orders.abort_reversal")
     open_ = Order.objects.filter(verified_at=None).exclude(state=State.REJECTED)
+    # What was never submitted has nothing to be verified.
+    open_ = open_.exclude(state=State.CANCELLED, submission_started_at=None)
     return [
         *(f"{run.task} {run.pk} {run.state} {run.error}" for run in waiting),
         *(f"{one.pk} {one.state} {one.signal} {one.looks} {one.reason}" for one in open_),
