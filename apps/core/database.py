@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 #: Seconds after which the plans of a connection are made anew: a plan that was right for a small table may
 #: not be right for what has become of it meanwhile.
@@ -26,14 +27,38 @@ def execute(statement: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any
     Errors are Django's (`django.db.DatabaseError` and its kinds). Where ``DATABASE_PREPARE`` is off, the
     statement is planned every time.
     """
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    connection.validate_no_broken_transaction()
-    raw: psycopg.Connection[Any] = connection.connection
-    with connection.wrap_database_errors:
+    wrapper = _sound()
+    raw: psycopg.Connection[Any] = wrapper.connection
+    with wrapper.wrap_database_errors:
         cursor = psycopg.Cursor(raw)
         _replan(raw, cursor)
         return cursor.execute(statement, parameters, prepare=True)
+
+
+def perform(statement: str, parameters: Mapping[str, Any]) -> None:
+    """Execute *statement* as `execute` does, where nobody wants its rows.
+
+    The connection keeps a cursor for these: making one, and finding out how each parameter is written,
+    takes as long as the rest of what is done on this side.
+    """
+    wrapper = _sound()
+    raw: psycopg.Connection[Any] = wrapper.connection
+    with wrapper.wrap_database_errors:
+        cursor: psycopg.Cursor[Any] | None = getattr(raw, "_chandlery_cursor", None)
+        if cursor is None:
+            cursor = psycopg.Cursor(raw)
+            raw._chandlery_cursor = cursor  # type: ignore[attr-defined]
+        _replan(raw, cursor)
+        cursor.execute(statement, parameters, prepare=True)
+
+
+def _sound() -> BaseDatabaseWrapper:
+    """Django's connection, open and fit to be used: looked up once, which takes a while each time."""
+    wrapper: BaseDatabaseWrapper = connections[DEFAULT_DB_ALIAS]
+    wrapper.close_if_health_check_failed()
+    wrapper.ensure_connection()
+    wrapper.validate_no_broken_transaction()
+    return wrapper
 
 
 @contextmanager

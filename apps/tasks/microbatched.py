@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from django.core.serializers.json import DjangoJSONEncoder
 
 from apps.core import context
-from apps.core.database import execute
+from apps.core.database import perform
 from apps.core.ids import uuid7
 from apps.core.resources import sql
 from apps.tasks import conf
@@ -22,6 +22,8 @@ from apps.tasks.task import DurableTask
 #: NUL as JSON writes it, which jsonb does not take: an odd number of backslashes stands before it.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _LARGEST_BATCH = 10_000
+
+_encoder = DjangoJSONEncoder(allow_nan=False, ensure_ascii=False)
 
 
 def _meta() -> str:
@@ -79,7 +81,7 @@ class MicroBatchedTask(DurableTask):
         """
         entry_id = id or uuid7()
         parameters = {"task": self.name, "id": entry_id, "payload": self._encode(payload), "meta": _meta()}
-        execute(sql(__package__, "put.sql"), parameters)
+        perform(sql(__package__, "put.sql"), parameters)
         return entry_id
 
     def put_many(
@@ -93,12 +95,12 @@ class MicroBatchedTask(DurableTask):
         if len(given) != len(encoded):
             raise ValueError(f"{self.name}: {len(encoded)} payloads and {len(given)} ids")
         parameters = {"task": self.name, "ids": given, "payloads": encoded, "meta": _meta()}
-        execute(sql(__package__, "put_many.sql"), parameters)
+        perform(sql(__package__, "put_many.sql"), parameters)
         return given
 
     def _encode(self, payload: Mapping[str, Any]) -> str:
         try:
-            encoded = json.dumps(payload, cls=DjangoJSONEncoder, allow_nan=False, ensure_ascii=False)
+            encoded = _encoder.encode(payload)
             encoded.encode()
         except (TypeError, ValueError) as exc:
             raise TypeError(f"{self.name}: the payload is not JSON: {exc}") from None

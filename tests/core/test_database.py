@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from apps.core import database
-from apps.core.database import execute
+from apps.core.database import execute, perform, pipelined
 from tests.workload.models import Effect
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +45,38 @@ def test_a_broken_transaction_takes_no_statement():
                 execute(INSERT, {"name": None})
         except IntegrityError:
             execute(INSERT, {"name": "a"})
+
+
+def test_what_nobody_wants_rows_of_is_of_the_same_transaction_and_leaves_rows_of_others_alone():
+    with pytest.raises(RuntimeError), transaction.atomic():
+        perform(INSERT, {"name": "undone"})
+        raise RuntimeError
+    with transaction.atomic():
+        rows = execute(INSERT, {"name": "first"})
+        with pytest.raises(IntegrityError), transaction.atomic():
+            perform(INSERT, {"name": None})
+        perform(INSERT, {"name": "second"})
+        assert rows.fetchone() == ("first",)
+    assert set(Effect.objects.values_list("name", flat=True)) == {"first", "second"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_connection_keeps_a_cursor_of_its_own():
+    perform(INSERT, {"name": "on one"})
+    connection.close()
+    perform(INSERT, {"name": "on the next"})
+    assert Effect.objects.count() == 2
+
+
+def test_statements_without_rows_can_be_sent_together():
+    with transaction.atomic(), pipelined():
+        perform(INSERT, {"name": "a"})
+        rows = execute(INSERT, {"name": "b"})
+        perform(INSERT, {"name": "c"})
+        assert rows.fetchone() == ("b",)
+    with pytest.raises(IntegrityError), transaction.atomic(), pipelined():
+        perform(INSERT, {"name": None})
+    assert Effect.objects.count() == 3
 
 
 def test_plans_are_made_anew_now_and_then(monkeypatch):
