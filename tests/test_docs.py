@@ -21,6 +21,7 @@ from apps.events.registry import all_types
 from apps.liveness.states import TRANSITIONS as WORKER_TRANSITIONS
 from apps.liveness.states import SessionState
 from apps.notifications.kinds import all_kinds
+from apps.orders.reasons import REASONS
 from apps.orders.states import FOUND_IN
 from apps.orders.states import State as OrderState
 from apps.tasks import Backoff, DurableTask
@@ -62,9 +63,10 @@ def test_every_state_and_every_event_of_workers_is_documented():
     assert sorted(first_column("worker event")) == sorted(WORKER_TRANSITIONS)
 
 
-def test_every_state_and_every_event_of_orders_is_documented():
+def test_every_state_event_and_code_of_orders_is_documented():
     assert first_column("order state") == [state.value for state in OrderState]
     assert sorted(first_column("order event")) == sorted(FOUND_IN)
+    assert first_column("order code") == list(REASONS)
 
 
 def test_signals_and_what_refuses_them_are_documented():

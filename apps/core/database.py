@@ -38,8 +38,8 @@ def execute(statement: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any
 def perform(statement: str, parameters: Mapping[str, Any]) -> None:
     """Execute *statement* as `execute` does, where nobody wants its rows.
 
-    The connection keeps a cursor for these: making one, and finding out how each parameter is written,
-    takes as long as the rest of what is done on this side.
+    The connection keeps a cursor for these: making one, and finding out anew how each parameter is written,
+    takes a third of the time that a short statement costs on this side.
     """
     wrapper = _sound()
     raw: psycopg.Connection[Any] = wrapper.connection

@@ -110,7 +110,7 @@ def test_a_database_that_cannot_be_reached_is_answered_with_503(sender, monkeypa
         raise OperationalError("connection refused")
 
     monkeypatch.setattr("apps.webhooks.facts.execute", away)
-    monkeypatch.setattr("apps.tasks.microbatched.execute", away)
+    monkeypatch.setattr("apps.tasks.microbatched.perform", away)
     answer = sender.send(Client(), sender.signal())
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
     assert answer.json()["type"] == "/problems/unavailable"
