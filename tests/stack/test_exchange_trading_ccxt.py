@@ -161,7 +161,8 @@ def test_refusals_are_the_errors_that_the_client_makes_of_the_real_ones(
     stranger = client_of(served, Trader(exchange=served, key="a-key-of-nobody", secret="s"))
     forger = client_of(served, Trader(exchange=served, key=trader.key, secret="s"))
     late = client_of(served, trader)
-    late.options["timeDifference"] = 10_000
+    # Longer than the window of 10 s that the client asks for.
+    late.options["timeDifference"] = 20_000
     for other, error in (
         (stranger, ccxt.AuthenticationError),
         (forger, ccxt.AuthenticationError),
