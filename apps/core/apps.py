@@ -11,6 +11,7 @@ class CoreConfig(AppConfig):
     def ready(self) -> None:
         from django.core import checks
 
-        from apps.core.checks import check_public_url
+        from apps.core.checks import check_encryption_keys, check_public_url
 
         checks.register(check_public_url)
+        checks.register(check_encryption_keys)

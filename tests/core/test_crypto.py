@@ -10,8 +10,10 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
+from django.core.management.base import SystemCheckError
 
 from apps.core import crypto
+from apps.core.checks import check_encryption_keys
 from apps.core.crypto import SealBroken, SealedColumn, seal, unseal
 from apps.orders.models import Account
 
@@ -98,3 +100,16 @@ def test_rotation_seals_everything_anew_and_tells_of_what_does_not_open(
     for account in (accounts[0], *accounts[2:4]):
         account.refresh_from_db()
         assert unseal(account.api_key, context=context(account)) == account.name
+
+
+def test_keys_that_are_none_are_found_before_a_secret_is_lost_to_them(settings: Any) -> None:
+    for keys in ([], [NEW], [NEW, f" {OLD}"]):
+        settings.ENCRYPTION_KEYS = keys
+        assert check_encryption_keys(app_configs=None) == []
+    for keys in (["new"], ["new:c2hvcnQ="], [NEW, "old:?"], [NEW, NEW]):
+        settings.ENCRYPTION_KEYS = keys
+        (found,) = check_encryption_keys(app_configs=None)
+        assert found.id == "core.E002"
+        assert found.msg.startswith("ENCRYPTION_KEYS: ")
+    with pytest.raises(SystemCheckError, match=r"core\.E002"):
+        call_command("check")
