@@ -22,9 +22,10 @@ class NotificationsConfig(AppConfig):
         from django.core import checks
 
         from apps.core.collectors import registry
-        from apps.notifications.checks import check_operators
+        from apps.notifications.checks import check_operators, check_sender
         from apps.notifications.metrics import EmailCollector
 
         checks.register(check_operators)
+        checks.register(check_sender)
         registry.register(EmailCollector())
         signals.worker_process_shutdown.connect(_end_connection)

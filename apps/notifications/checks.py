@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
 from apps.notifications import addresses, conf
@@ -20,4 +21,18 @@ def check_operators(*, app_configs: Any, **_: Any) -> Sequence[CheckMessage]:
         )
         for one in conf.operators()
         if not addresses.possible(one)
+    ]
+
+
+def check_sender(*, app_configs: Any, **_: Any) -> Sequence[CheckMessage]:
+    """Mails come from an address, without which servers refuse every one of them."""
+    given = settings.DEFAULT_FROM_EMAIL
+    if given.isprintable() and addresses.possible(conf.sender()):
+        return []
+    return [
+        Error(
+            f"DEFAULT_FROM_EMAIL is {given!r}, which is neither an e-mail address nor a name and one, as"
+            " in 'Desk <desk@example.com>'.",
+            id="notifications.E002",
+        )
     ]

@@ -43,6 +43,11 @@ def emails_kept() -> timedelta | None:
     return timedelta(days=days) if days > 0 else None
 
 
+def sender() -> str:
+    """``DEFAULT_FROM_EMAIL``: the address that mails come from, without the name beside it."""
+    return parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
+
+
 def sender_domain() -> str:
     """The domain of the sender's address, in ASCII: in another form no Message-ID has it."""
-    return punycode(parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]) or "localhost"
+    return punycode(sender().rpartition("@")[2]) or "localhost"

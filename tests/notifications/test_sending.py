@@ -11,9 +11,12 @@ import pytest
 from django.conf import settings as configured
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.utils import timezone
 
 from apps.notifications import connections
+from apps.notifications.checks import check_sender
 from apps.notifications.kinds import kind_of
 from apps.notifications.models import Email
 from apps.notifications.sending import email_move, email_sent
@@ -139,6 +142,17 @@ def test_what_cannot_be_a_mail_is_refused_and_what_asked_for_it_does_not_fail(se
     run_pending()
     assert stands(email) == ("refused", State.DEAD)
     assert mail.outbox == []
+
+
+def test_a_sender_who_has_no_address_is_found_before_mails_are_lost_to_it(settings):
+    for given in ("desk@example.com", "Desk <desk@example.com>", "Börse <mail@börse.example>"):
+        settings.DEFAULT_FROM_EMAIL = given
+        assert check_sender(app_configs=None) == []
+    for given in ("", "Desk", "Desk <desk>", "desk@", "Desk\nBcc: eve@example.com <desk@example.com>"):
+        settings.DEFAULT_FROM_EMAIL = given
+        assert [one.id for one in check_sender(app_configs=None)] == ["notifications.E002"], given
+    with pytest.raises(SystemCheckError, match="which is neither an e-mail address nor a name and one"):
+        call_command("check")
 
 
 def test_what_no_envelope_has_room_for_is_refused(settings):
