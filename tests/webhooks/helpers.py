@@ -14,9 +14,13 @@ from django.test import Client
 
 from apps.core.ids import uuid7
 from apps.orders.models import Account
+from apps.tasks.testing import entries
 from apps.webhooks.models import Endpoint
 from apps.webhooks.services import endpoint_create
+from apps.webhooks.tasks import log_delivery
 
+#: The task that acts on signals.
+ACT = "orders.act_on_signal"
 #: How a test says that a field is to be left out.
 ABSENT = object()
 
@@ -104,3 +108,18 @@ def sender_of(account: Account, name: str = "alerts", **fields: Any) -> Sender:
 def user_of(name: str = "alice", **fields: Any) -> Any:
     """A new user with an address for mails."""
     return get_user_model().objects.create_user(name, f"{name}@example.com", "pw", **fields)
+
+
+def problem(response: Any, status: int, kind: str) -> dict[str, Any]:
+    """The problem that a response tells, which is of that kind."""
+    assert response.status_code == status, response.content
+    assert response["Content-Type"] == "application/problem+json"
+    assert response["Cache-Control"] == "no-store"
+    body: dict[str, Any] = response.json()
+    assert (body["type"], body["status"]) == (f"/problems/{kind}", status)
+    return body
+
+
+def logged() -> list[dict[str, Any]]:
+    """What was put into the log, in order."""
+    return [entry.payload for entry in entries(log_delivery)]

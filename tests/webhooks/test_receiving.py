@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import uuid
 from datetime import UTC, date, datetime, timedelta
-from io import BytesIO, StringIO
+from io import StringIO
 from itertools import product
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from gunicorn.http.body import ChunkedReader
-from gunicorn.http.unreader import IterUnreader
 
 from apps.core.database import execute
 from apps.core.ids import uuid7
@@ -26,27 +22,10 @@ from apps.tasks.testing import assert_requested, entries, requested
 from apps.webhooks.masking import TokenFilter
 from apps.webhooks.models import Endpoint, Receipt
 from apps.webhooks.tasks import log_delivery
-from apps.webhooks.views import receive_signal
 from tests.candles.helpers import instrument
-from tests.webhooks.helpers import ABSENT, Sender, account_of, action, now, sender_of, user_of
+from tests.webhooks.helpers import ABSENT, ACT, Sender, account_of, logged, now, problem, sender_of, user_of
 
 pytestmark = pytest.mark.django_db
-
-ACT = "orders.act_on_signal"
-
-
-def problem(response: Any, status: int, kind: str) -> dict[str, Any]:
-    assert response.status_code == status, response.content
-    assert response["Content-Type"] == "application/problem+json"
-    assert response["Cache-Control"] == "no-store"
-    body: dict[str, Any] = response.json()
-    assert (body["type"], body["status"]) == (f"/problems/{kind}", status)
-    return body
-
-
-def logged() -> list[dict[str, Any]]:
-    """What was put into the log, in order."""
-    return [entry.payload for entry in entries(log_delivery)]
 
 
 def test_a_signal_is_accepted_and_a_run_acts_on_it(sender: Sender, market, client):
@@ -296,55 +275,6 @@ def test_no_token_comes_into_the_servers_log(sender: Sender, client):
     assert [put["code"] for put in logged()] == ["malformed", "secret_wrong", "malformed"]
 
 
-def test_a_body_that_is_cut_off_is_refused_and_logged(sender: Sender, rf):
-    class Broken:
-        def read(self, *_: Any) -> bytes:
-            raise OSError("the other side has gone")
-
-    request = rf.post(f"/webhooks/tradingview/{sender.token}", b"x" * 50, content_type="text/plain")
-    request._stream = Broken()
-    answer = receive_signal(request, "tradingview", sender.token)
-    assert answer.status_code == 400
-    assert "to its end" in answer.content.decode()
-    assert [put["code"] for put in logged()] == ["malformed"]
-
-
-def test_a_body_that_is_shorter_than_was_said_is_not_acted_upon(sender: Sender, client):
-    """Web servers hand it on as it is, and without its end it says something else."""
-    said = f"signal=buy symbol=BTC/USDT secret={sender.secret} quantity=15"
-    source = {"wsgi.input": BytesIO(said[:-1].encode()), "CONTENT_LENGTH": str(len(said))}
-    answer = sender.send(client, said, **source)
-    assert "was cut off" in problem(answer, 400, "malformed-body")["detail"]
-    (put,) = logged()
-    assert (put["code"], put["size"], put["body"]) == ("malformed", len(said), "")
-    assert not requested()
-
-
-def test_chunks_that_the_server_cannot_read_are_refused_and_logged(sender: Sender, rf):
-    request = rf.post(f"/webhooks/tradingview/{sender.token}", b"", content_type="text/plain")
-    request.META.pop("CONTENT_LENGTH", None)
-    read = ChunkedReader(SimpleNamespace(), IterUnreader(iter([b"zz\r\nbuy\r\n0\r\n\r\n"]))).read
-    request.META |= {"wsgi.input": SimpleNamespace(read=read), "wsgi.input_terminated": True}
-    assert receive_signal(request, "tradingview", sender.token).status_code == 400
-    assert [put["code"] for put in logged()] == ["malformed"]
-
-
-def test_a_body_without_a_length_is_read_as_far_as_it_may_go(sender: Sender, rf, settings):
-    """As web servers hand on chunked ones."""
-    for body, status in (
-        (json.dumps(sender.signal()).encode(), 202),
-        (b"x" * (settings.WEBHOOKS_MAX_BODY + 1), 413),
-        (b"x" * 10_000_000, 413),
-    ):
-        request = rf.post(f"/webhooks/tradingview/{sender.token}", b"", content_type="text/plain")
-        source = BytesIO(body)
-        request.META.pop("CONTENT_LENGTH", None)
-        request.META |= {"wsgi.input": source, "wsgi.input_terminated": True}
-        assert receive_signal(request, "tradingview", sender.token).status_code == status
-        assert source.tell() <= settings.WEBHOOKS_MAX_BODY + 1
-    assert logged()[1]["size"] == settings.WEBHOOKS_MAX_BODY + 1
-
-
 def test_a_key_that_comes_meanwhile_is_answered(sender: Sender, client, monkeypatch):
     """The receipt of another request is committed between what is read and what is written."""
     from apps.webhooks import receiving
@@ -437,70 +367,3 @@ def test_rotated_tokens_and_secrets_are_valid_for_as_long_as_was_said(sender: Se
     last = endpoint_rotate_token(endpoint=sender.endpoint, by="t").token
     problem(sender.send(client, sender.signal(secret=secret), token=token), 404, "not-found")
     assert sender.send(client, sender.signal(secret=secret, id="6"), token=last).status_code == 202
-
-
-def test_events_of_pineforge_are_acted_upon_once(sender: Sender, market, client):
-    event = action(side="sell", leg="entry")
-    first = sender.event(client, event, query="?simulation=false")
-    assert first.status_code == 200, first.content
-    told = first.json()
-    assert (told["status"], told["simulation"]) == ("accepted", False)
-    kwargs = {"signal": "short_entry", "quantity": "0.25", "order_id": told["order"], "simulation": False}
-    assert_requested(ACT, kwargs=kwargs, count=1)
-    again = sender.event(client, event, query="?simulation=false")
-    assert (again.status_code, again.json(), again["X-Replayed"]) == (200, told, "true")
-    problem(sender.event(client, {**event, "message": "!"}, query="?simulation=false"), 409, "webhook-replay")
-    update = sender.event(client, action(event="order_update", status="confirmed"))
-    assert update.status_code == 200
-    assert update.json() | {"delivery": ""} == {
-        "delivery": "", "order": None, "status": "recorded", "simulation": True, "reason": "no_action",
-    }  # fmt: skip
-    for changed, headers, status, kind in (
-        (action(), {"X-PineForge-Signature": "sha256=" + "0" * 64}, 401, "webhook-secret"),
-        (action(), {"X-PineForge-Signature": ""}, 401, "webhook-secret"),
-        (action(), {"X-PineForge-Event-Id": "another"}, 400, "invalid-request"),
-        (action(schema_version=2), {}, 400, "invalid-request"),
-        (b"{", {}, 400, "malformed-body"),
-    ):
-        problem(sender.event(client, changed, **headers), status, kind)
-    assert len(requested(ACT)) == 1
-
-
-def test_what_the_account_may_not_do_is_recorded_so_that_events_after_it_come_through(
-    sender: Sender, market, client
-):
-    """The sender of PineForge stops at what is refused."""
-    elsewhere = {**action()["instrument"], "symbol": "NOSUCH"}
-    cases = [
-        ("unknown_symbol", action(instrument=elsewhere), {}),
-        ("daily_limit", action(), {"daily_limit": 0}),
-        ("simulation_only", action(), {"plan": "basic", "daily_limit": None}),
-        ("keys_missing", action(), {"plan": "pro", "api_key": ""}),
-    ]
-    for reason, event, changes in cases:
-        Account.objects.update(**changes)
-        told = [sender.event(client, event, query="?simulation=false") for _ in range(2)]
-        assert [(one.status_code, one.json()["reason"]) for one in told] == [(200, reason)] * 2
-        assert told[0].json()["order"] is None
-    # Who does not prove to be the sender is refused as ever.
-    problem(sender.event(client, action(), **{"X-PineForge-Signature": ""}), 401, "webhook-secret")
-    assert not requested()
-    assert [put["code"] for put in logged() if put["outcome"] == "recorded"] == [one[0] for one in cases]
-    assert "NOSUCH" in logged()[0]["detail"]
-
-
-def test_an_action_of_pineforge_that_comes_too_late_is_recorded_and_not_acted_upon(sender: Sender, client):
-    old = int((datetime.now(UTC) - timedelta(hours=1)).timestamp() * 1000)
-    event = action(timestamp=old)
-    first, second = (sender.event(client, event) for _ in range(2))
-    assert (first.status_code, first.json()["status"], first.json()["reason"]) == (200, "recorded", "expired")
-    assert second.json() == first.json()
-    problem(
-        sender.event(client, action(timestamp=old), **{"X-PineForge-Signature": ""}), 401, "webhook-secret"
-    )
-    assert not requested()
-    assert not DailyUse.objects.exists()
-    assert [(put["outcome"], put["code"]) for put in logged()] == [
-        ("recorded", "expired"), ("duplicate", ""), ("refused", "secret_missing"),
-    ]  # fmt: skip
-    assert uuid.UUID(first.json()["delivery"]).version == 7
