@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Error
-from django.core.exceptions import ImproperlyConfigured
+from django.core.checks import CheckMessage
 
-from apps.audit import keys
+from apps.core.checks import key_errors
 
 
 def check_keys(*, app_configs: Any, **_: Any) -> Sequence[CheckMessage]:
     """The keys that rows are hashed under are keys."""
-    try:
-        keys.current()
-    except ImproperlyConfigured as exc:
-        return [Error(f"{exc}.", id="audit.E001")]
-    return []
+    return key_errors("AUDIT_KEYS", longer=True, id="audit.E001")
