@@ -11,14 +11,14 @@ import psycopg
 from django.db import connection
 
 from apps.backtests.models import HEAVY, BacktestResult
-from apps.core.database import execute
+from apps.core.database import perform
 from apps.core.resources import sql
 
 
 def write_heavy(result_id: uuid.UUID, *, trades: bytes, equity: bytes, drawing: bytes) -> None:
     """Give a result its heavy columns, in the caller's transaction."""
     given = {"id": result_id, "trades": trades, "equity": equity, "drawing": drawing}
-    execute(sql(__package__, "write_heavy.sql"), given).close()
+    perform(sql(__package__, "write_heavy.sql"), given)
 
 
 def read_heavy(result_id: uuid.UUID, column: str) -> bytes | None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 #: Seconds after which the plans of a connection are made anew: a plan that was right for a small table may
 #: not be right for what has become of it meanwhile.
@@ -27,38 +26,41 @@ def execute(statement: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any
     Errors are Django's (`django.db.DatabaseError` and its kinds). Where ``DATABASE_PREPARE`` is off, the
     statement is planned every time.
     """
-    wrapper = _sound()
-    raw: psycopg.Connection[Any] = wrapper.connection
-    with wrapper.wrap_database_errors:
-        cursor = psycopg.Cursor(raw)
-        _replan(raw, cursor)
-        return cursor.execute(statement, parameters, prepare=True)
+    return _execute(statement, parameters, psycopg.Cursor)
 
 
 def perform(statement: str, parameters: Mapping[str, Any]) -> None:
     """Execute *statement* as `execute` does, where nobody wants its rows.
 
-    The connection keeps a cursor for these: making one, and finding out anew how each parameter is written,
-    takes a third of the time that a short statement costs on this side.
+    The connection keeps a cursor for these: making one takes a third of the time that a short statement costs
+    on this side, with finding out anew how each parameter is written.
     """
-    wrapper = _sound()
-    raw: psycopg.Connection[Any] = wrapper.connection
-    with wrapper.wrap_database_errors:
-        cursor: psycopg.Cursor[Any] | None = getattr(raw, "_chandlery_cursor", None)
-        if cursor is None:
-            cursor = psycopg.Cursor(raw)
-            raw._chandlery_cursor = cursor  # type: ignore[attr-defined]
-        _replan(raw, cursor)
-        cursor.execute(statement, parameters, prepare=True)
+    _execute(statement, parameters, _kept_cursor)
 
 
-def _sound() -> BaseDatabaseWrapper:
-    """Django's connection, open and fit to be used: looked up once, which takes a while each time."""
-    wrapper: BaseDatabaseWrapper = connections[DEFAULT_DB_ALIAS]
+def _execute(
+    statement: str,
+    parameters: Mapping[str, Any],
+    cursor_of: Callable[[psycopg.Connection[Any]], psycopg.Cursor[Any]],
+) -> psycopg.Cursor[Any]:
+    # Looked up once, which takes a while each time.
+    wrapper = connections[DEFAULT_DB_ALIAS]
     wrapper.close_if_health_check_failed()
     wrapper.ensure_connection()
     wrapper.validate_no_broken_transaction()
-    return wrapper
+    raw: psycopg.Connection[Any] = wrapper.connection
+    with wrapper.wrap_database_errors:
+        cursor = cursor_of(raw)
+        _replan(raw, cursor)
+        return cursor.execute(statement, parameters, prepare=True)
+
+
+def _kept_cursor(raw: psycopg.Connection[Any]) -> psycopg.Cursor[Any]:
+    cursor: psycopg.Cursor[Any] | None = getattr(raw, "_chandlery_cursor", None)
+    if cursor is None:
+        cursor = psycopg.Cursor(raw)
+        raw._chandlery_cursor = cursor  # type: ignore[attr-defined]
+    return cursor
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 
-from apps.core.database import execute
+from apps.core.database import execute, perform
 from apps.core.resources import sql
 from apps.tasks import claims, conf, dead_letters, microbatches, publishing, queues, sqs
 from apps.tasks.models import Process, TaskRun
@@ -133,7 +133,7 @@ def _publish(wakeups: Sequence[Wakeup], *, reason: str) -> int:
     usage.count("published", len(sent))
     if sent:
         message_ids = json.dumps({str(run_id): message_id for run_id, message_id in sent.items()})
-        execute(sql(__package__, "published.sql"), {"sent": message_ids, "reason": reason, "meta": _META})
+        perform(sql(__package__, "published.sql"), {"sent": message_ids, "reason": reason, "meta": _META})
     return len(sent)
 
 
