@@ -151,8 +151,8 @@ def test_copies_that_a_death_leads_to_carry_one_message_id(monkeypatch):
     assert ids == [f"<{email.task_run}@localhost>"] * 2
 
 
-def test_what_is_recorded_as_handed_over_is_not_handed_over_again(monkeypatch):
-    email = ask()
+def killed_before_it_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hand over what waits; the worker dies after the server's answer."""
 
     def die(**given: Any) -> None:
         raise Killed
@@ -160,6 +160,11 @@ def test_what_is_recorded_as_handed_over_is_not_handed_over_again(monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(sending, "email_sent", die)
         run_pending()
+
+
+def test_what_is_recorded_as_handed_over_is_not_handed_over_again(monkeypatch):
+    email = ask()
+    killed_before_it_is_recorded(monkeypatch)
     # What would have kept it from being sent comes too late.
     address_suppress(address=email.recipient, reason="gone")
     lose(email.task_run)
@@ -170,13 +175,7 @@ def test_what_is_recorded_as_handed_over_is_not_handed_over_again(monkeypatch):
 
 def test_a_mail_that_was_handed_over_is_sent_although_its_run_was_cancelled_meanwhile(monkeypatch):
     email = ask()
-
-    def die(**given: Any) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(sending, "email_sent", die)
-        run_pending()
+    killed_before_it_is_recorded(monkeypatch)
     TaskRun.objects.filter(pk=email.task_run).update(state=State.CANCELLED)
     assert (emails_settle(), emails_settle()) == (1, 0)
     assert stands(email) == ("sent", State.CANCELLED)
