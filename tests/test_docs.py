@@ -67,6 +67,8 @@ def test_every_state_event_and_code_of_orders_is_documented():
     assert first_column("order state") == [state.value for state in OrderState]
     assert sorted(first_column("order event")) == sorted(FOUND_IN)
     assert first_column("order code") == list(REASONS)
+    for code, why in REASONS.items():
+        assert f"| `{code}` | {why[0].lower()}{why[1:].removesuffix('.')} |" in README
 
 
 def test_signals_and_what_refuses_them_are_documented():
