@@ -1,0 +1,141 @@
+"""Connections of a limiter: of each thread its own, which it keeps."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from redis import ConnectionPool, exceptions
+from redis.backoff import NoBackoff
+from redis.cluster import RedisCluster
+from redis.connection import ConnectionInterface
+from redis.retry import Retry
+
+from apps.ratelimits.limiter.scripts import FAILURES, Script, unavailable
+
+Bytes = Sequence[bytes]
+
+
+class Transport(Protocol):
+    """Runs scripts and commands on Redis."""
+
+    def run(self, script: Script, keys: Bytes, arguments: Bytes) -> Any:
+        """The script's answer. Raises `Unavailable`."""
+
+    def command(self, *parts: Any) -> Any:
+        """A command's answer, of one whose keys are all in one slot. Raises `Unavailable`."""
+
+
+class HeldTransport:
+    """One server. Each thread holds a connection, so that nothing is waited for but the answer.
+
+    A server that does not answer within *timeout* seconds is not asked twice. Where a connection turns out to
+    be closed, as after a restart, one new one is tried at once; what was asked may count twice then, which
+    denies rather than admits.
+    """
+
+    def __init__(self, url: str, *, timeout: float) -> None:
+        # Nothing but what redis-py makes of an address is taken from the pool.
+        self._pool = ConnectionPool.from_url(
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+            lib_name=None,
+            lib_version=None,
+        )
+        self._held = threading.local()
+
+    def run(self, script: Script, keys: Bytes, arguments: Bytes) -> Any:
+        count = b"%d" % len(keys)
+        try:
+            return self._ask(b"EVALSHA", script.digest, count, *keys, *arguments)
+        except exceptions.NoScriptError:
+            pass
+        except FAILURES as exc:
+            raise unavailable(exc) from exc
+        return self.command(b"EVAL", script.text, count, *keys, *arguments)
+
+    def command(self, *parts: Any) -> Any:
+        try:
+            return self._ask(*parts)
+        except FAILURES as exc:
+            raise unavailable(exc) from exc
+
+    def _ask(self, *parts: Any) -> Any:
+        connection: ConnectionInterface | None = getattr(self._held, "connection", None)
+        if connection is not None and self._held.process == os.getpid():
+            try:
+                return _answer(connection, parts)
+            except exceptions.BusyLoadingError:
+                raise
+            except exceptions.ConnectionError:
+                pass
+        # Its own, also after a fork.
+        connection = self._pool.make_connection()
+        self._held.connection, self._held.process = connection, os.getpid()
+        return _answer(connection, parts)
+
+
+def _answer(connection: ConnectionInterface, parts: Sequence[Any]) -> Any:
+    try:
+        connection.send_command(*parts, check_health=False)  # type: ignore[no-untyped-call]
+        return connection.read_response()
+    except exceptions.ReadOnlyError:
+        # It is a replica now: the next connection may find the new primary.
+        connection.disconnect()  # type: ignore[no-untyped-call]
+        raise
+    except exceptions.ResponseError:
+        raise
+    except BaseException:
+        # Also where the thread was interrupted: an answer that nobody read would be taken for the next one.
+        connection.disconnect()  # type: ignore[no-untyped-call]
+        raise
+
+
+class ClusterTransport:
+    """A Redis Cluster, found from the node at *url*. Keys of one call have to be in one slot."""
+
+    def __init__(self, url: str, *, timeout: float) -> None:
+        self._url, self._timeout = url, timeout
+        self._client: RedisCluster | None = None
+        self._lock = threading.Lock()
+
+    def run(self, script: Script, keys: Bytes, arguments: Bytes) -> Any:
+        try:
+            cluster = self._cluster()
+            try:
+                return cluster.execute_command(  # type: ignore[no-untyped-call]
+                    "EVALSHA", script.digest, len(keys), *keys, *arguments
+                )
+            except exceptions.NoScriptError:
+                return cluster.eval(script.text, len(keys), *keys, *arguments)  # type: ignore[arg-type]
+        except FAILURES as exc:
+            raise unavailable(exc) from exc
+
+    def command(self, *parts: Any) -> Any:
+        try:
+            return self._cluster().execute_command(*parts)  # type: ignore[no-untyped-call]
+        except FAILURES as exc:
+            raise unavailable(exc) from exc
+
+    def _cluster(self) -> RedisCluster:
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    # That of a cluster asks it as soon as it is made.
+                    self._client = RedisCluster.from_url(
+                        self._url,
+                        socket_timeout=self._timeout,
+                        socket_connect_timeout=self._timeout,
+                        retry=Retry(NoBackoff(), 1, supported_errors=(exceptions.ConnectionError,)),
+                    )
+        return self._client
+
+
+def connect(url: str, *, timeout: float, cluster: bool = False) -> Transport:
+    """The transport to what is at *url*. Nothing is connected to yet."""
+    return ClusterTransport(url, timeout=timeout) if cluster else HeldTransport(url, timeout=timeout)
