@@ -40,6 +40,7 @@ TITLES = {
     "webhook-secret": "The secret or the signature is missing or wrong",
     "webhook-replay": "The key came with another signal",
     "webhook-plan": "The account may not trade so",
+    "address-denied": "Nothing is served to this address",
     "too-many-requests": "Too many requests",
     "daily-limit": "The account's orders of the day are used up",
     "unavailable": "Not possible just now",
@@ -141,7 +142,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
             detail = str(exc) or TITLES["permission-denied"]
         else:
             detail = str(getattr(exc, "detail", exc))
-        body = problem(name, response.status_code, detail)
+        body = problem(name, response.status_code, detail) | getattr(exc, "members", {})
     response.data = body
     response.content_type = CONTENT_TYPE
     return response

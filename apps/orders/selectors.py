@@ -12,6 +12,7 @@ from django.db.models import Model, QuerySet
 from apps.core.redaction import redact
 from apps.events.registry import event_type
 from apps.events.selectors import read_stream
+from apps.orders.limits import plan_named
 from apps.orders.models import Account, Fill, Order, Position
 
 Row = TypeVar("Row", bound=Model)
@@ -35,6 +36,12 @@ def accounts(*, user: Any) -> QuerySet[Account]:
     """The accounts that *user* may see: their own; for staff, everybody's."""
     found = Account.objects.select_related("user")
     return found if user.is_staff else found.filter(user=user)
+
+
+def plan_of_user(user: Any) -> str:
+    """The plan of *user*: of their accounts, the one that allows most orders a day; empty without any."""
+    plans = Account.objects.filter(user=user, enabled=True).values_list("plan", flat=True).distinct()
+    return max(plans, key=lambda name: (plan_named(name).daily_orders, name), default="")
 
 
 def orders(*, user: Any) -> QuerySet[Order]:

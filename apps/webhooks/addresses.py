@@ -5,33 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from types import MappingProxyType
+
+from django.conf import settings
 
 from apps.core.clients import usual_form
 
-#: Name -> the networks that it stands for. TradingView's are as its help page lists them (all of them IPv4).
-PRESETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "tradingview": (
-            "52.89.214.238/32",
-            "34.212.75.30/32",
-            "54.218.53.128/32",
-            "52.32.178.7/32",
-        ),
-    }
-)
+
+def presets() -> Mapping[str, tuple[str, ...]]:
+    """Name -> the networks that it stands for."""
+    return {"tradingview": tuple(settings.TRADINGVIEW_ADDRESSES)}
 
 
 def normal(entry: str) -> str:
     """A network in its one spelling, or the name of a preset. Raises `ValueError`."""
     entry = entry.strip()
-    if entry.lower() in PRESETS:
+    known = presets()
+    if entry.lower() in known:
         return entry.lower()
     try:
         return str(ip_network(entry))
     except ValueError as exc:
-        known = ", ".join(PRESETS)
-        raise ValueError(f"{entry!r} is neither an address, nor a network, nor {known}: {exc}") from None
+        names = ", ".join(known)
+        raise ValueError(f"{entry!r} is neither an address, nor a network, nor {names}: {exc}") from None
 
 
 def allows(allowed: tuple[str, ...], address: str) -> bool:
@@ -45,10 +40,11 @@ def allows(allowed: tuple[str, ...], address: str) -> bool:
         found = ip_address(usual_form(address))
     except ValueError:
         return False
-    return any(found in network for network in _networks(allowed))
+    known = presets()
+    listed = tuple(network for entry in allowed for network in known.get(entry, (entry,)))
+    return any(found in network for network in _networks(listed))
 
 
 @lru_cache(maxsize=1024)
-def _networks(allowed: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
-    entries = [network for entry in allowed for network in PRESETS.get(entry, (entry,))]
-    return tuple(ip_network(entry) for entry in entries)
+def _networks(listed: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(entry) for entry in listed)

@@ -50,7 +50,7 @@ class Endpoint(models.Model):
     previous_signing_until = models.DateTimeField(null=True, editable=False)
     #: Off: signals on paper need no secret. Those for real always do.
     require_secret = models.BooleanField(default=True)
-    #: Networks and names of presets (`addresses.PRESETS`) that signals are taken from; empty: anywhere.
+    #: Networks and names of presets (`addresses.presets`) that signals are taken from; empty: anywhere.
     allowed_addresses = ArrayField(models.CharField(max_length=64), default=list, blank=True)
     #: Seconds that a signal may be old.
     window_seconds = models.PositiveSmallIntegerField(

@@ -39,3 +39,5 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULE = {
     "reconcile-orphans": {"task": "tasks.reconcile_orphans", "schedule": LIVENESS_RECONCILE_EVERY},
 }
+# Tests of rate limits switch them on; others make more requests from one address than anybody may.
+RATELIMITS_ENABLED = env.bool("RATELIMITS_ENABLED", default=False)

@@ -102,8 +102,6 @@ class MultiplexedTransport:
             socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
-            lib_name=None,
-            lib_version=None,
         )
         self._timeout = timeout
         self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[_Line]] = WeakKeyDictionary()

@@ -17,6 +17,7 @@ class Keys:
         #: Before every key.
         self.tag = f"{{{prefix}rl}}:"
         self.version = f"{self.tag}version".encode()
+        self.probe = f"{self.tag}probe".encode()
         #: Before every log: how it is written may change.
         self.logs = f"{self.tag}1|"
 

@@ -62,6 +62,10 @@ class Limiter:
         self.transport.command(b"SET", self.keys.version, version.encode())
         return version
 
+    def probe(self) -> None:
+        """See whether Redis answers and can be written to."""
+        self.transport.command(b"SET", self.keys.probe, b"1", b"PX", b"1000")
+
     def _ask(self, charges: Sequence[Charge], cost: int, verb: bytes) -> Decision:
         logs, arguments = question(self.keys, charges, cost, verb)
         reply: Sequence[Any] = self.transport.run(self._decide, logs, arguments)

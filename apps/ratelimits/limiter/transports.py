@@ -44,8 +44,6 @@ class HeldTransport:
             socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
-            lib_name=None,
-            lib_version=None,
         )
         self._held = threading.local()
 

@@ -19,7 +19,7 @@ from apps.core.admin.described import DescribedAdmin, Subject, answered, chosen,
 from apps.core.crypto import NoKey
 from apps.orders.admin.shown import at, link
 from apps.webhooks import examples, services
-from apps.webhooks.addresses import PRESETS
+from apps.webhooks.addresses import presets
 from apps.webhooks.endpoints import LONGEST_OVERLAP, endpoint_set
 from apps.webhooks.formats.tradingview import FIELDS
 from apps.webhooks.models import Endpoint
@@ -35,7 +35,7 @@ class EndpointForm(forms.ModelForm[Endpoint]):
         required=False,
         widget=forms.Textarea(attrs={"rows": 4}),
         help_text="Addresses, networks and names of presets that signals are taken from, one a line; empty:"
-        f" from anywhere. Presets: {', '.join(PRESETS)}.",
+        f" from anywhere. Presets: {', '.join(presets())}.",
     )
     signing = forms.BooleanField(
         required=False, help_text="Make a signing secret, too, for senders that sign (PineForge)."

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from apps.core.paging import PageQuerySerializer
 from apps.core.serializers import MomentField, StrictSerializer
-from apps.webhooks.addresses import PRESETS
+from apps.webhooks.addresses import presets
 from apps.webhooks.codes import Layer, Outcome
 from apps.webhooks.endpoints import LONGEST_OVERLAP
 from apps.webhooks.formats import FORMATS
@@ -26,7 +26,7 @@ class EndpointChangeSerializer(StrictSerializer):
         required=False,
         help_text=(
             "Addresses and networks that signals are taken from, as `203.0.113.0/24`, and names:"
-            f" {', '.join(f'`{name}`' for name in PRESETS)}. Empty: from anywhere."
+            f" {', '.join(f'`{name}`' for name in presets())}. Empty: from anywhere."
         ),
     )
     window_seconds = serializers.IntegerField(

@@ -1,0 +1,85 @@
+"""What clients are told: headers of every answer, and the answers of those who are not served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from django.http import HttpResponse, JsonResponse
+
+from apps.core.problems import CONTENT_TYPE, problem
+from apps.ratelimits.limiter import Decision, Policy, Result
+
+#: Seconds after which somebody who was not served for want of Redis may try again, and what they are told.
+OUTAGE = 1
+CLOSED = "It cannot be told now whether you may ask for this. Try again."
+
+
+@lru_cache(maxsize=1024)
+def policy_header(policies: tuple[Policy, ...]) -> str:
+    """``RateLimit-Policy`` (draft-ietf-httpapi-ratelimit-headers-11): what there is, with its window."""
+    return ", ".join(f'"{one.id}";q={one.limit};w={one.seconds}' for one in policies)
+
+
+def limit_header(results: Iterable[Result]) -> str:
+    """``RateLimit``: what is left of each, and the seconds until more is."""
+    return ", ".join(
+        f'"{one.policy.id}";r={one.remaining}'
+        if one.wait is None
+        else f'"{one.policy.id}";r={one.remaining};t={-(-one.wait // 1000)}'
+        for one in results
+    )
+
+
+def put_headers(response: HttpResponse, results: Iterable[Result]) -> None:
+    """Have *response* tell of these, of which all may be told."""
+    told = tuple(results)
+    if told:
+        response.headers["RateLimit-Policy"] = policy_header(tuple(one.policy for one in told))
+        response.headers["RateLimit"] = limit_header(told)
+
+
+def too_many(retry_after: int | None) -> str:
+    """What a denial says."""
+    if retry_after is None:
+        return "This costs more than is ever left."
+    return f"Too many requests: there is room again in {retry_after:,} s."
+
+
+def denied(decision: Decision, shown: Iterable[Result]) -> HttpResponse:
+    """429, as a problem, with the time from which on it is worth to try again."""
+    told = tuple(shown)
+    body: dict[str, Any] = problem("too-many-requests", 429, too_many(decision.retry_after))
+    body["violated-policies"] = [one.policy.id for one in told if one.denied]
+    response = JsonResponse(body, status=429, content_type=CONTENT_TYPE)
+    put_headers(response, told)
+    put_denial(response, decision)
+    return _quiet(response)
+
+
+def _quiet(response: HttpResponse) -> HttpResponse:
+    """Not logged by Django, one by one: an attack would fill the log, and pay with our time for it."""
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
+
+
+def put_denial(response: HttpResponse, decision: Decision) -> None:
+    """The headers that go with a 429."""
+    response.headers["Cache-Control"] = "no-store"
+    if decision.retry_after is not None:
+        response.headers["Retry-After"] = str(decision.retry_after)
+
+
+def shut_out() -> HttpResponse:
+    """403, for an address that nothing is served to."""
+    body = problem("address-denied", 403, "Nothing is served to your address.")
+    headers = {"Cache-Control": "no-store"}
+    return _quiet(JsonResponse(body, status=403, content_type=CONTENT_TYPE, headers=headers))
+
+
+def closed() -> HttpResponse:
+    """503, where nothing is served without knowing how much was."""
+    body = problem("unavailable", 503, CLOSED)
+    headers = {"Cache-Control": "no-store", "Retry-After": str(OUTAGE)}
+    return _quiet(JsonResponse(body, status=503, content_type=CONTENT_TYPE, headers=headers))

@@ -1,0 +1,63 @@
+"""Asking the limiter what a gate wants to know, in threads and in coroutines."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+
+from apps.ratelimits.gate import Gate
+from apps.ratelimits.identity import Identity
+from apps.ratelimits.limiter import Unavailable
+
+
+def ask(gate: Gate) -> None:
+    """Have the gate know what is said of its charges, from here if that is known, else from Redis."""
+    if not gate.charges or gate.remembered():
+        return
+    try:
+        decision = gate.engine.hit(gate.charges, gate.cost)
+    except Unavailable:
+        gate.without_redis()
+    else:
+        gate.take(decision)
+
+
+async def aask(gate: Gate) -> None:
+    """`ask`, for coroutines."""
+    if not gate.charges or gate.remembered():
+        return
+    try:
+        decision = await gate.engine.ahit(gate.charges, gate.cost)
+    except Unavailable:
+        gate.without_redis()
+    else:
+        gate.take(decision)
+
+
+def settle(gate: Gate, identity: Identity) -> HttpResponse | None:
+    """It is known who asks: see what follows. Returns the answer of who is denied for it.
+
+    What the address was charged is taken back then: who is denied is denied by all. Only who was told so a
+    moment ago, and comes with another credential of theirs, is not refunded for finding that out again.
+    """
+    charged, is_local = gate.decision, gate.is_local
+    gate.settle(identity)
+    ask(gate)
+    if gate.refusal is not None and charged is not None and not gate.was_remembered:
+        if is_local:
+            gate.engine.local.refund(charged)
+        else:
+            gate.engine.refund(charged)
+    return gate.refusal
+
+
+async def asettle(gate: Gate, identity: Identity) -> HttpResponse | None:
+    """`settle`, for coroutines."""
+    charged, is_local = gate.decision, gate.is_local
+    gate.settle(identity)
+    await aask(gate)
+    if gate.refusal is not None and charged is not None and not gate.was_remembered:
+        if is_local:
+            gate.engine.local.refund(charged)
+        else:
+            await gate.engine.arefund(charged)
+    return gate.refusal

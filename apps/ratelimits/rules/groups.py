@@ -1,0 +1,151 @@
+"""Groups of endpoints, and the rules of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from django.db.models import TextChoices
+from django.http import HttpRequest
+
+from apps.ratelimits.limiter import Policy
+from apps.ratelimits.limiter.values import LARGEST_LIMIT, LONGEST_WINDOW
+from apps.ratelimits.rules.networks import Networks
+
+_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_RATE = re.compile(r"\s*([0-9]{1,9})\s*/\s*([0-9]{0,9})\s*([smhd])\s*")
+#: Of groups, of rules and of plans. Keys and headers are made of them.
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+CostFunction = Callable[[HttpRequest], int]
+
+
+class By(TextChoices):
+    """Whose requests are counted together."""
+
+    ADDRESS = "address", "Address: those from one IPv4 address, or one IPv6 network"
+    USER = "user", "User: those of one user, who has been verified"
+    KEY = "key", "Key: those with one API key, which has been verified"
+    EVERYONE = "everyone", "Everyone: all there are"
+    SUBJECT = "subject", "Subject: what the code names that asks; of groups without addresses"
+
+
+class Mode(TextChoices):
+    """What follows from a rule."""
+
+    ENFORCE = "enforce", "Enforce: what is too much is denied"
+    SHADOW = "shadow", "Shadow: what would be denied is counted and logged, and served"
+    OFF = "off", "Off: nothing is counted"
+
+
+class Outage(TextChoices):
+    """What becomes of requests while Redis gives no answer."""
+
+    OPEN = "open", "Open: all are served"
+    CLOSED = "closed", "Closed: none is served"
+    LOCAL = "local", "Local: each process counts by itself"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most *limit* units in any *window* milliseconds."""
+
+    limit: int
+    window: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.limit <= LARGEST_LIMIT:
+            raise ValueError(f"a limit is from 0 to {LARGEST_LIMIT:,}, not {self.limit:,}")
+        if not 1_000 <= self.window <= LONGEST_WINDOW:
+            raise ValueError(f"a window is from 1 s to {LONGEST_WINDOW // 86_400_000} days")
+
+    @classmethod
+    def parse(cls, text: str) -> Rate:
+        """``600/m``, ``20/5m``, ``10/s``, ``1000/d``. Raises `ValueError`."""
+        found = _RATE.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is no rate: write it as 600/m, 20/5m or 10/30s")
+        limit, count, unit = found.groups()
+        return cls(limit=int(limit), window=int(count or 1) * _UNITS[unit])
+
+    def __str__(self) -> str:
+        unit = next(unit for unit in reversed(_UNITS) if self.window % _UNITS[unit] == 0 or unit == "s")
+        count = self.window // _UNITS[unit]
+        return f"{self.limit}/{'' if count == 1 else count}{unit}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One limit of a group."""
+
+    group: str
+    name: str
+    by: By
+    rate: Rate
+    #: Rates of plans that differ; null: no limit.
+    plans: Mapping[str, Rate | None] = field(default_factory=lambda: MappingProxyType({}))
+    #: Only for requests whose user is not known, and is nobody.
+    anonymous: bool = False
+    mode: Mode = Mode.ENFORCE
+    #: Whether headers tell of it.
+    expose: bool = True
+    _policies: dict[str, Policy | None] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """What its charges are kept under, whatever its rate."""
+        return f"{self.group}/{self.name}"
+
+    def rate_of(self, plan: str) -> Rate | None:
+        """What it grants in a plan; null: no limit."""
+        return self.plans.get(plan, self.rate)
+
+    def policy(self, plan: str = "") -> Policy | None:
+        """What the limiter is to be asked for somebody in that plan; null: nothing."""
+        known = plan if plan in self.plans else ""
+        try:
+            return self._policies[known]
+        except KeyError:
+            pass
+        rate = self.rate_of(known)
+        made = None
+        if rate is not None and self.mode is not Mode.OFF:
+            made = Policy(self.id, rate.limit, rate.window, shadow=self.mode is Mode.SHADOW)
+        return self._policies.setdefault(known, made)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Endpoints whose requests are counted together, and how."""
+
+    name: str
+    routes: frozenset[str] = frozenset()
+    prefixes: tuple[str, ...] = ()
+    #: Null: all.
+    methods: frozenset[str] | None = None
+    rules: tuple[Rule, ...] = ()
+    exempt: bool = False
+    #: Addresses that its rules do not count.
+    exempt_addresses: Networks = field(default_factory=lambda: Networks(()))
+    outage: Outage = Outage.OPEN
+    #: How many units a request takes; null: one.
+    cost: CostFunction | None = None
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it has what no other group has."""
+        return self.name == "default"
+
+    @property
+    def is_scope(self) -> bool:
+        """Whether it has no endpoints, and is asked by code alone."""
+        return not (self.routes or self.prefixes or self.is_default)
+
+    def rule(self, name: str) -> Rule:
+        """One of its rules; raises `LookupError`."""
+        for one in self.rules:
+            if one.name == name:
+                return one
+        raise LookupError(f"group {self.name} has no rule {name!r}")

@@ -1,0 +1,52 @@
+"""The rules in force, from the settings and the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.ratelimits.models import AddressRule, PolicyChange
+from apps.ratelimits.rules import Change, Group, Mode, Networks, Ruleset
+
+
+def load(groups: Sequence[Group], *, allowed: Iterable[str], denied: Iterable[str]) -> Ruleset:
+    """The rules of *groups* with what operators changed, and networks with theirs."""
+    changes = [
+        Change(
+            group=row.group,
+            rule=row.rule,
+            plan=row.plan,
+            limit=row.limit,
+            window=None if row.window is None else row.window * 1000,
+            mode=Mode(row.mode) if row.mode else None,
+            unlimited=row.unlimited,
+        )
+        for row in PolicyChange.objects.all()
+    ]
+    networks = address_rules(timezone.now())
+    return Ruleset(
+        groups,
+        changes=changes,
+        allowed=Networks([*allowed, *networks[AddressRule.Verdict.ALLOW]]),
+        denied=Networks([*denied, *networks[AddressRule.Verdict.DENY]]),
+    )
+
+
+def address_rules(now: datetime) -> dict[str, list[str]]:
+    """The networks that are let through and shut out at that time, by verdict."""
+    found: dict[str, list[str]] = {verdict: [] for verdict in AddressRule.Verdict.values}
+    rows = AddressRule.objects.filter(Q(until__isnull=True) | Q(until__gt=now))
+    for verdict, network in rows.values_list("verdict", "network"):
+        found[verdict].append(network)
+    return found
+
+
+def announce() -> None:
+    """Have every process read the rules anew, once the transaction is committed."""
+    from apps.ratelimits.engine import engine
+
+    transaction.on_commit(lambda: engine().announce())
