@@ -7,7 +7,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from types import MappingProxyType
 
-from apps.core.clients import usual_form
+from apps.core.addresses import usual_form
 
 #: Name -> the networks that it stands for. TradingView's are as its help page lists them (all of them IPv4).
 PRESETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
