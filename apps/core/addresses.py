@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 #: Where gateways to IPv4 write its addresses (RFC 6052), in the last 32 bits.
 _NAT64 = IPv6Network("64:ff9b::/96")
+#: Leading bits that make an IPv6 address one that is mapped from IPv4.
+_MAPPED = 96
 
 
 @lru_cache(maxsize=4096)
@@ -40,3 +42,13 @@ def bucket_of(address: str, prefix: int = 64) -> str:
         return usual
     embedded = parsed.sixtofour or (IPv4Address(parsed.packed[-4:]) if parsed in _NAT64 else None)
     return str(embedded or ip_network((parsed.packed, prefix), strict=False))
+
+
+def network_of(entry: str) -> IPv4Network | IPv6Network:
+    """The network that *entry* names, that of IPv4 where it is one mapped into IPv6. Raises `ValueError`."""
+    network = ip_network(entry.strip())
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return IPv4Network((mapped.packed, network.prefixlen - _MAPPED))
+    return network

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.core.addresses import bucket_of, usual_form
+from apps.core.addresses import bucket_of, network_of, usual_form
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,16 @@ def test_the_network_may_be_another():
     assert bucket_of("2001:db8:1:2::3", 48) == "2001:db8:1::/48"
     assert bucket_of("2001:db8:1:2::3", 128) == "2001:db8:1:2::3/128"
     assert bucket_of("192.0.2.7", 24) == "192.0.2.7"
+
+
+def test_networks_are_those_of_usual_forms():
+    for entry, network in {
+        "10.0.0.0/8": "10.0.0.0/8", " 10.0.0.1 ": "10.0.0.1/32", "::ffff:10.0.0.0/104": "10.0.0.0/8",
+        "::ffff:0:0/96": "0.0.0.0/0", "2001:DB8::/32": "2001:db8::/32", "::/0": "::/0",
+        "2001:db8::1": "2001:db8::1/128",
+    }.items():  # fmt: skip
+        assert str(network_of(entry)) == network
+    for entry in ("", "proxy.example", "10.0.0.1/8", "10.0.0.0/33", "unix"):
+        with pytest.raises(ValueError):
+            network_of(entry)
+    assert IPv4Address("10.1.2.3") in network_of("::ffff:10.0.0.0/104")

@@ -46,6 +46,13 @@ def test_the_address_is_in_its_usual_form():
     assert client_address(HttpRequest()) == ""
 
 
+def test_behind_a_trusted_proxy_the_address_that_it_tells_is_bound(settings):
+    request = RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": "192.0.2.7"})
+    assert bound(request).address == "10.0.0.1"
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    assert bound(request).address == "192.0.2.7"
+
+
 class Asked:
     """Stands for the user of a request, and notes whether it was asked for."""
 
