@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import uuid4
 
-from apps.ratelimits.limiter.asking import CHARGE, LOOK, Keys, decision, question
+from apps.ratelimits.limiter.asking import CHARGE, LOOK, Keys, decision, question, refunding
 from apps.ratelimits.limiter.scripts import script
 from apps.ratelimits.limiter.transports import Transport
 from apps.ratelimits.limiter.values import Charge, Decision, Policy, Result
@@ -42,9 +42,9 @@ class Limiter:
 
     def refund(self, charged: Decision) -> None:
         """Take back what `hit` charged; what is over already stays so."""
-        logs = [self.keys.log(one.policy, one.subject) for one in charged.results if not one.full]
-        if charged.allowed and logs:
-            self.transport.run(script("refund"), logs, [b"%d" % charged.moment, b"%d" % charged.cost])
+        logs, arguments = refunding(self.keys, charged)
+        if logs:
+            self.transport.run(script("refund"), logs, arguments)
 
     def reset(self, subject: str, policies: Iterable[Policy | str]) -> int:
         """Forget what was charged to *subject* under *policies*, or ids of them. Returns how many had any."""
