@@ -44,8 +44,6 @@ class HeldTransport:
             socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
-            lib_name=None,
-            lib_version=None,
         )
         self._held = threading.local()
 
@@ -67,33 +65,36 @@ class HeldTransport:
 
     def _ask(self, *parts: Any) -> Any:
         connection: ConnectionInterface | None = getattr(self._held, "connection", None)
+        # Nobody finds it before its answer is read: neither a signal's handler that asks in the meantime, nor
+        # who comes after it has interrupted this, would get what they asked for.
+        self._held.connection = None
         if connection is not None and self._held.process == os.getpid():
             try:
-                return _answer(connection, parts)
+                return self._answer(connection, parts)
             except exceptions.BusyLoadingError:
                 raise
             except exceptions.ConnectionError:
                 pass
         # Its own, also after a fork.
-        connection = self._pool.make_connection()
-        self._held.connection, self._held.process = connection, os.getpid()
-        return _answer(connection, parts)
+        self._held.process = os.getpid()
+        return self._answer(self._pool.make_connection(), parts)
 
-
-def _answer(connection: ConnectionInterface, parts: Sequence[Any]) -> Any:
-    try:
-        connection.send_command(*parts, check_health=False)  # type: ignore[no-untyped-call]
-        return connection.read_response()
-    except exceptions.ReadOnlyError:
-        # It is a replica now: the next connection may find the new primary.
-        connection.disconnect()  # type: ignore[no-untyped-call]
-        raise
-    except exceptions.ResponseError:
-        raise
-    except BaseException:
-        # Also where the thread was interrupted: an answer that nobody read would be taken for the next one.
-        connection.disconnect()  # type: ignore[no-untyped-call]
-        raise
+    def _answer(self, connection: ConnectionInterface, parts: Sequence[Any]) -> Any:
+        try:
+            connection.send_command(*parts, check_health=False)  # type: ignore[no-untyped-call]
+            answer = connection.read_response()
+        except exceptions.ReadOnlyError:
+            # It is a replica now: the next connection may find the new primary.
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            raise
+        except exceptions.ResponseError:
+            self._held.connection = connection
+            raise
+        except BaseException:
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            raise
+        self._held.connection = connection
+        return answer
 
 
 class ClusterTransport:
