@@ -74,10 +74,10 @@ class Reference:
             after.append(Said(full=False, used=used, remaining=max(0, charge.policy.limit - used), wait=wait))
         return allowed, after
 
-    def charge(self, charge: Charge, cost: int, now: int) -> None:
+    def charge(self, charge: Charge, cost: int, now: int, longer: int = 0) -> None:
         """What is over for the policy as it is now is forgotten: a longer window later does not see it."""
         policy, subject = charge
-        self.logs[policy.id, subject] = [*self.live(charge, now), (now, cost)]
+        self.logs[policy.id, subject] = [*self.live(charge, now, longer), (now, cost)]
 
     def refund(self, policy: Policy, subject: str, time: int, cost: int) -> None:
         log = self.logs[policy.id, subject]
