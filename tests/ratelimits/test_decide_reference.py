@@ -317,9 +317,7 @@ def test_a_thousand_charges_are_kept_when_limits_cross_the_forms(
     start = BEFORE_WRAP
 
     def charges(*limits: int) -> list[Charge]:
-        return [
-            Charge(Policy(name, limit, HOUR), "user:7") for name, limit in zip(ids, limits, strict=True)
-        ]
+        return [Charge(Policy(name, limit, HOUR), "user:7") for name, limit in zip(ids, limits, strict=True)]
 
     admitted: list[int] = []
 
