@@ -1,4 +1,4 @@
-"""Long random histories of the real script, in time that passes as they say, against a limiter that adds up."""
+"""Long random histories of the real script, in time that tests pass, against a limiter that adds up."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_ticks_never_admit_more_and_hold_a_64th_of_the_window_longer_at_most(
     by = 1 if algorithm else 60
     # Entries were made in the widths of all windows that there were.
     longer = {each: max(ceil(one / TICKS) for one in some) for each, some in around.windows.items()}
-    # A window that is shorter for a while has what it does not reach forgotten at the latest when its tick is.
+    # What a window that was shorter for a while did not reach is forgotten with its tick at the latest.
     admitted, held = Reference(), Reference()
     counts = {"allowed": 0, "denied": 0, "held longer": 0}
     charged: list[tuple[int, Decision]] = []

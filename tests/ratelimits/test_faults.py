@@ -287,6 +287,6 @@ def test_a_server_that_has_stopped_is_waited_for_once_and_not_longer(own: Valkey
 def test_what_the_server_says_is_told_as_it_was(own: Valkey) -> None:
     limiter = new_limiter(own)
     own.kill()
-    with pytest.raises(Unavailable, match="^connection: ConnectionError: ") as caught:
+    with pytest.raises(Unavailable, match=r"^connection: ConnectionError: ") as caught:
         limiter.hit([new_charge()])
     assert isinstance(caught.value.__cause__, redis.ConnectionError)

@@ -77,7 +77,8 @@ class HeldTransport:
                 pass
         # Its own, also after a fork.
         self._held.process = os.getpid()
-        return self._answer(self._pool.make_connection(), parts)
+        # Not by the pool, which makes a hundred and no more, of however many are closed.
+        return self._answer(self._pool.connection_class(**self._pool.connection_kwargs), parts)
 
     def _answer(self, connection: ConnectionInterface, parts: Sequence[Any]) -> Any:
         try:
