@@ -185,23 +185,37 @@ class AsyncClusterTransport:
 
     def __init__(self, url: str, *, timeout: float) -> None:
         self._url, self._timeout = url, timeout
-        self._clients: dict[asyncio.AbstractEventLoop, RedisCluster] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, tuple[RedisCluster, asyncio.Task[None]]] = {}
 
     async def run(self, script: Script, keys: Bytes, arguments: Bytes) -> Any:
-        loop = asyncio.get_running_loop()
         try:
-            client = self._clients.get(loop)
-            if client is None:
-                _drop_ended(self._clients)
-                client = self._clients[loop] = RedisCluster.from_url(
-                    self._url, socket_timeout=self._timeout, socket_connect_timeout=self._timeout
-                )
+            client = self._client()
             try:
                 return await client.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
             except exceptions.NoScriptError:
                 return await client.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
         except FAILURES as exc:
             raise unavailable(exc) from exc
+
+    def _client(self) -> RedisCluster:
+        loop = asyncio.get_running_loop()
+        found = self._clients.get(loop)
+        if found is not None:
+            return found[0]
+        _drop_ended(self._clients)
+        client = RedisCluster.from_url(
+            self._url, socket_timeout=self._timeout, socket_connect_timeout=self._timeout
+        )
+        self._clients[loop] = client, loop.create_task(_close_at_end(client), name="ratelimits-cluster")
+        return client
+
+
+async def _close_at_end(client: RedisCluster) -> None:
+    """Whoever ends a loop cancels its tasks first."""
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await client.aclose()
 
 
 class AsyncLimiter:

@@ -49,17 +49,17 @@ class Limiter:
     def reset(self, subject: str, policies: Iterable[Policy | str]) -> int:
         """Forget what was charged to *subject* under *policies*, or ids of them. Returns how many had any."""
         logs = [self.keys.log(policy, subject) for policy in policies]
-        return int(self.transport.command(b"DEL", *logs)) if logs else 0
+        return int(self.transport.command("DEL", *logs)) if logs else 0
 
     def version(self) -> str:
         """Of the rules, as every decision tells it; empty before the first `publish`."""
-        found: bytes | None = self.transport.command(b"GET", self.keys.version)
+        found: bytes | None = self.transport.command("GET", self.keys.version)
         return found.decode() if found else ""
 
     def publish(self) -> str:
         """Give the rules a new version: whoever decides next is told."""
         version = uuid4().hex[:12]
-        self.transport.command(b"SET", self.keys.version, version.encode())
+        self.transport.command("SET", self.keys.version, version.encode())
         return version
 
     def _ask(self, charges: Sequence[Charge], cost: int, verb: bytes) -> Decision:

@@ -24,7 +24,7 @@ class Transport(Protocol):
     def run(self, script: Script, keys: Bytes, arguments: Bytes) -> Any:
         """The script's answer. Raises `Unavailable`."""
 
-    def command(self, *parts: Any) -> Any:
+    def command(self, name: str, *arguments: Any) -> Any:
         """A command's answer, of one whose keys are all in one slot. Raises `Unavailable`."""
 
 
@@ -55,11 +55,11 @@ class HeldTransport:
             pass
         except FAILURES as exc:
             raise unavailable(exc) from exc
-        return self.command(b"EVAL", script.text, count, *keys, *arguments)
+        return self.command("EVAL", script.text, count, *keys, *arguments)
 
-    def command(self, *parts: Any) -> Any:
+    def command(self, name: str, *arguments: Any) -> Any:
         try:
-            return self._ask(*parts)
+            return self._ask(name, *arguments)
         except FAILURES as exc:
             raise unavailable(exc) from exc
 
@@ -118,9 +118,9 @@ class ClusterTransport:
         except FAILURES as exc:
             raise unavailable(exc) from exc
 
-    def command(self, *parts: Any) -> Any:
+    def command(self, name: str, *arguments: Any) -> Any:
         try:
-            return self._cluster().execute_command(*parts)  # type: ignore[no-untyped-call]
+            return self._cluster().execute_command(name, *arguments)  # type: ignore[no-untyped-call]
         except FAILURES as exc:
             raise unavailable(exc) from exc
 
