@@ -15,7 +15,7 @@ from django.test import AsyncClient
 
 from apps.ratelimits.engine import engine
 from apps.ratelimits.middleware import RateLimitMiddleware
-from tests.ratelimits.limiting import by_address, by_user, group, left, token_of
+from tests.ratelimits.requesting import by_address, by_user, group, left, token_of
 from tests.ratelimits.urls import plain, waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)

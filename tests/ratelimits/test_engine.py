@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.ratelimits import conf, runtime
 from apps.ratelimits.engine import Engine, engine
 from apps.ratelimits.models import AddressRule, PolicyChange
-from tests.ratelimits.limiting import by_address, group, left, statuses
+from tests.ratelimits.requesting import by_address, group, left, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,7 +10,7 @@ from django.test import Client
 from apps.ratelimits import selectors
 from apps.ratelimits.engine import engine
 from apps.ratelimits.limiter.values import Policy
-from tests.ratelimits.limiting import bearing, by_address, by_user, group, left, statuses, token_of
+from tests.ratelimits.requesting import bearing, by_address, by_user, group, left, statuses, token_of
 
 
 def test_what_is_too_much_is_denied_with_a_problem_and_the_time_to_come_back(limited, client: Client):

@@ -16,7 +16,7 @@ from apps.ratelimits import selectors
 from apps.ratelimits.engine import Engine, engine
 from apps.ratelimits.limiter import Reason, Unavailable
 from apps.stack.testing import Valkey
-from tests.ratelimits.limiting import by_address, by_user, group, left, statuses
+from tests.ratelimits.requesting import by_address, by_user, group, left, statuses
 from tests.support import wait_until
 
 pytestmark = pytest.mark.usefixtures("private_redis", "limited")

@@ -10,7 +10,7 @@ from django.test import RequestFactory
 
 from apps.ratelimits.checks import check_rules
 from apps.ratelimits.rules import By, Change, InvalidRules, Mode, Networks, Outage, Rate, Ruleset, read_groups
-from tests.ratelimits.limiting import by_address, by_user, group
+from tests.ratelimits.requesting import by_address, by_user, group
 
 RULES = {"address": by_address("5/m")}
 

@@ -10,7 +10,7 @@ from django.test import Client
 
 from apps.ratelimits.engine import engine
 from apps.ratelimits.scopes import scope
-from tests.ratelimits.limiting import bearing, by_address, group, token_of
+from tests.ratelimits.requesting import bearing, by_address, group, token_of
 
 EXPORTS = {"subject": {"by": "subject", "rate": "2/m"}, "hourly": {"by": "subject", "rate": "5/h"}}
 

@@ -10,7 +10,7 @@ from django.test import Client
 
 from apps.ratelimits.engine import engine
 from apps.ratelimits.limiter import subject
-from tests.ratelimits.limiting import bearing, by_address, by_user, group, left, statuses, token_of
+from tests.ratelimits.requesting import bearing, by_address, by_user, group, left, statuses, token_of
 
 #: What clients may say of who they are.
 CLAIMS = (
