@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.ratelimits import answers
 from apps.ratelimits.engine import Engine
-from apps.ratelimits.identity import ANONYMOUS, Identity, credential_of, identity_of, identity_seen
+from apps.ratelimits.identity import ANONYMOUS, Identity, credential_of, identity_of, is_nobody
 from apps.ratelimits.limiter import Charge, Decision, Result, subject
 from apps.ratelimits.rules import By, Group, Outage, Rule
 
@@ -123,6 +123,8 @@ class Gate:
     def settle(self, identity: Identity) -> None:
         """It is known now who asks: `charges` are those that follow."""
         self.identity, self.settled = identity, True
+        if self._credential:
+            self.engine.verified.learn(self._credential, identity)
         self.charges = tuple(self._charges(self.group.rules, identity, first=False))
 
     def identify(self, user: Any, auth: Any = None) -> Identity:
@@ -135,16 +137,14 @@ class Gate:
         return [one.policy.id for one in self._shown() if one.denied]
 
     def finish(self, response: HttpResponse) -> None:
-        """The answer goes out: have it tell what is left, and remember whose credential it was."""
+        """The answer goes out: have it tell what is left. A credential that is over is not trusted again."""
         decision = self.decision
         if decision is not None and response is not self.refusal:
             answers.put_headers(response, self._shown())
             if not decision.allowed:
                 answers.put_denial(response, decision)
-        if self._credential and self.refusal is None:
-            seen = identity_seen(self._request, self.engine.plan_of)
-            if seen is not None:
-                self.engine.verified.learn(self._credential, seen)
+        if self.identity is not None and self.identity.user and is_nobody(self._request):
+            self.engine.verified.forget(self._credential)
 
     def _shown(self) -> list[Result]:
         group = self.group
