@@ -15,7 +15,7 @@ from tests.ratelimits.requesting import bearing, by_address, by_user, group, lef
 #: What clients may say of who they are.
 CLAIMS = (
     "HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_CF_CONNECTING_IP",
-    "HTTP_TRUE_CLIENT_IP", "HTTP_X_CLIENT_IP", "HTTP_X_CLUSTER_CLIENT_IP", "HTTP_X_ORIGINATING_IP", "HTTP_FASTLY_CLIENT_IP",
+    "HTTP_TRUE_CLIENT_IP", "HTTP_X_CLIENT_IP", "HTTP_X_CLUSTER_CLIENT_IP", "HTTP_FASTLY_CLIENT_IP",
 )  # fmt: skip
 
 
