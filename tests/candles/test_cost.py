@@ -36,6 +36,6 @@ def test_a_thousand_bars_are_a_unit(query, expected):
 
 
 def test_whoever_writes_pays_one():
-    path = "/api/v1/candles?timeframe=1m&limit=100000"
-    assert units(RequestFactory().post(path)) == 1
-    assert units(RequestFactory().head(path)) == 100
+    query = {"instrument": "a:B/C", "timeframe": "1m", "limit": "100000"}
+    assert units(RequestFactory().post("/api/v1/candles", query)) == 1
+    assert units(RequestFactory().head("/api/v1/candles", query)) == 100
