@@ -102,6 +102,19 @@ def test_the_address_layer():
             normal(entry)
 
 
+def test_the_preset_of_tradingview_is_what_the_setting_says(settings):
+    addresses = ("52.89.214.238", "198.51.100.9", "2001:db8::9")
+    for setting, expected in (
+        (["52.89.214.238"], [True, False, False]),
+        (["198.51.100.0/24", "2001:db8::/32"], [False, True, True]),
+        ([], [False, False, False]),
+    ):
+        settings.TRADINGVIEW_ADDRESSES = setting
+        for address, allowed in zip(addresses, expected, strict=True):
+            one = facts(target={"allowed_addresses": ("tradingview",)}, sender=Sender(address=address))
+            assert code(layers.address(one)) == ("" if allowed else "address_blocked"), (setting, address)
+
+
 def test_the_shape_layer():
     malformed = Malformed("no", code="malformed")
     assert code(layers.shape(facts(parsed=None, malformed=malformed))) == "malformed"
