@@ -204,7 +204,10 @@ class AsyncClusterTransport:
             return found[0]
         _drop_ended(self._clients)
         client = RedisCluster.from_url(
-            self._url, socket_timeout=self._timeout, socket_connect_timeout=self._timeout
+            self._url,
+            socket_timeout=self._timeout,
+            socket_connect_timeout=self._timeout,
+            retry=Retry(NoBackoff(), 1),
         )
         self._clients[loop] = client, loop.create_task(_close_at_end(client), name="ratelimits-cluster")
         return client
