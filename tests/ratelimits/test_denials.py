@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -208,6 +210,16 @@ def test_what_is_remembered_never_denies_what_would_be_allowed(clock: Clock, tru
     assert spared > 500
 
 
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty")
 def test_threads_may_learn_and_find_at_once() -> None:
     """Those that find take out what is over, while others make room."""
     denials, truth = Denials(most=200, longest=0.002), LocalLimiter()
