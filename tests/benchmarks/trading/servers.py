@@ -11,14 +11,10 @@ from datetime import UTC, datetime
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 
 from apps.candles.models import Instrument
 from apps.orders.accounts import account_create
-from apps.ratelimits.limiter.values import LARGEST_LIMIT
-from apps.ratelimits.models import PolicyChange
-from apps.ratelimits.rules import read_groups
 from apps.stack.processes import Web
 from apps.webhooks.services import endpoint_create
 from tests.benchmarks import database
@@ -78,7 +74,6 @@ class Servers:
         database.copy(_NAME)
         with database.using(_NAME):
             _instrument()
-            _never_too_many()
             addresses = [_endpoint(number) for number in range(SENDERS)]
         parts = urlsplit(bench.environ["DATABASE_URL"])
         environ = dict(bench.environ) | {
@@ -123,13 +118,6 @@ def _instrument() -> None:
         price_scale=2,
         volume_scale=5,
     )
-
-
-def _never_too_many() -> None:
-    """Everything is counted as ever, and nothing denied."""
-    for group in read_groups(settings.RATELIMITS_GROUPS):
-        for rule in group.rules:
-            PolicyChange.objects.create(group=group.name, rule=rule.name, limit=LARGEST_LIMIT)
 
 
 def _endpoint(number: int) -> _Address:

@@ -9,7 +9,7 @@ import pytest
 
 from apps.ratelimits.limiter import Algorithm, Charge, Policy
 from apps.ratelimits.limiter.local import LocalLimiter
-from tests.ratelimits.limiting import HOUR, MINUTE, new_id
+from tests.ratelimits.limiter.limiting import HOUR, MINUTE, new_id
 
 
 def test_who_was_charged_longest_ago_is_forgotten_first() -> None:

@@ -7,7 +7,7 @@ import redis
 
 from apps.ratelimits.limiter import Algorithm, Charge, Limiter, Policy
 from apps.ratelimits.limiter.scripts import script
-from tests.ratelimits.limiting import HOUR, MINUTE, new_id, set_clock, timed
+from tests.ratelimits.limiter.limiting import HOUR, MINUTE, new_id, set_clock, timed
 
 START = 900 * 2**31 + 5 * HOUR
 

@@ -15,7 +15,7 @@ from apps.ratelimits.limiter import Charge, Decision, Policy, Reason, Unavailabl
 from apps.ratelimits.limiter.breaker import Breaker
 from apps.ratelimits.limiter.denials import Denials
 from apps.ratelimits.limiter.local import LocalLimiter
-from tests.ratelimits.limiting import MINUTE, new_id
+from tests.ratelimits.limiter.limiting import MINUTE, new_id
 
 
 class Clock:
