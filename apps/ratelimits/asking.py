@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from django.http import HttpResponse
 
 from apps.ratelimits.gate import Gate
@@ -55,3 +57,27 @@ async def asettle(gate: Gate, identity: Identity) -> HttpResponse | None:
     if owed is not None:
         await gate.engine.arefund(owed)
     return gate.refusal
+
+
+def conclude(gate: Gate, response: HttpResponse) -> HttpResponse:
+    """The answer goes out, with what it tells of limits. A credential that was refused is counted."""
+    gate.finish(response)
+    charges = gate.failed(response)
+    if charges and gate.is_local:
+        gate.engine.local.hit(charges)
+    elif charges:
+        with suppress(Unavailable):
+            gate.engine.hit(charges, 1)
+    return response
+
+
+async def aconclude(gate: Gate, response: HttpResponse) -> HttpResponse:
+    """`conclude`, for coroutines."""
+    gate.finish(response)
+    charges = gate.failed(response)
+    if charges and gate.is_local:
+        gate.engine.local.hit(charges)
+    elif charges:
+        with suppress(Unavailable):
+            await gate.engine.ahit(charges, 1)
+    return response

@@ -20,6 +20,8 @@ from apps.ratelimits.rules import By, Group, Outage, Rule
 logger = logging.getLogger("apps.ratelimits")
 
 _EVERYONE = subject("everyone", "all")
+#: Of answers to credentials that are none.
+_REFUSED = 401
 
 
 class Gate:
@@ -71,14 +73,17 @@ class Gate:
     def _charges(self, rules: Iterable[Rule], identity: Identity | None, *, first: bool) -> Iterable[Charge]:
         plan = identity.plan if identity is not None else ""
         for rule in rules:
-            if rule.needs_identity:
+            if rule.failures:
+                if identity is not None:
+                    continue
+            elif rule.needs_identity:
                 if identity is None:
                     continue
             elif not first:
                 continue
             name = self._subject(rule, identity or ANONYMOUS)
-            policy = rule.policy(plan) if name else None
-            if policy is not None:
+            policy = rule.deferred if rule.failures else rule.policy(plan)
+            if policy is not None and name:
                 yield Charge(policy, name)
 
     def _subject(self, rule: Rule, identity: Identity) -> str:
@@ -127,6 +132,15 @@ class Gate:
             self.engine.verified.learn(self._credential, identity)
         self.charges = tuple(self._charges(self.group.rules, identity, first=False))
         return self.decision
+
+    def failed(self, response: HttpResponse) -> tuple[Charge, ...]:
+        """What is to be charged now, where the credential was refused: what was asked for that."""
+        if response.status_code != _REFUSED or self.identity is not None or not self.group.counts_failures:
+            return ()
+        policies = (
+            (rule.policy(), self._subject(rule, ANONYMOUS)) for rule in self.group.rules if rule.failures
+        )
+        return tuple(Charge(policy, name) for policy, name in policies if policy is not None and name)
 
     def owed(self, before: Decision | None) -> Decision | None:
         """What Redis has to take back of what was charged *before*, now that the rest was asked."""

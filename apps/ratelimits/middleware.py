@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from apps.core.addresses import bucket_of
 from apps.core.clients import client_address
 from apps.ratelimits import answers, conf
-from apps.ratelimits.asking import aask, asettle, ask, settle
+from apps.ratelimits.asking import aask, aconclude, asettle, ask, conclude, settle
 from apps.ratelimits.engine import Engine, engine
 from apps.ratelimits.gate import Gate
 from apps.ratelimits.limiter import subject
@@ -52,7 +52,7 @@ class RateLimitMiddleware:
         if gate is None:
             return get_response(request)
         ask(gate)
-        return _answer(gate, gate.refusal or get_response(request))
+        return conclude(gate, gate.refusal or get_response(request))
 
     async def _acall(self, request: HttpRequest) -> HttpResponse:
         get_response = cast("Callable[[HttpRequest], Awaitable[HttpResponse]]", self.get_response)
@@ -65,7 +65,7 @@ class RateLimitMiddleware:
         if gate is None:
             return await get_response(request)
         await aask(gate)
-        return _answer(gate, gate.refusal or await get_response(request))
+        return await aconclude(gate, gate.refusal or await get_response(request))
 
     def _view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         gate = _unsettled(request, view)
@@ -89,11 +89,6 @@ def _unsettled(request: HttpRequest, view: Any) -> Gate | None:
     # A view of DRF may verify what nobody else can. Its throttle goes on then.
     own = "HTTP_AUTHORIZATION" in request.META and finds_out(getattr(view, "cls", None))
     return None if own else gate
-
-
-def _answer(gate: Gate, response: HttpResponse) -> HttpResponse:
-    gate.finish(response)
-    return response
 
 
 def _gate(limits: Engine, rules: Ruleset, request: HttpRequest) -> tuple[Gate | None, HttpResponse | None]:

@@ -105,7 +105,7 @@ class Tally:
         with self._lock:
             if len(self._consumers) < _MOST_HELD:
                 for one in decision.results:
-                    if not one.full:
+                    if one.taken:
                         self._consumers[USED, one.policy.id, one.subject] += units
 
     def unidentified(self, path: str) -> None:

@@ -379,6 +379,7 @@ RATELIMITS_GROUPS = env.json(
             "methods": ["POST"],
             "rules": {
                 "address": {"by": "address", "rate": "300/m"},
+                "failures": {"by": "address", "rate": "30/5m", "failures": True},
                 "user": {"by": "user", "rate": "30/h", "plans": {"pro": "300/h"}},
             },
         },
@@ -388,6 +389,7 @@ RATELIMITS_GROUPS = env.json(
             "methods": ["POST"],
             "rules": {
                 "address": {"by": "address", "rate": "600/m"},
+                "failures": {"by": "address", "rate": "30/5m", "failures": True},
                 "user": {"by": "user", "rate": "30/m", "plans": {"pro": "120/m"}},
             },
         },
@@ -396,6 +398,7 @@ RATELIMITS_GROUPS = env.json(
             "rules": {
                 "address": {"by": "address", "rate": "1200/m"},
                 "anonymous": {"by": "address", "rate": "120/m", "anonymous": True},
+                "failures": {"by": "address", "rate": "30/5m", "failures": True},
                 "user": {"by": "user", "rate": "600/m", "plans": {"pro": "1200/m"}},
                 "key": {"by": "key", "rate": "600/m", "plans": {"pro": "1200/m"}},
             },

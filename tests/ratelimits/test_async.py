@@ -90,6 +90,16 @@ def test_it_changes_no_threads():
 
 
 @in_a_loop
+async def test_a_credential_that_is_refused_is_counted(limited):
+    limited(group("default", {"failures": by_address("2/m", failures=True)}))
+    answers = [
+        (await AsyncClient().get("/closed", headers={"Authorization": f"Token {number:064x}"})).status_code
+        for number in range(4)
+    ]
+    assert answers == [401, 401, 429, 429]
+
+
+@in_a_loop
 async def test_without_redis_the_group_decides(limited, settings):
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     limited(

@@ -70,6 +70,15 @@ def test_a_local_group_counts_in_the_process(private_redis, limited, new_user):
     assert left(Client(REMOTE_ADDR="192.0.2.1").get("/plain")) == {"default/address": 0}
 
 
+def test_credentials_that_are_refused_are_counted_in_the_process(private_redis, limited):
+    limited(group("default", {"failures": by_address("1/m", failures=True)}, outage="local"))
+    private_redis.kill()
+    answers = [
+        Client().get("/closed", HTTP_AUTHORIZATION=f"Token {number:064x}").status_code for number in range(3)
+    ]
+    assert answers == [401, 429, 429]
+
+
 def test_processes_share_a_limit_that_each_counts_by_itself(private_redis, limited, settings):
     settings.RATELIMITS_PROCESSES = 4
     limited(group("default", {"address": by_address("8/m")}, outage="local"))

@@ -76,7 +76,14 @@ def test_a_group_is_read_with_its_defaults():
         ([group("a", {"b": by_address("5/m", plan="pro")}, routes=["x"])], "there is no plan"),
         ([group("a", {"b": by_user("5/m", plans={"Pro Plan": "5/m"})}, routes=["x"])], "no name of a plan"),
         ([group("a", {"b": by_user("5/m", plans=["pro"])}, routes=["x"])], "plans have to be an object"),
-        ([group("a", {"b": by_user("5/m", anonymous=True)}, routes=["x"])], "who is anonymous"),
+        (
+            [group("a", {"b": by_user("5/m", anonymous=True)}, routes=["x"])],
+            "who has not been verified",
+        ),
+        (
+            [group("a", {"b": by_address("5/m", anonymous=True, failures=True)}, routes=["x"])],
+            "not anonymous",
+        ),
         (
             [group("a", {"b": by_address("5/m", anonymous=True, plans={"pro": "1/m"})}, routes=["x"])],
             "only who has been verified has a plan",

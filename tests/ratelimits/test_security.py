@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -178,6 +179,45 @@ def test_a_credential_that_nobody_verified_is_no_identity(limited, new_user):
     forged = Client(REMOTE_ADDR="192.0.2.1")
     forged.cookies["sessionid"] = "f" * 32
     assert set(left(forged.get("/who"))) == {"default/address"}
+
+
+def basic(name: str, password: str) -> dict[str, str]:
+    return {"HTTP_AUTHORIZATION": "Basic " + b64encode(f"{name}:{password}".encode()).decode()}
+
+
+def test_guessing_passwords_ends_wherever_they_are_taken(limited, new_user):
+    limited(
+        group(
+            "default",
+            {
+                "address": by_address("50/m"),
+                "failures": by_address("3/m", failures=True),
+                "user": by_user("9/m"),
+            },
+        )
+    )
+    anna, bea = new_user("anna"), new_user("bea")
+    known = bearing(token_of(bea))
+    assert Client().get("/closed", **known).status_code == 200
+    guesses = [Client().get("/closed", **basic("anna", f"guess {number}")).status_code for number in range(6)]
+    assert guesses == [401] * 3 + [429] * 3
+    # Not even the right one is taken then, as it would be told apart.
+    assert Client().get("/closed", **basic("anna", "secret")).status_code == 429
+    # Who is known is kept from nothing, nor is who brings no credential, nor anybody elsewhere.
+    assert Client().get("/closed", **known).status_code == 200
+    assert Client().get("/plain").status_code == 200
+    elsewhere = Client(REMOTE_ADDR="192.0.2.1")
+    assert elsewhere.get("/closed", **bearing(token_of(anna))).status_code == 200
+
+
+def test_a_credential_that_is_right_is_no_failure(limited, new_user):
+    limited(group("default", {"failures": by_address("1/m", failures=True)}))
+    anna = new_user("anna")
+    for _ in range(3):
+        assert Client().get("/closed", **bearing(token_of(anna))).status_code == 200
+    assert Client().get("/closed").status_code == 401
+    assert Client().get("/closed", **basic("anna", "wrong")).status_code == 401
+    assert Client().get("/closed", **bearing(token_of(anna))).status_code == 429
 
 
 def test_one_users_credential_is_one_however_it_is_written(limited, new_user):

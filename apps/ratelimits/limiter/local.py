@@ -93,7 +93,7 @@ class LocalLimiter:
             found = self._look(charges, cost, now)
             if not found.allowed:
                 return found
-            results = tuple(one if one.full else self._charge(one, cost, now) for one in found.results)
+            results = tuple(self._charge(one, cost, now) if one.taken else one for one in found.results)
             self._forget()
             return found._replace(results=results)
 
@@ -115,7 +115,7 @@ class LocalLimiter:
         with self._lock:
             for one in charged.results:
                 log = self._logs.get((one.policy.id, one.subject))
-                if log and not one.full:
+                if log and one.taken:
                     self._entries -= log.refund(one.policy, charged.cost, charged.moment)
 
     def reset(self, subject: str, policies: Iterable[Policy | str]) -> int:

@@ -17,7 +17,7 @@ LONGEST_WINDOW = 10 * 86_400_000
 #: A count and a time share 53 bits.
 LARGEST_LIMIT = 4_000_000
 
-_SHADOW, _TICKED = 1, 2
+_SHADOW, _TICKED, _DEFERRED = 1, 2, 4
 
 
 class Algorithm(StrEnum):
@@ -57,13 +57,15 @@ class Policy:
     """At most *limit* units in any *window* milliseconds, for each subject by itself.
 
     Charges are kept under *id*: what has another limit or window later, and the same id, has the same past,
-    as far as the windows reach. A *shadow* is counted and never denies.
+    as far as the windows reach. A *shadow* is counted and never denies. What is *deferred* denies and is not
+    charged: that is up to a later `hit` of the same policy without this.
     """
 
     id: str
     limit: int
     window: int
     shadow: bool = False
+    deferred: bool = False
     #: Null: a log up to `LONGEST_LOG`, ticks above.
     algorithm: Algorithm | None = None
     #: As the script takes it.
@@ -78,7 +80,7 @@ class Policy:
             raise ValueError(f"a limit is from 0 to {LARGEST_LIMIT:,}, not {self.limit:,}")
         if not 1 <= self.window <= LONGEST_WINDOW:
             raise ValueError(f"a window is from 1 ms to {LONGEST_WINDOW // 86_400_000} days")
-        flags = _SHADOW * self.shadow + _TICKED * self.ticked
+        flags = _SHADOW * self.shadow + _TICKED * self.ticked + _DEFERRED * self.deferred
         object.__setattr__(self, "packed", (b"%d" % self.limit, b"%d" % self.window, b"%d" % flags))
 
     @property
@@ -113,6 +115,11 @@ class Result(NamedTuple):
     #: Milliseconds: until the cost fits where it does not, else until the oldest charge ends. Null where it
     #: never will: the cost is above the limit.
     wait: int | None
+
+    @property
+    def taken(self) -> bool:
+        """Whether it is charged when all that deny have room."""
+        return not self.full and not self.policy.deferred
 
     @property
     def denied(self) -> bool:

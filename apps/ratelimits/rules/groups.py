@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -87,8 +87,10 @@ class Rule:
     rate: Rate
     #: Rates of plans that differ; null: no limit.
     plans: Mapping[str, Rate | None] = field(default_factory=lambda: MappingProxyType({}))
-    #: Only for requests whose user is not known, and is nobody.
+    #: Only for requests of nobody.
     anonymous: bool = False
+    #: Only for requests whose credential has not been verified; counted are those that are refused for it.
+    failures: bool = False
     mode: Mode = Mode.ENFORCE
     #: Whether headers tell of it.
     expose: bool = True
@@ -121,6 +123,12 @@ class Rule:
             made = Policy(self.id, rate.limit, rate.window, shadow=self.mode is Mode.SHADOW)
         return self._policies.setdefault(known, made)
 
+    @cached_property
+    def deferred(self) -> Policy | None:
+        """As `policy`, for as long as it is not known whether there is something to charge."""
+        policy = self.policy()
+        return None if policy is None else replace(policy, deferred=True)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
@@ -151,8 +159,13 @@ class Group:
 
     @cached_property
     def needs_identity(self) -> bool:
-        """Whether any of its rules does."""
-        return any(rule.needs_identity for rule in self.rules)
+        """Whether it has to be known who makes a request."""
+        return self.counts_failures or any(rule.needs_identity for rule in self.rules)
+
+    @cached_property
+    def counts_failures(self) -> bool:
+        """Whether any of its rules counts credentials that are refused."""
+        return any(rule.failures for rule in self.rules)
 
     @cached_property
     def told(self) -> frozenset[str]:

@@ -18,7 +18,7 @@ _GROUP = frozenset(
     }
 )  # fmt: skip
 #: What a rule may have.
-RULE_OPTIONS = frozenset({"by", "rate", "plans", "anonymous", "mode", "expose"})
+RULE_OPTIONS = frozenset({"by", "rate", "plans", "anonymous", "failures", "mode", "expose"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 
 Choice = TypeVar("Choice", bound=TextChoices)
@@ -100,13 +100,15 @@ def _rules(group: str, given: Mapping[Any, Any], exposed: bool) -> Iterator[Rule
             raise InvalidRules(f"{where} has to be an object")
         _check_known(one, RULE_OPTIONS, where)
         by = _choice(By, one, "by", None, where)
-        anonymous = _flag(one, "anonymous", where)
-        if anonymous and by is not By.ADDRESS:
-            raise InvalidRules(f"{where}: who is anonymous has an address only")
+        anonymous, failures = _flag(one, "anonymous", where), _flag(one, "failures", where)
+        if (anonymous or failures) and by is not By.ADDRESS:
+            raise InvalidRules(f"{where}: who has not been verified has an address only")
+        if anonymous and failures:
+            raise InvalidRules(f"{where}: who fails to be verified has come with something: not anonymous")
         plans = one.get("plans", {})
         if not isinstance(plans, Mapping):
             raise InvalidRules(f"{where}: plans have to be an object, from a plan to its rate")
-        if plans and (anonymous or by in (By.EVERYONE, By.SUBJECT)):
+        if plans and (anonymous or failures or by in (By.EVERYONE, By.SUBJECT)):
             raise InvalidRules(f"{where}: only who has been verified has a plan")
         if "rate" not in one:
             raise InvalidRules(f"{where} needs a rate")
@@ -120,6 +122,7 @@ def _rules(group: str, given: Mapping[Any, Any], exposed: bool) -> Iterator[Rule
                 for plan, rate in plans.items()
             },
             anonymous=anonymous,
+            failures=failures,
             mode=_choice(Mode, one, "mode", Mode.ENFORCE, where),
             expose=_flag(one, "expose", where, default=exposed),
         )

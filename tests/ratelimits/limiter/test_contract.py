@@ -36,7 +36,7 @@ class Door:
         self.to(self.now)
 
     def policy(self, limit: int, window: int = MINUTE, *, shadow: bool = False) -> Policy:
-        return Policy(new_id(), limit, window, shadow, self.algorithm)
+        return Policy(new_id(), limit, window, shadow, algorithm=self.algorithm)
 
     def charge(self, limit: int, window: int = MINUTE, *, shadow: bool = False) -> Charge:
         return Charge(self.policy(limit, window, shadow=shadow), "user:7")
@@ -240,6 +240,25 @@ def test_a_shadow_is_counted_and_never_denies(door: Door) -> None:
     assert [only(one).denied for one in told] == [False] * 4
     assert [only(one).used for one in told] == [1, 2, 2, 2]
     assert all(one.denials == () for one in told)
+
+
+def test_what_is_deferred_denies_and_is_charged_later(door: Door) -> None:
+    charge, other = door.charge(2), door.charge(9)
+    deferred = Charge(replace(charge.policy, deferred=True), charge.subject)
+    for _ in range(3):
+        told = door.limiter.hit([deferred, other])
+        assert told.allowed
+        assert (told.results[0].remaining, told.results[0].used) == (2, 0)
+    door.limiter.refund(told)
+    assert door.limiter.stats([charge, other])[1].used == 2
+    # Whoever is owed for it charges it, and it denies for what was charged.
+    for _ in range(2):
+        assert door.limiter.hit([charge]).allowed
+    door.limiter.refund(told)
+    denied = door.limiter.hit([deferred, other])
+    assert not denied.allowed
+    assert [one.policy.id for one in denied.denials] == [charge.policy.id]
+    assert denied.wait is not None
 
 
 def test_a_full_shadow_tells_how_long_it_would_have_denied(door: Door) -> None:

@@ -2,7 +2,7 @@
 --
 -- KEYS: where the version of the rules is; then the log of each limit. All are in one slot of a cluster.
 -- ARGV: the cost; 1 to charge, 0 to look only; then for each limit: how many, window (ms), flags.
--- Flags: 1 = it is counted and never denies; 2 = in ticks.
+-- Flags, added up: 1 = it is counted and never denies; 2 = in ticks; 4 = it denies, and is not charged.
 -- Answers: version, whether all that deny have room, the time of the charge; then for each limit what is left
 -- (after the charge, if there was one; less than nothing where the limit was lowered), and milliseconds: until
 -- the oldest charge ends where the cost fits; where it does not, -1 less those until it does, or -1: never.
@@ -129,7 +129,7 @@ for index = 1, #KEYS - 1 do
     local flags = tonumber(ARGV[3 * index + 2])
     -- All of it at once: a table that grows costs more.
     local one = {
-        key = key, limit = limit, window = window, ticks = flags >= 2,
+        key = key, limit = limit, window = window, ticks = flags % 4 >= 2, deferred = flags >= 4,
         live = 0, dead = 0, plain = false, full = false, entries = false,
     }
     local oldest = call('LINDEX', key, 0)
@@ -180,7 +180,7 @@ if answer[2] == 0 or not charging then
 end
 
 for index, one in ipairs(seen) do
-    if not one.full then
+    if not one.full and not one.deferred then
         local key, window = one.key, one.window
         if one.live == 0 and one.plain then
             call('DEL', key)
