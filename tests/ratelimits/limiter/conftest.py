@@ -9,7 +9,10 @@ import redis
 
 from apps.ratelimits.limiter import Limiter
 from apps.stack.testing import Valkey
-from tests.ratelimits.limiter.limiting import asking, new_limiter
+from tests.ratelimits.limiter.doors import door
+from tests.ratelimits.limiter.limiting import asking, new_limiter, timely
+
+__all__ = ["door", "timely"]
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
+import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from apps.ratelimits.limiter import Charge, Decision, Limiter, Policy, Result, connect
 from apps.ratelimits.limiter.aio import AsyncLimiter
-from apps.ratelimits.limiter.scripts import Script
+from apps.ratelimits.limiter.scripts import Script, script
 from apps.stack.testing import Valkey
 
 #: Longer than any test takes: real servers forget keys by their own clock.
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 WRAP = 2**31
+#: Times are kept modulo 2^31: they begin anew in the middle of what takes hours from here.
+BEFORE_WRAP = 900 * WRAP - 2 * HOUR
 #: Where the time is read from that tests set.
 CLOCK = "clock"
 
@@ -50,6 +53,13 @@ def timed(script: Script, client: redis.Redis) -> Script:
 def set_clock(client: redis.Redis, milliseconds: int) -> None:
     seconds, rest = divmod(milliseconds, 1000)
     client.hset(CLOCK, mapping={"s": seconds, "us": rest * 1000 + 999})
+
+
+@pytest.fixture
+def timely(client: redis.Redis, limiter: Limiter) -> Limiter:
+    """A limiter whose time tests set."""
+    limiter._decide = timed(script("decide"), client)
+    return limiter
 
 
 class Synchronous:

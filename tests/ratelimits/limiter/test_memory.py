@@ -6,8 +6,7 @@ import pytest
 import redis
 
 from apps.ratelimits.limiter import Algorithm, Charge, Limiter, Policy
-from apps.ratelimits.limiter.scripts import script
-from tests.ratelimits.limiter.limiting import HOUR, MINUTE, new_id, set_clock, timed
+from tests.ratelimits.limiter.limiting import HOUR, MINUTE, new_id, set_clock
 
 START = 900 * 2**31 + 5 * HOUR
 
@@ -16,30 +15,28 @@ def usage(client: redis.Redis, key: bytes | str) -> int:
     return int(client.memory_usage(key, samples=0))
 
 
-def test_a_log_takes_a_twelfth_of_a_sorted_set_at_most(limiter: Limiter, client: redis.Redis) -> None:
-    limiter._decide = timed(script("decide"), client)
+def test_a_log_takes_a_twelfth_of_a_sorted_set_at_most(timely: Limiter, client: redis.Redis) -> None:
     charge = Charge(Policy(new_id(), 1000, HOUR), "user:7")
     for number in range(1000):
         now = START + number * 3600
         set_clock(client, now)
-        assert limiter.hit([charge]).allowed
+        assert timely.hit([charge]).allowed
         # As limiters do that keep each request by itself: two may be of one millisecond.
         client.zadd("peer", {new_id(): now / 1000})
-    assert usage(client, limiter.keys.log(*charge)) * 12 <= usage(client, "peer")
+    assert usage(client, timely.keys.log(*charge)) * 12 <= usage(client, "peer")
 
 
-def test_ticks_take_less_than_a_kilobyte_whatever_the_limit(limiter: Limiter, client: redis.Redis) -> None:
-    limiter._decide = timed(script("decide"), client)
+def test_ticks_take_less_than_a_kilobyte_whatever_the_limit(timely: Limiter, client: redis.Redis) -> None:
     for limit, cost in ((5000, 4), (4_000_000, 3200)):
         charge = Charge(Policy(new_id(), limit, HOUR), "user:7")
         most = 0
         for number in range(1600):
             # A little slower than the limit allows: the log is as full as it can be, and goes round.
             set_clock(client, START + number * HOUR // 1200)
-            assert limiter.hit([charge], cost).allowed
+            assert timely.hit([charge], cost).allowed
             if number % 50 == 49:
-                most = max(most, usage(client, limiter.keys.log(*charge)))
-        assert limiter.stats([charge])[0].used >= 1200 * cost
+                most = max(most, usage(client, timely.keys.log(*charge)))
+        assert timely.stats([charge])[0].used >= 1200 * cost
         assert 300 <= most <= 800
 
 
