@@ -26,7 +26,7 @@ from json import JSONDecodeError, JSONDecoder
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, NamedTuple
 
-from apps.core.clients import usual_form
+from apps.core.addresses import usual_form
 
 VERSION = 1
 #: Of a row that has no predecessor.

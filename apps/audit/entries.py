@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 
 from apps.audit import actions, conf, values
-from apps.core.clients import usual_form
+from apps.core.addresses import usual_form
 
 Outcome = Literal["succeeded", "refused", "failed"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)

@@ -15,7 +15,7 @@ from apps.audit import actions, chain, verifying
 from apps.audit.chain import Head
 from apps.audit.models import Entry, Verification
 from apps.audit.tasks import write_entries
-from apps.core.clients import usual_form
+from apps.core.addresses import usual_form
 from apps.core.paging import newest
 from apps.core.resources import sql
 

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import ipaddress
-from functools import lru_cache
-
 from django.http import HttpRequest
 from rest_framework.request import Request
+
+from apps.core import conf
+from apps.core.addresses import usual_form
+from apps.core.forwarding import client_of
 
 
 def client_address(request: HttpRequest) -> str:
     """The IP address of the client, in its usual form; empty where the connection has none.
 
-    IPv4 addresses mapped into IPv6 are written as IPv4, and zones (``%eth0``) are left out.
+    It is that of the connection, unless a trusted proxy says whom it stands for: see `forwarding`.
     """
-    return usual_form(request.META.get("REMOTE_ADDR", ""))
-
-
-@lru_cache(maxsize=4096)
-def usual_form(address: str) -> str:
-    """*address* as every part of the product writes it; empty for what is no IP address."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return ""
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return str(mapped or parsed)
+    trusted = conf.trusted_proxies()
+    if not trusted:
+        # As nearly everywhere: every request asks for it.
+        return usual_form(request.META.get("REMOTE_ADDR", ""))
+    return client_of(request.META, trusted=trusted, header=conf.forwarded_header())
 
 
 def actor_of(request: HttpRequest | Request) -> str:

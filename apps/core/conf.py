@@ -15,6 +15,16 @@ def public_url() -> str:
     return str(settings.PUBLIC_URL).rstrip("/")
 
 
+def trusted_proxies() -> tuple[str, ...]:
+    """Networks of proxies that may say whom they stand for; ``unix`` among them: whoever has no address."""
+    return tuple(settings.TRUSTED_PROXIES)
+
+
+def forwarded_header() -> str:
+    """The one header that they are believed to say it in, in lower case."""
+    return str(settings.FORWARDED_HEADER).lower()
+
+
 def public_url_fault() -> str:
     """Why nothing can link to `public_url`; empty where it is an address of the web."""
     url = public_url()

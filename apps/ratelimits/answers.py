@@ -23,12 +23,12 @@ def policy_header(policies: tuple[Policy, ...]) -> str:
 
 
 def limit_header(results: Iterable[Result]) -> str:
-    """``RateLimit``: what is left of each, and the seconds until more is."""
+    """``RateLimit``: what is left of each, and the seconds until more is: a window at most."""
     return ", ".join(
-        f'"{one.policy.id}";r={one.remaining}'
-        if one.wait is None
-        else f'"{one.policy.id}";r={one.remaining};t={-(-one.wait // 1000)}'
-        for one in results
+        f'"{policy.id}";r={remaining}'
+        if wait is None
+        else f'"{policy.id}";r={remaining};t={min(-(-wait // 1000), policy.seconds)}'
+        for policy, _, remaining, _, _, wait in results
     )
 
 

@@ -13,6 +13,7 @@ from apps.core.addresses import bucket_of
 from apps.core.clients import client_address
 from apps.ratelimits import answers
 from apps.ratelimits.asking import settle
+from apps.ratelimits.engine import engine
 from apps.ratelimits.gate import Gate
 from apps.ratelimits.scopes import scope
 
@@ -71,7 +72,7 @@ class ScopeThrottle(BaseThrottle):
         if request.user is not None and request.user.is_authenticated:
             verdict = limits.hit("user", str(request.user.pk))
         else:
-            address = bucket_of(client_address(request._request))
+            address = bucket_of(client_address(request._request), engine().config.ipv6_prefix)
             if not address:
                 return True
             verdict = limits.hit("address", address)

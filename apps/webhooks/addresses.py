@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from django.conf import settings
 
-from apps.core.clients import usual_form
+from apps.core.addresses import usual_form
 
 
 def presets() -> Mapping[str, tuple[str, ...]]:

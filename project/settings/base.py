@@ -26,6 +26,10 @@ SECRET_KEY = env.str("SECRET_KEY", default="")
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Who may say which address a request comes from: networks, and `unix` for connections over a unix socket. And
+# the one header that it is believed in: `x-forwarded-for` or `forwarded` (RFC 7239).
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+FORWARDED_HEADER = env.str("FORWARDED_HEADER", default="x-forwarded-for")
 
 INSTALLED_APPS = [
     "project.apps.AdminConfig",

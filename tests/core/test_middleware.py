@@ -10,7 +10,7 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from apps.core import context
-from apps.core.clients import client_address, usual_form
+from apps.core.clients import client_address
 from apps.core.context import Context
 from apps.core.middleware import ActorMiddleware, RequestContextMiddleware
 
@@ -37,14 +37,20 @@ def test_a_request_binds_its_id_its_address_and_its_client():
     assert context.current() == Context()
 
 
-def test_addresses_have_one_form():
+def test_the_address_is_in_its_usual_form():
     for given, expected in {
         "192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:DB8:0::1": "2001:db8::1",
         "fe80::1%eth0": "fe80::1", "": "", "unix:": "", "localhost": "", "1.2.3.4/24": "", "1.2.3": "",
     }.items():  # fmt: skip
-        assert usual_form(given) == expected
         assert client_address(RequestFactory().get("/", REMOTE_ADDR=given)) == expected
     assert client_address(HttpRequest()) == ""
+
+
+def test_behind_a_trusted_proxy_the_address_that_it_tells_is_bound(settings):
+    request = RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": "192.0.2.7"})
+    assert bound(request).address == "10.0.0.1"
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    assert bound(request).address == "192.0.2.7"
 
 
 class Asked:

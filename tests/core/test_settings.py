@@ -58,6 +58,15 @@ def test_a_folder_of_sockets_stands_percent_encoded_in_the_place_of_the_host():
     assert answer.stdout.strip() == "/run/pg"
 
 
+def test_trusted_proxies_are_separated_by_commas_and_nobody_is_one_unless_told():
+    expression = "settings.TRUSTED_PROXIES, settings.FORWARDED_HEADER"
+    assert read(expression, "prod", **GIVEN).stdout.strip() == "[] x-forwarded-for"
+    answer = read(
+        expression, "prod", **GIVEN, TRUSTED_PROXIES="10.0.0.0/8,unix", FORWARDED_HEADER="forwarded"
+    )
+    assert answer.stdout.strip() == "['10.0.0.0/8', 'unix'] forwarded"
+
+
 def test_a_mail_server_with_tls_is_understood():
     expression = "settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS, settings.EMAIL_HOST_USER"
     answer = read(expression, "base", EMAIL_URL="smtp+tls://user:secret@mail.example:587")

@@ -15,7 +15,7 @@ from apps.orders.models import Account
 from apps.tasks.models import Entry, TaskRun
 from apps.tasks.testing import run_pending
 from apps.webhooks.models import Delivery, Endpoint, Receipt
-from tests.webhooks.helpers import Sender, account_of, action, now, user_of
+from tests.webhooks.helpers import Sender, account_of, action, now, sender_of, user_of
 
 pytestmark = pytest.mark.django_db
 
@@ -62,6 +62,17 @@ def test_an_endpoint_is_made_and_its_credentials_are_shown_once(alice: Client, s
     signal = sender.signal(secret=made["secret"])
     assert call(Client(REMOTE_ADDR="52.89.214.238"), "post", url, signal).status_code == 202
     assert call(Client(), "post", url, signal).status_code == 403
+
+
+def test_endpoints_compare_the_address_that_a_trusted_proxy_tells(market, client, settings: Any):
+    sender = sender_of(account_of(user_of()), allowed_addresses=["tradingview"])
+    theirs = {"X-Forwarded-For": "52.89.214.238"}
+    assert sender.send(client, sender.signal(), headers=theirs).status_code == 403
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]
+    assert sender.send(client, sender.signal(), headers=theirs).status_code == 202
+    assert sender.send(client, sender.signal()).status_code == 403
+    claimed = {"X-Forwarded-For": "52.89.214.238, 203.0.113.7"}
+    assert sender.send(client, sender.signal(), headers=claimed).status_code == 403
 
 
 def test_bad_bodies_are_refused_by_field(alice: Client, sender: Sender):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Protocol
-from weakref import WeakKeyDictionary
+from typing import Any, Protocol, TypeVar, cast
 
 from redis import exceptions
 from redis.asyncio import ConnectionPool
@@ -15,10 +14,19 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from apps.ratelimits.limiter.asking import CHARGE, LOOK, Keys, decision, question
+from apps.ratelimits.limiter.asking import CHARGE, LOOK, Keys, decision, question, refunding
 from apps.ratelimits.limiter.scripts import FAILURES, Script, script, unavailable
 from apps.ratelimits.limiter.transports import Bytes
 from apps.ratelimits.limiter.values import Charge, Decision
+
+T = TypeVar("T")
+
+
+def _drop_ended(found: dict[asyncio.AbstractEventLoop, T]) -> None:
+    """Forget what loops had that are closed. Others may come and go at the same time, in their threads."""
+    for loop in list(found):
+        if loop.is_closed():
+            found.pop(loop, None)
 
 
 class AsyncTransport(Protocol):
@@ -38,57 +46,74 @@ class _Line:
         self._connection = connection
         self._timeout = timeout
         self._waiting: deque[asyncio.Future[Any]] = deque()
-        self._reader: asyncio.Task[None] | None = None
+        #: Nothing more may be asked on it.
         self.broken = False
 
     async def connect(self) -> None:
-        async with asyncio.timeout(self._timeout):
-            await self._connection.connect()  # type: ignore[no-untyped-call]
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._connection.connect()  # type: ignore[no-untyped-call]
+        except BaseException:
+            await self._connection.disconnect(nowait=True)
+            raise
+        # Sending by the connection itself would close it for all when one is cancelled meanwhile.
+        self._writer = cast(asyncio.StreamWriter, self._connection._writer)
         self._reader = asyncio.create_task(self._read(), name="ratelimits-reader")
 
     async def ask(self, *parts: Any) -> Any:
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        packed = self._connection.pack_command(*parts)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        self._writer.writelines(self._connection.pack_command(*parts))
         self._waiting.append(answer)
+        # Once more around the loop, which may have been kept from reading what is there.
+        late = loop.call_later(self._timeout, loop.call_soon, self._give_up, answer)
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._connection.send_packed_command(packed, check_health=False)
-                return await answer
-        except TimeoutError:
-            # Whoever else waits on it would wait as long.
-            await self.close(exceptions.TimeoutError("no answer in time"))
-            raise
+            return await answer
+        finally:
+            late.cancel()
+
+    def _give_up(self, answer: asyncio.Future[Any]) -> None:
+        """Who comes next is to have another connection; who waits on this has its own time."""
+        if not answer.done():
+            answer.set_exception(exceptions.TimeoutError("no answer in time"))
+            self.broken = True
+            if self._unheard():
+                self._reader.cancel()
+
+    def _unheard(self) -> bool:
+        return all(waiting.done() for waiting in self._waiting)
 
     async def _read(self) -> None:
-        while True:
-            answer: Any
-            try:
-                answer = await self._connection.read_response(disconnect_on_error=False)
-            except exceptions.ResponseError as exc:
-                answer = exc
-            except FAILURES as exc:
-                await self.close(exc)
-                return
-            waiting = self._waiting.popleft()
-            if waiting.done():
-                continue
-            if isinstance(answer, Exception):
-                waiting.set_exception(answer)
-            else:
-                waiting.set_result(answer)
+        answer: Any
+        try:
+            while not (self.broken and self._unheard()):
+                try:
+                    answer = await self._connection.read_response(disconnect_on_error=False)
+                except exceptions.ResponseError as exc:
+                    answer = exc
+                waiting = self._waiting.popleft()
+                if waiting.done():
+                    continue
+                if isinstance(answer, Exception):
+                    waiting.set_exception(answer)
+                else:
+                    waiting.set_result(answer)
+        except FAILURES as exc:
+            self.close(exc)
+        finally:
+            # Also where the loop comes to its end.
+            self.broken = True
+            await self._connection.disconnect(nowait=True)
 
-    async def close(self, failure: Exception) -> None:
+    def close(self, failure: Exception) -> None:
         """Fail everybody who waits."""
-        if self.broken:
-            return
         self.broken = True
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_exception(failure)
         self._waiting.clear()
-        if self._reader is not None and self._reader is not asyncio.current_task():
+        if self._reader is not asyncio.current_task():
             self._reader.cancel()
-        await self._connection.disconnect(nowait=True)
 
 
 class MultiplexedTransport:
@@ -104,7 +129,7 @@ class MultiplexedTransport:
             protocol=2,
         )
         self._timeout = timeout
-        self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[_Line]] = WeakKeyDictionary()
+        self._lines: dict[asyncio.AbstractEventLoop, asyncio.Task[_Line]] = {}
 
     async def run(self, script: Script, keys: Bytes, arguments: Bytes) -> Any:
         count = b"%d" % len(keys)
@@ -124,7 +149,7 @@ class MultiplexedTransport:
             raise
         except exceptions.ReadOnlyError as exc:
             # It is a replica now: the next connection may find the new primary.
-            await line.close(exc)
+            line.close(exc)
             raise
         except exceptions.ConnectionError:
             if not held:
@@ -142,7 +167,10 @@ class MultiplexedTransport:
                 return opening.result(), True
             opening = None
         if opening is None:
+            _drop_ended(self._lines)
             opening = self._lines[loop] = loop.create_task(self._open(), name="ratelimits-connect")
+            # Perhaps nobody is left who waits for it.
+            opening.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(opening), False
 
     async def _open(self) -> _Line:
@@ -157,22 +185,37 @@ class AsyncClusterTransport:
 
     def __init__(self, url: str, *, timeout: float) -> None:
         self._url, self._timeout = url, timeout
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, RedisCluster] = WeakKeyDictionary()
+        self._clients: dict[asyncio.AbstractEventLoop, tuple[RedisCluster, asyncio.Task[None]]] = {}
 
     async def run(self, script: Script, keys: Bytes, arguments: Bytes) -> Any:
-        loop = asyncio.get_running_loop()
         try:
-            client = self._clients.get(loop)
-            if client is None:
-                client = self._clients[loop] = RedisCluster.from_url(
-                    self._url, socket_timeout=self._timeout, socket_connect_timeout=self._timeout
-                )
+            client = self._client()
             try:
                 return await client.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
             except exceptions.NoScriptError:
                 return await client.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
         except FAILURES as exc:
             raise unavailable(exc) from exc
+
+    def _client(self) -> RedisCluster:
+        loop = asyncio.get_running_loop()
+        found = self._clients.get(loop)
+        if found is not None:
+            return found[0]
+        _drop_ended(self._clients)
+        client = RedisCluster.from_url(
+            self._url, socket_timeout=self._timeout, socket_connect_timeout=self._timeout
+        )
+        self._clients[loop] = client, loop.create_task(_close_at_end(client), name="ratelimits-cluster")
+        return client
+
+
+async def _close_at_end(client: RedisCluster) -> None:
+    """Whoever ends a loop cancels its tasks first."""
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await client.aclose()
 
 
 class AsyncLimiter:
@@ -193,9 +236,9 @@ class AsyncLimiter:
 
     async def refund(self, charged: Decision) -> None:
         """Take back what `hit` charged."""
-        logs = [self.keys.log(one.policy, one.subject) for one in charged.results if not one.full]
-        if charged.allowed and logs:
-            await self.transport.run(script("refund"), logs, [b"%d" % charged.moment, b"%d" % charged.cost])
+        logs, arguments = refunding(self.keys, charged)
+        if logs:
+            await self.transport.run(script("refund"), logs, arguments)
 
     async def _ask(self, charges: Sequence[Charge], cost: int, verb: bytes) -> Decision:
         logs, arguments = question(self.keys, charges, cost, verb)

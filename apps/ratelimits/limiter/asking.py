@@ -41,6 +41,13 @@ def question(
     return logs, arguments
 
 
+def refunding(keys: Keys, charged: Decision) -> tuple[list[bytes], list[bytes]]:
+    """Keys and arguments of ``refund.lua``. No keys: there is nothing to take back."""
+    taken = [one for one in charged.results if charged.allowed and not one.full]
+    arguments = [b"%d" % charged.moment, b"%d" % charged.cost, *(one.policy.packed[1] for one in taken)]
+    return [keys.log(one.policy, one.subject) for one in taken], arguments
+
+
 def decision(charges: Sequence[Charge], cost: int, reply: Sequence[Any]) -> Decision:
     """What ``decide.lua`` answered."""
     results = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -29,6 +30,7 @@ class Denials:
         self._longest = longest
         self._clock = clock
         self._lock = Lock()
+        self._forgot_at = -math.inf
         #: Policy's id and subject -> until when, for what cost or more, and what was said.
         self._known: dict[tuple[str, str], tuple[float, int, Result, float]] = {}
 
@@ -40,11 +42,16 @@ class Denials:
         return self._clock()
 
     def learn(self, decision: Decision, asked_at: float) -> None:
-        """Remember whom *decision* denies; it was asked for at `now`."""
+        """Remember whom *decision* denies, which was asked for at `now`.
+
+        What was asked for before the last `forget` may be of before the change.
+        """
         for one in decision.denials:
             free_at = asked_at + (self._longest if one.wait is None else one.wait / 1000)
             until = min(free_at, asked_at + self._longest)
             with self._lock:
+                if asked_at <= self._forgot_at:
+                    return
                 if len(self._known) >= self._most:
                     self._make_room(asked_at)
                 self._known[one.policy.id, one.subject] = (until, decision.cost, one, free_at)
@@ -71,9 +78,11 @@ class Denials:
     def forget(self) -> None:
         """Ask anew: a limit or a log has been changed by somebody."""
         with self._lock:
+            self._forgot_at = self._clock()
             self._known.clear()
 
     def _make_room(self, now: float) -> None:
-        over = [key for key, (until, *_) in self._known.items() if until <= now]
+        # `find` takes out what is over at any time.
+        over = [key for key, (until, *_) in list(self._known.items()) if until <= now]
         for key in over or list(self._known)[: self._most // 10 + 1]:
             self._known.pop(key, None)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import uuid4
 
-from apps.ratelimits.limiter.asking import CHARGE, LOOK, Keys, decision, question
+from apps.ratelimits.limiter.asking import CHARGE, LOOK, Keys, decision, question, refunding
 from apps.ratelimits.limiter.scripts import script
 from apps.ratelimits.limiter.transports import Transport
 from apps.ratelimits.limiter.values import Charge, Decision, Policy, Result
@@ -42,24 +42,24 @@ class Limiter:
 
     def refund(self, charged: Decision) -> None:
         """Take back what `hit` charged; what is over already stays so."""
-        logs = [self.keys.log(one.policy, one.subject) for one in charged.results if not one.full]
-        if charged.allowed and logs:
-            self.transport.run(script("refund"), logs, [b"%d" % charged.moment, b"%d" % charged.cost])
+        logs, arguments = refunding(self.keys, charged)
+        if logs:
+            self.transport.run(script("refund"), logs, arguments)
 
     def reset(self, subject: str, policies: Iterable[Policy | str]) -> int:
         """Forget what was charged to *subject* under *policies*, or ids of them. Returns how many had any."""
         logs = [self.keys.log(policy, subject) for policy in policies]
-        return int(self.transport.command(b"DEL", *logs)) if logs else 0
+        return int(self.transport.command("DEL", *logs)) if logs else 0
 
     def version(self) -> str:
         """Of the rules, as every decision tells it; empty before the first `publish`."""
-        found: bytes | None = self.transport.command(b"GET", self.keys.version)
+        found: bytes | None = self.transport.command("GET", self.keys.version)
         return found.decode() if found else ""
 
     def publish(self) -> str:
         """Give the rules a new version: whoever decides next is told."""
         version = uuid4().hex[:12]
-        self.transport.command(b"SET", self.keys.version, version.encode())
+        self.transport.command("SET", self.keys.version, version.encode())
         return version
 
     def probe(self) -> None:

@@ -36,6 +36,7 @@ def unavailable(exc: Exception) -> Unavailable:
 
 _BY_TYPE = (
     ((exceptions.TimeoutError, TimeoutError), Reason.TIMEOUT),
+    (exceptions.MasterDownError, Reason.CONNECTION),
     (exceptions.BusyLoadingError, Reason.LOADING),
     (exceptions.ReadOnlyError, Reason.READONLY),
     (exceptions.OutOfMemoryError, Reason.OOM),
@@ -49,7 +50,6 @@ _BY_TEXT = (
     ("BUSY", Reason.BUSY),
     ("LOADING", Reason.LOADING),
     ("CLUSTERDOWN", Reason.CLUSTER),
-    ("MASTERDOWN", Reason.CONNECTION),
 )
 
 

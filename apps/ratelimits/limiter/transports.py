@@ -24,7 +24,7 @@ class Transport(Protocol):
     def run(self, script: Script, keys: Bytes, arguments: Bytes) -> Any:
         """The script's answer. Raises `Unavailable`."""
 
-    def command(self, *parts: Any) -> Any:
+    def command(self, name: str, *arguments: Any) -> Any:
         """A command's answer, of one whose keys are all in one slot. Raises `Unavailable`."""
 
 
@@ -55,43 +55,47 @@ class HeldTransport:
             pass
         except FAILURES as exc:
             raise unavailable(exc) from exc
-        return self.command(b"EVAL", script.text, count, *keys, *arguments)
+        return self.command("EVAL", script.text, count, *keys, *arguments)
 
-    def command(self, *parts: Any) -> Any:
+    def command(self, name: str, *arguments: Any) -> Any:
         try:
-            return self._ask(*parts)
+            return self._ask(name, *arguments)
         except FAILURES as exc:
             raise unavailable(exc) from exc
 
     def _ask(self, *parts: Any) -> Any:
         connection: ConnectionInterface | None = getattr(self._held, "connection", None)
+        # Nobody finds it before its answer is read: neither a signal's handler that asks in the meantime, nor
+        # who comes after it has interrupted this, would get what they asked for.
+        self._held.connection = None
         if connection is not None and self._held.process == os.getpid():
             try:
-                return _answer(connection, parts)
+                return self._answer(connection, parts)
             except exceptions.BusyLoadingError:
                 raise
             except exceptions.ConnectionError:
                 pass
         # Its own, also after a fork.
-        connection = self._pool.make_connection()
-        self._held.connection, self._held.process = connection, os.getpid()
-        return _answer(connection, parts)
+        self._held.process = os.getpid()
+        # Not by the pool, which makes a hundred and no more, of however many are closed.
+        return self._answer(self._pool.connection_class(**self._pool.connection_kwargs), parts)
 
-
-def _answer(connection: ConnectionInterface, parts: Sequence[Any]) -> Any:
-    try:
-        connection.send_command(*parts, check_health=False)  # type: ignore[no-untyped-call]
-        return connection.read_response()
-    except exceptions.ReadOnlyError:
-        # It is a replica now: the next connection may find the new primary.
-        connection.disconnect()  # type: ignore[no-untyped-call]
-        raise
-    except exceptions.ResponseError:
-        raise
-    except BaseException:
-        # Also where the thread was interrupted: an answer that nobody read would be taken for the next one.
-        connection.disconnect()  # type: ignore[no-untyped-call]
-        raise
+    def _answer(self, connection: ConnectionInterface, parts: Sequence[Any]) -> Any:
+        try:
+            connection.send_command(*parts, check_health=False)  # type: ignore[no-untyped-call]
+            answer = connection.read_response()
+        except exceptions.ReadOnlyError:
+            # It is a replica now: the next connection may find the new primary.
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            raise
+        except exceptions.ResponseError:
+            self._held.connection = connection
+            raise
+        except BaseException:
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            raise
+        self._held.connection = connection
+        return answer
 
 
 class ClusterTransport:
@@ -114,9 +118,9 @@ class ClusterTransport:
         except FAILURES as exc:
             raise unavailable(exc) from exc
 
-    def command(self, *parts: Any) -> Any:
+    def command(self, name: str, *arguments: Any) -> Any:
         try:
-            return self._cluster().execute_command(*parts)  # type: ignore[no-untyped-call]
+            return self._cluster().execute_command(name, *arguments)  # type: ignore[no-untyped-call]
         except FAILURES as exc:
             raise unavailable(exc) from exc
 

@@ -78,9 +78,13 @@ class Policy:
             raise ValueError(f"a limit is from 0 to {LARGEST_LIMIT:,}, not {self.limit:,}")
         if not 1 <= self.window <= LONGEST_WINDOW:
             raise ValueError(f"a window is from 1 ms to {LONGEST_WINDOW // 86_400_000} days")
-        ticked = self.algorithm is Algorithm.TICKS or (self.algorithm is None and self.limit > LONGEST_LOG)
-        flags = _SHADOW * self.shadow + _TICKED * ticked
+        flags = _SHADOW * self.shadow + _TICKED * self.ticked
         object.__setattr__(self, "packed", (b"%d" % self.limit, b"%d" % self.window, b"%d" % flags))
+
+    @property
+    def ticked(self) -> bool:
+        """Whether charges of a 64th of the window are kept as one."""
+        return self.algorithm is Algorithm.TICKS or (self.algorithm is None and self.limit > LONGEST_LOG)
 
     @property
     def seconds(self) -> int:

@@ -58,8 +58,8 @@ class Rate:
     def __post_init__(self) -> None:
         if not 0 <= self.limit <= LARGEST_LIMIT:
             raise ValueError(f"a limit is from 0 to {LARGEST_LIMIT:,}, not {self.limit:,}")
-        if not 1_000 <= self.window <= LONGEST_WINDOW:
-            raise ValueError(f"a window is from 1 s to {LONGEST_WINDOW // 86_400_000} days")
+        if not 1_000 <= self.window <= LONGEST_WINDOW or self.window % 1_000:
+            raise ValueError(f"a window is whole seconds, up to {LONGEST_WINDOW // 86_400_000} days")
 
     @classmethod
     def parse(cls, text: str) -> Rate:
@@ -71,7 +71,7 @@ class Rate:
         return cls(limit=int(limit), window=int(count or 1) * _UNITS[unit])
 
     def __str__(self) -> str:
-        unit = next(unit for unit in reversed(_UNITS) if self.window % _UNITS[unit] == 0 or unit == "s")
+        unit = next(unit for unit in reversed(_UNITS) if self.window % _UNITS[unit] == 0)
         count = self.window // _UNITS[unit]
         return f"{self.limit}/{'' if count == 1 else count}{unit}"
 

@@ -96,15 +96,12 @@ local function add(found, time, units, width)
 end
 
 -- Times that are more than a second ahead are as old as now from here on: a clock that was set back keeps
--- nobody out for longer than a window.
+-- nobody out for longer than a window. The newest is the last, as long as this comes before every charge.
+-- Returns whether there were any.
 local function set_back(key, window)
-    local newest = redis.call('LINDEX', key, -1)
-    if not newest then
-        return
-    end
-    local passed = (now - newest % WRAP) % WRAP
+    local passed = (now - redis.call('LINDEX', key, -1) % WRAP) % WRAP
     if passed <= AHEAD or WRAP - passed <= 1000 then
-        return
+        return false
     end
     local values = redis.call('LRANGE', key, 0, -1)
     for index, entry in ipairs(values) do
@@ -117,6 +114,7 @@ local function set_back(key, window)
     end
     replace(key, values)
     redis.call('PEXPIRE', key, window + 2)
+    return true
 end
 
 local answer = { redis.call('GET', KEYS[1]) or '', 1, now }
@@ -127,6 +125,9 @@ for index = 1, #KEYS - 1 do
     local flags = tonumber(ARGV[3 * index + 2])
     local one = { live = 0, dead = 0, key = key, limit = limit, window = window, ticks = flags >= 2 }
     local oldest = redis.call('LINDEX', key, 0)
+    if oldest and charging and set_back(key, window) then
+        oldest = redis.call('LINDEX', key, 0)
+    end
     oldest = oldest and tonumber(oldest)
     local wait = 0
     if oldest and oldest < WRAP then
@@ -158,9 +159,6 @@ for index = 1, #KEYS - 1 do
             answer[2] = 0
         end
         wait = cost > limit and -1 or -1 - wait
-        if charging then
-            set_back(key, window)
-        end
     elseif one.live > 0 then
         wait = window - age(oldest) + 1
     end

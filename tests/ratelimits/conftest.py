@@ -1,0 +1,42 @@
+"""Limits that are on, and users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from apps.core.ids import uuid7
+from apps.ratelimits.engine import engine
+
+SetGroups = Callable[..., None]
+
+
+@pytest.fixture
+def limited(db: None, own_keys: None, settings: Any) -> Iterator[SetGroups]:
+    """Requests are limited, by the groups that the test gives; views are those of ``tests.ratelimits.urls``."""
+    settings.RATELIMITS_ENABLED = True
+    settings.ROOT_URLCONF = "tests.ratelimits.urls"
+    # What is measured is not this: a machine that is busy is not away.
+    settings.RATELIMITS_TIMEOUT = 5.0
+
+    def groups(*given: dict[str, Any]) -> None:
+        settings.RATELIMITS_GROUPS = list(given)
+
+    groups()
+    yield groups
+    engine().keeper.stop()
+
+
+@pytest.fixture
+def new_user(db: None) -> Callable[..., Any]:
+    """Makes users."""
+
+    def make(name: str = "", **fields: Any) -> Any:
+        name = name or f"u{uuid7().hex[-8:]}"
+        manager = get_user_model()._default_manager
+        return manager.create_user(name, f"{name}@example.com", "secret", **fields)
+
+    return make
