@@ -59,7 +59,7 @@ def _check_plan(plan: str, rule: Rule) -> None:
 
 
 def check_address_rule(row: AddressRule) -> None:
-    """Raises `ValidationError`, by field, unless *row*, whose network is in its one spelling, may be saved."""
+    """Raises `ValidationError`, by field, unless *row*, whose network is normal, may be saved."""
     row.full_clean()
     if network_of(row.network).prefixlen == 0:
         what = "limited" if row.verdict == AddressRule.Verdict.ALLOW else "served"

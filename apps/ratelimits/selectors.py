@@ -104,7 +104,7 @@ def usage(subject: str, *, plan: str = "") -> list[Result]:
 
 
 def standings(rule: Rule, subjects: Sequence[str]) -> dict[str, list[tuple[str, Result]]]:
-    """What each of *subjects* has used of *rule* now: for everybody (empty), and for each plan that differs."""
+    """What each of *subjects* has used of *rule* now: for everybody (plan ""), and for each plan."""
     limits = engine()
     found: dict[str, list[tuple[str, Result]]] = {one: [] for one in subjects}
     for plan in ("", *rule.plans):

@@ -1,4 +1,4 @@
-"""Rate limits in Django's admin: what is in force, who uses it and who is denied, and what operators change."""
+"""Rate limits in Django's admin: what is in force, who is denied, and what operators change."""
 
 from __future__ import annotations
 

@@ -45,7 +45,9 @@ class AddressRuleForm(forms.ModelForm[AddressRule]):
             return
         row = self.instance
         if row.verdict == AddressRule.Verdict.DENY and self.address in Networks([row.network]):
-            self.add_error("verdict", f"You are at {self.address}, which is in it: you would shut yourself out.")
+            self.add_error(
+                "verdict", f"You are at {self.address}, which is in it: you would shut yourself out."
+            )
 
 
 @admin.register(AddressRule)

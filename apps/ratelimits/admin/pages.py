@@ -189,13 +189,15 @@ def _consumers(rule: Rule, window: int) -> list[dict[str, Any]]:
             "used": f"{one.used:,}",
             "denied": f"{one.denied:,}",
             "is_denied": one.denied > 0,
-            "now": [
-                {"plan": plan, "text": f"{result.used:,} of {result.policy.limit:,}", "full": not result.remaining}
-                for plan, result in now[one.subject]
-            ],
+            "now": [_standing(plan, result) for plan, result in now[one.subject]],
         }
         for one in found
-    ]  # fmt: skip
+    ]
+
+
+def _standing(plan: str, result: Result) -> dict[str, Any]:
+    text = f"{result.used:,} of {result.policy.limit:,}"
+    return {"plan": plan, "text": text, "full": not result.remaining}
 
 
 def _usage(who: Who) -> Sequence[Result] | None:
