@@ -35,7 +35,7 @@ def text(response: HttpResponseBase) -> str:
 def errors(response: HttpResponseBase) -> dict[str, list[str]]:
     """What a form of the admin says is wrong with it, by field."""
     assert response.status_code == 200
-    return {field: list(found) for field, found in response.context_data["errors"].as_data_by_field.items()}
+    return {field: list(found) for field, found in response.context["adminform"].form.errors.items()}
 
 
 def messages(response: HttpResponseBase) -> list[str]:
