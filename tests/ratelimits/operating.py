@@ -32,6 +32,11 @@ def text(response: HttpResponseBase) -> str:
     return unescape(response.content.decode())
 
 
+def content(response: HttpResponseBase) -> str:
+    """What a page of its own says, without what all pages of the admin have around it."""
+    return text(response).split('id="content-main"')[1]
+
+
 def errors(response: HttpResponseBase) -> dict[str, list[str]]:
     """What a form of the admin says is wrong with it, by field."""
     assert response.status_code == 200
@@ -57,8 +62,6 @@ def charge(rule: str, subject: str, units: int = 1, plan: str = "") -> Decision:
     policy = limits.rules().rule(rule).policy(plan)
     assert policy is not None
     decision = limits.hit([Charge(policy, subject)], units)
-    limits.tally.decided(
-        rule.partition("/")[0], decision, method="GET", path="/plain", address="203.0.113.7"
-    )
+    limits.tally.decided(rule.partition("/")[0], decision, method="GET", path="/plain", address="203.0.113.7")
     limits.tally.flush(limits.limiter.transport)
     return decision

@@ -186,9 +186,7 @@ def test_addresses_are_shut_out_let_through_and_treated_as_before(groups):
 
 def test_a_rule_for_addresses_ends_by_itself(groups):
     client = Client()
-    services.address_rule_save(
-        network="127.0.0.1", verdict="deny", until=timezone.now() + timedelta(hours=1)
-    )
+    services.address_rule_save(network="127.0.0.1", verdict="deny", until=timezone.now() + timedelta(hours=1))
     assert client.get("/plain").status_code == 403
     AddressRule.objects.update(until=timezone.now() - timedelta(seconds=1))
     # As if a minute had passed.

@@ -83,6 +83,18 @@ class PolicyChangeAdmin(PagesAdmin):
         }
         return super().changelist_view(request, context)
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        title = "Change a rule" if object_id is None else "Change of a rule"
+        return super().changeform_view(
+            request, object_id, form_url, {"title": title, **(extra_context or {})}
+        )
+
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return (*_WHICH, *_WHAT) if obj is None else (*_WHICH, "in_settings", "in_force", *_WHAT)
 
