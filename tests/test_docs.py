@@ -42,7 +42,7 @@ def first_column(heading: str) -> list[str]:
 
 
 def test_every_environment_variable_is_documented_and_every_documented_one_is_read():
-    read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', SETTINGS))
+    read = set(re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', SETTINGS))
     assert set(first_column("variable")) == read
 
 

@@ -39,25 +39,19 @@ def settle(gate: Gate, identity: Identity) -> HttpResponse | None:
     What the address was charged is taken back then: who is denied is denied by all. Only who was told so a
     moment ago, and comes with another credential of theirs, is not refunded for finding that out again.
     """
-    charged, is_local = gate.decision, gate.is_local
-    gate.settle(identity)
+    before = gate.settle(identity)
     ask(gate)
-    if gate.refusal is not None and charged is not None and not gate.was_remembered:
-        if is_local:
-            gate.engine.local.refund(charged)
-        else:
-            gate.engine.refund(charged)
+    owed = gate.owed(before)
+    if owed is not None:
+        gate.engine.refund(owed)
     return gate.refusal
 
 
 async def asettle(gate: Gate, identity: Identity) -> HttpResponse | None:
     """`settle`, for coroutines."""
-    charged, is_local = gate.decision, gate.is_local
-    gate.settle(identity)
+    before = gate.settle(identity)
     await aask(gate)
-    if gate.refusal is not None and charged is not None and not gate.was_remembered:
-        if is_local:
-            gate.engine.local.refund(charged)
-        else:
-            await gate.engine.arefund(charged)
+    owed = gate.owed(before)
+    if owed is not None:
+        await gate.engine.arefund(owed)
     return gate.refusal

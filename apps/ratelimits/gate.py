@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.ratelimits import answers
 from apps.ratelimits.engine import Engine
-from apps.ratelimits.identity import ANONYMOUS, Identity, credential_of, identity_of, identity_seen
+from apps.ratelimits.identity import ANONYMOUS, Identity, credential_of, identity_of, is_nobody
 from apps.ratelimits.limiter import Charge, Decision, Result, subject
 from apps.ratelimits.rules import By, Group, Outage, Rule
 
@@ -120,10 +120,23 @@ class Gate:
             self.is_local = True
             self.take(self.engine.local.hit(self.charges, self.cost))
 
-    def settle(self, identity: Identity) -> None:
-        """It is known now who asks: `charges` are those that follow."""
+    def settle(self, identity: Identity) -> Decision | None:
+        """It is known now who asks: `charges` are those that follow. Returns what was charged before."""
         self.identity, self.settled = identity, True
+        if self._credential:
+            self.engine.verified.learn(self._credential, identity)
         self.charges = tuple(self._charges(self.group.rules, identity, first=False))
+        return self.decision
+
+    def owed(self, before: Decision | None) -> Decision | None:
+        """What Redis has to take back of what was charged *before*, now that the rest was asked."""
+        if before is None or self.refusal is None or self.was_remembered:
+            return None
+        self.engine.tally.refunded(before)
+        if self.is_local:
+            self.engine.local.refund(before)
+            return None
+        return before
 
     def identify(self, user: Any, auth: Any = None) -> Identity:
         """Whose the request is, once *user* is known to make it. May ask the database for the plan."""
@@ -135,16 +148,19 @@ class Gate:
         return [one.policy.id for one in self._shown() if one.denied]
 
     def finish(self, response: HttpResponse) -> None:
-        """The answer goes out: have it tell what is left, and remember whose credential it was."""
+        """The answer goes out: have it tell what is left. A credential that is over is not trusted again."""
         decision = self.decision
         if decision is not None and response is not self.refusal:
             answers.put_headers(response, self._shown())
             if not decision.allowed:
                 answers.put_denial(response, decision)
-        if self._credential and self.refusal is None:
-            seen = identity_seen(self._request, self.engine.plan_of)
-            if seen is not None:
-                self.engine.verified.learn(self._credential, seen)
+        if self.refusal is None:
+            self.engine.tally.count("decisions", self.group.name, "allowed")
+        elif decision is not None and not decision.allowed:
+            outcome = "cached" if self.was_remembered else "denied"
+            self.engine.tally.count("decisions", self.group.name, outcome)
+        if self.identity is not None and self.identity.user and is_nobody(self._request):
+            self.engine.verified.forget(self._credential)
 
     def _shown(self) -> list[Result]:
         group = self.group
@@ -163,12 +179,7 @@ class Gate:
     def _count(self, decision: Decision) -> None:
         request = self._request
         self.engine.tally.decided(
-            self.group.name,
-            decision,
-            method=request.method or "",
-            path=request.path_info,
-            address=self.address,
-            cached=self.was_remembered,
+            decision, method=request.method or "", path=request.path_info, address=self.address
         )
 
 

@@ -51,13 +51,13 @@ def identity_of(user: Any, auth: Any, plan_of: Callable[[Any], str] | None) -> I
     )
 
 
-def identity_seen(request: HttpRequest, plan_of: Callable[[Any], str] | None) -> Identity | None:
-    """Whom the request has been verified to be of, by whatever did; null where nothing has tried."""
+def is_nobody(request: HttpRequest) -> bool:
+    """Whether it has turned out that nobody is signed in; not so where nothing has looked."""
     user = request.__dict__.get("user")
     if isinstance(user, LazyObject):
         # Django's, which asks the database only when somebody wants to know.
         user = request.__dict__.get("_cached_user") or request.__dict__.get("_acached_user")
-    return None if user is None else identity_of(user, getattr(request, "auth", None), plan_of)
+    return user is not None and not user.is_authenticated
 
 
 def credential_of(request: HttpRequest) -> str:
@@ -104,12 +104,16 @@ class Verified:
         return found[1]
 
     def learn(self, credential: str, identity: Identity) -> None:
-        """It was verified to be *identity*'s just now; or to be nobody's (any more)."""
+        """It was verified just now to be *identity*'s. Nothing is learned of one that is nobody's."""
         if not identity.user:
-            self._known.pop(credential, None)
             return
         with self._lock:
             self._known[credential] = (self._clock() + self._trust_for, identity)
             self._known.move_to_end(credential)
             while len(self._known) > self._most:
                 self._known.popitem(last=False)
+
+    def forget(self, credential: str) -> None:
+        """It is nobody's any more."""
+        with self._lock:
+            self._known.pop(credential, None)

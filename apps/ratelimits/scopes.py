@@ -83,7 +83,9 @@ class Scope:
         return group, tuple(Charge(policy, who) for policy in policies if policy is not None)
 
     def _told(self, limits: Engine, decision: Decision, *, cached: bool = False) -> Verdict:
-        limits.tally.decided(self.name, decision, cached=cached)
+        outcome = "allowed" if decision.allowed else "cached" if cached else "denied"
+        limits.tally.count("decisions", self.name, outcome)
+        limits.tally.decided(decision)
         return _verdict(decision)
 
     def _without_redis(self, limits: Engine, group: Group, charges: Sequence[Charge], cost: int) -> Verdict:

@@ -63,7 +63,7 @@ def _scores(limits: Engine, kind: str, policy: str, seconds: int) -> dict[str, i
     found: dict[str, int] = {}
     for bucket in range(now - min(seconds, LONGEST) // BUCKET, now + 1):
         key = consumers_key(limits.limiter.keys, kind, policy, bucket)
-        pairs = limits.limiter.transport.command(b"ZRANGE", key.encode(), b"0", b"-1", b"WITHSCORES")
+        pairs = limits.limiter.transport.command("ZRANGE", key.encode(), b"0", b"-1", b"WITHSCORES")
         for subject, score in _pairs(pairs):
             found[subject] = found.get(subject, 0) + int(float(score))
     return found
@@ -75,7 +75,7 @@ def denials(*, most: int = 100) -> list[Denial]:
     key = denials_key(limits.limiter.keys).encode()
     return [
         Denial(*json.loads(one))
-        for one in limits.limiter.transport.command(b"LRANGE", key, b"0", b"%d" % (most - 1))
+        for one in limits.limiter.transport.command("LRANGE", key, b"0", b"%d" % (most - 1))
     ]
 
 
@@ -84,7 +84,7 @@ def counts() -> list[Count]:
     limits = engine()
     key = counts_key(limits.limiter.keys).encode()
     found = []
-    for field, count in _pairs(limits.limiter.transport.command(b"HGETALL", key)):
+    for field, count in _pairs(limits.limiter.transport.command("HGETALL", key)):
         kind, *labels = field.split("|")
         found.append(Count(kind=kind, labels=tuple(labels), count=int(count)))
     return sorted(found, key=lambda one: (one.kind, one.labels))

@@ -74,35 +74,39 @@ class Tally:
         with self._lock:
             self._counts[field] += 1
 
-    def decided(
-        self, group: str, decision: Decision, *, method: str = "", path: str = "", address: str = "",
-        cached: bool = False,
-    ) -> None:  # fmt: skip
-        """A decision on something of *group*; *cached* where Redis was not asked."""
-        outcome = "allowed" if decision.allowed else "cached" if cached else "denied"
+    def decided(self, decision: Decision, *, method: str = "", path: str = "", address: str = "") -> None:
+        """What policies said: who used how much of which, and who was denied what."""
         full = [one for one in decision.results if one.full]
+        if decision.allowed:
+            self._used(decision, decision.cost)
+        elif not full:
+            return
+        told = [one for one in full if one.denied or decision.allowed]
         with self._lock:
-            self._counts[f"decisions|{group}|{outcome}"] += 1
-            consumers = self._consumers
-            if decision.allowed and len(consumers) < _MOST_HELD:
-                for one in decision.results:
-                    if not one.full:
-                        consumers[USED, one.policy.id, one.subject] += decision.cost
-            for one in full:
-                if one.policy.shadow and not decision.allowed:
-                    continue
-                self._counts[f"denials|{one.policy.id}|{'shadow' if one.policy.shadow else 'enforced'}"] += 1
-                if len(consumers) < _MOST_HELD:
-                    consumers[DENIED, one.policy.id, one.subject] += 1
+            for one in told:
+                mode = "shadow" if one.policy.shadow else "enforced"
+                self._counts[f"denials|{one.policy.id}|{mode}"] += 1
+                if len(self._consumers) < _MOST_HELD:
+                    self._consumers[DENIED, one.policy.id, one.subject] += 1
                 self._denials.append(
                     Denial(
                         at=time.time(), policy=one.policy.id, subject=one.subject, shadow=one.policy.shadow,
                         method=method[:16], path=path[:200], address=address,
                     )
                 )  # fmt: skip
-        for one in full:
-            if one.denied or decision.allowed:
-                self._tell(one, method, path)
+        for one in told:
+            self._tell(one, method, path)
+
+    def refunded(self, decision: Decision) -> None:
+        """What was charged has been taken back."""
+        self._used(decision, -decision.cost)
+
+    def _used(self, decision: Decision, units: int) -> None:
+        with self._lock:
+            if len(self._consumers) < _MOST_HELD:
+                for one in decision.results:
+                    if not one.full:
+                        self._consumers[USED, one.policy.id, one.subject] += units
 
     def unidentified(self, path: str) -> None:
         """A request whose address nobody knows, so that no rule by address applies to it."""

@@ -16,7 +16,7 @@ SetGroups = Callable[..., None]
 
 @pytest.fixture
 def limited(db: None, own_keys: None, settings: Any) -> Iterator[SetGroups]:
-    """Requests are limited, by the groups that the test gives; views are those of ``tests.ratelimits.urls``."""
+    """Requests are limited, by the groups that the test gives, and reach the views of this folder."""
     settings.RATELIMITS_ENABLED = True
     settings.ROOT_URLCONF = "tests.ratelimits.urls"
     # What is measured is not this: a machine that is busy is not away.

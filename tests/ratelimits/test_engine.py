@@ -146,7 +146,7 @@ def test_a_redis_that_was_emptied_changes_no_rules(limited):
     client = Client()
     client.get("/plain")
     limits = engine()
-    limits.limiter.transport.command(b"DEL", limits.limiter.keys.version)
+    limits.limiter.transport.command("DEL", limits.limiter.keys.version)
     assert left(client.get("/plain")) == {"default/address": 1}
     assert left(client.get("/plain")) == {"default/address": 0}
     assert client.get("/plain").status_code == 429

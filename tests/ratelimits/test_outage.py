@@ -144,7 +144,7 @@ def test_a_server_that_cannot_write_is_away(private_redis, limited):
     client = Client()
     assert client.get("/plain").status_code == 200
     command = engine().limiter.transport.command
-    command(b"CONFIG", b"SET", b"maxmemory", b"1")
+    command("CONFIG", b"SET", b"maxmemory", b"1")
     assert client.get("/plain").status_code == 503
     failure = engine().breaker.failure
     assert failure is not None
@@ -152,7 +152,7 @@ def test_a_server_that_cannot_write_is_away(private_redis, limited):
     # As long as that is so, it is not taken to be back.
     engine().look_after()
     assert client.get("/plain").status_code == 503
-    command(b"CONFIG", b"SET", b"maxmemory", b"0")
+    command("CONFIG", b"SET", b"maxmemory", b"0")
     engine().look_after()
     assert left(client.get("/plain")) == {"default/address": 0}
 
@@ -161,7 +161,7 @@ def test_scripts_that_a_server_forgot_are_told_it_again(private_redis, limited):
     limited(OPEN)
     client = Client()
     client.get("/plain")
-    engine().limiter.transport.command(b"SCRIPT", b"FLUSH")
+    engine().limiter.transport.command("SCRIPT", b"FLUSH")
     assert left(client.get("/plain")) == {"default/address": 0}
 
 

@@ -28,7 +28,7 @@ def test_rates_are_read_and_written():
     with pytest.raises(ValueError, match="whole seconds"):
         Rate(7, 1_500)
     for text in ("", "5", "5/x", "-1/m", "5/m/s", "5/0m", "5/11d", "5000000/m", "1e3/m", "５/m"):
-        with pytest.raises(ValueError, match="rate|window|limit"):
+        with pytest.raises(ValueError, match=r"rate|window|limit"):
             Rate.parse(text)
 
 

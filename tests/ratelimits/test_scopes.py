@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.test import Client
 
 from apps.ratelimits.engine import engine
@@ -56,7 +56,7 @@ def test_coroutines_ask_likewise(exports):
     async def ask() -> list[bool]:
         return [(await exports.ahit("export", "7")).allowed for _ in range(4)]
 
-    assert asyncio.run(ask()) == [True, True, False, False]
+    assert async_to_sync(ask)() == [True, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_without_redis_the_group_decides(limited, settings, outage, allowed, ret
     async def ask() -> bool:
         return (await scope("exports").ahit("export", "8")).allowed
 
-    assert asyncio.run(ask()) is (outage != "closed")
+    assert async_to_sync(ask)() is (outage != "closed")
 
 
 def test_a_group_that_is_not_there_is_an_error(exports):

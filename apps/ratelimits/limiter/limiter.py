@@ -64,7 +64,7 @@ class Limiter:
 
     def probe(self) -> None:
         """See whether Redis answers and can be written to."""
-        self.transport.command(b"SET", self.keys.probe, b"1", b"PX", b"1000")
+        self.transport.command("SET", self.keys.probe, b"1", b"PX", b"1000")
 
     def _ask(self, charges: Sequence[Charge], cost: int, verb: bytes) -> Decision:
         logs, arguments = question(self.keys, charges, cost, verb)

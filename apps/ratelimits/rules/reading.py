@@ -17,7 +17,8 @@ _GROUP = frozenset(
         "expose",
     }
 )  # fmt: skip
-_RULE = frozenset({"by", "rate", "plans", "anonymous", "mode", "expose"})
+#: What a rule may have.
+RULE_OPTIONS = frozenset({"by", "rate", "plans", "anonymous", "mode", "expose"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 
 Choice = TypeVar("Choice", bound=TextChoices)
@@ -97,7 +98,7 @@ def _rules(group: str, given: Mapping[Any, Any], exposed: bool) -> Iterator[Rule
             raise InvalidRules(f"{where}: a name is lower-case letters, digits, - and _")
         if not isinstance(one, Mapping):
             raise InvalidRules(f"{where} has to be an object")
-        _check_known(one, _RULE, where)
+        _check_known(one, RULE_OPTIONS, where)
         by = _choice(By, one, "by", None, where)
         anonymous = _flag(one, "anonymous", where)
         if anonymous and by is not By.ADDRESS:
