@@ -57,7 +57,7 @@ class Gate:
         self.identity = engine.verified.find(self._credential) if self._credential else ANONYMOUS
         #: Whether everything has been asked.
         self.settled = self.identity is not None or not any(map(_needs_identity, group.rules))
-        self.cost = _cost(group, request)
+        self.cost = cost_of(group, request)
         self.charges = tuple(self._charges(group.rules, self.identity, first=True))
         #: What was said at last; null where nothing was.
         self.decision: Decision | None = None
@@ -76,22 +76,10 @@ class Gate:
                     continue
             elif not first:
                 continue
-            name = self._subject(rule, identity or ANONYMOUS)
+            name = subject_of(rule, identity or ANONYMOUS, self.address)
             policy = rule.policy(plan) if name else None
             if policy is not None:
                 yield Charge(policy, name)
-
-    def _subject(self, rule: Rule, identity: Identity) -> str:
-        match rule.by:
-            case By.ADDRESS:
-                return "" if rule.anonymous and identity.user else self.address
-            case By.USER:
-                return identity.user
-            case By.KEY:
-                return identity.key
-            case By.EVERYONE:
-                return _EVERYONE
-        return ""
 
     def remembered(self) -> bool:
         """Whether it is denied by what is known here. Then nobody else need be asked."""
@@ -183,11 +171,26 @@ class Gate:
         )
 
 
+def subject_of(rule: Rule, identity: Identity, address: str) -> str:
+    """Whom the rule counts a request as, given whose it is and its address's subject; empty: it does not."""
+    match rule.by:
+        case By.ADDRESS:
+            return "" if rule.anonymous and identity.user else address
+        case By.USER:
+            return identity.user
+        case By.KEY:
+            return identity.key
+        case By.EVERYONE:
+            return _EVERYONE
+    return ""
+
+
 def _needs_identity(rule: Rule) -> bool:
     return rule.anonymous or rule.by is By.USER or rule.by is By.KEY
 
 
-def _cost(group: Group, request: HttpRequest) -> int:
+def cost_of(group: Group, request: HttpRequest) -> int:
+    """The units that the request takes: one, where that cannot be told."""
     if group.cost is None:
         return 1
     try:

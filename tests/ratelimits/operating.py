@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import unescape
 from typing import Any
 
@@ -37,6 +38,13 @@ def content(response: HttpResponseBase) -> str:
     return text(response).split('id="content-main"')[1]
 
 
+def cells(table: str) -> list[list[str]]:
+    """The texts of the cells of a table, row by row, without its head."""
+    rows = re.findall(r"<tr>.*?</tr>", table.split("</thead>")[1].split("</table>")[0], re.DOTALL)
+    found = [re.findall(r"<td.*?</td>", row, re.DOTALL) for row in rows]
+    return [[" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in row] for row in found]
+
+
 def errors(response: HttpResponseBase) -> dict[str, list[str]]:
     """What a form of the admin says is wrong with it, by field."""
     assert response.status_code == 200
@@ -62,6 +70,7 @@ def charge(rule: str, subject: str, units: int = 1, plan: str = "") -> Decision:
     policy = limits.rules().rule(rule).policy(plan)
     assert policy is not None
     decision = limits.hit([Charge(policy, subject)], units)
-    limits.tally.decided(rule.partition("/")[0], decision, method="GET", path="/plain", address="203.0.113.7")
+    limits.tally.count("decisions", rule.partition("/")[0], "allowed" if decision.allowed else "denied")
+    limits.tally.decided(decision, method="GET", path="/plain", address="203.0.113.7")
     limits.tally.flush(limits.limiter.transport)
     return decision

@@ -19,6 +19,7 @@ from tests.ratelimits.operating import (
     ADDRESSES,
     LIST,
     audited,
+    cells,
     charge,
     errors,
     page_of,
@@ -63,11 +64,7 @@ def staff(new_user):
 
 def rows(page: str) -> list[list[str]]:
     """The cells of the table of what is in force, without their tags."""
-    table = page.split('class="module limits-rules"')[1].split("</table>")[0]
-    return [
-        [" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)]
-        for row in re.findall(r"<tr>.*?</tr>", table.split("</thead>")[1], re.DOTALL)
-    ]  # fmt: skip
+    return cells(page.split('class="module limits-rules"')[1])
 
 
 # What is in force ---------------------------------------------------------------------------------
@@ -104,9 +101,14 @@ def test_a_rule_is_changed_by_its_row_or_by_a_form_that_knows_it(admin_client, g
     row = services.policy_change_save(group="default", rule="address", limit=20)
     page = text(admin_client.get(LIST))
     assert f'<a href="{page_of(row)}">Change</a>' in page
-    (link,) = re.findall(r'href="([^"]*rule=user)">Change', page)
-    form = admin_client.get(link).context["adminform"].form
-    assert (form["group"].value(), form["rule"].value()) == ("default", "user")
+    for pattern, plan in (
+        (r'href="([^"]*rule=user)">Change', None),
+        (r'href="([^"]*rule=user[^"]*)">pro', "pro"),
+    ):
+        (link,) = re.findall(pattern, page)
+        form = admin_client.get(link).context["adminform"].form
+        assert [form[name].value() for name in ("group", "rule")] == ["default", "user"]
+        assert (form["plan"].value() or None) == plan
     page = text(admin_client.get(page_of(row)))
     assert "50/m, enforce" in page
     assert "20/m, enforce" in page

@@ -73,13 +73,14 @@ class PagesAdmin(OperatedAdmin):
         """The latest requests that were denied, or would have been, of one policy or subject or of all."""
         self._check_may_look(request)
         asked = {name: request.GET.get(name, "").strip() for name in ("policy", "subject")}
+        subject = _meant(asked["subject"])
         found: list[Denial] = []
         reachable = True
         try:
             found = [
                 one
                 for one in selectors.denials(most=MOST_DENIALS)
-                if asked["policy"] in ("", one.policy) and asked["subject"] in ("", one.subject)
+                if asked["policy"] in ("", one.policy) and subject in ("", one.subject)
             ]
         except Unavailable:
             reachable = False
@@ -171,6 +172,14 @@ class PagesAdmin(OperatedAdmin):
         may_operate = self.has_operate_permission(request)
         template = f"admin/ratelimits/policychange/{name}.html"
         return self.page(request, template, may_operate=may_operate, page=name, **more)
+
+
+def _meant(text: str) -> str:
+    """The subject that an operator names; the text itself, where nobody can be meant."""
+    try:
+        return naming.who(text).subject if text else ""
+    except Nobody:
+        return text
 
 
 def _rules() -> list[Rule]:
