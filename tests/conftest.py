@@ -143,6 +143,15 @@ def own_keys() -> Iterator[None]:
 
 
 @pytest.fixture
+def redis_away(settings: Any) -> Iterator[None]:
+    """Nothing listens where Redis should be."""
+    before = settings.REDIS_URL
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    yield
+    settings.REDIS_URL = before
+
+
+@pytest.fixture
 def committed(transactional_db: None) -> Iterator[None]:
     """Tests whose writes other connections see. Everything is gone afterwards, events and audit included."""
     yield

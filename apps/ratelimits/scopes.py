@@ -67,6 +67,7 @@ class Scope:
     def peek(self, kind: str, name: str, cost: int = 1) -> Verdict:
         """What `hit` would say now. Raises `Unavailable` where Redis gives no answer."""
         limits = engine()
+        limits.breaker.check()
         return _verdict(limits.limiter.peek(self._asked(limits, kind, name)[1], cost))
 
     def reset(self, kind: str, name: str) -> None:

@@ -9,8 +9,12 @@ class WebhooksConfig(AppConfig):
     verbose_name = "Webhooks"
 
     def ready(self) -> None:
+        from django.core import checks
+
         from apps.core.collectors import registry
         from apps.webhooks import audit_actions  # noqa: F401
+        from apps.webhooks.checks import check_settings
         from apps.webhooks.metrics import WebhookCollector
 
+        checks.register(check_settings)
         registry.register(WebhookCollector())

@@ -21,6 +21,7 @@ class Layer(models.TextChoices):
     TIMESTAMP = "timestamp", "Timestamp: whether the signal is as young as the endpoint's window"
     SECRET = "secret", "Secret: whether the sender knows the endpoint's secret, or signed with it"
     REPLAY = "replay", "Replay: whether the same key came before"
+    RATE = "rate", "Rate: whether the endpoint has taken as many signals of late as it may"
     SYMBOL = "symbol", "Symbol: whether the account's exchange trades it"
     PLAN = "plan", "Plan: whether the account may place such an order, and as many today"
 
@@ -87,6 +88,8 @@ CODES: Mapping[str, Code] = MappingProxyType(
             action="webhook.replay_conflict",
             attack="Another signal came with the key of an earlier one",
         ),
+        "rate_limited": Code(layer=Layer.RATE, status=429, problem="too-many-requests"),
+        "rate_unknown": Code(layer=Layer.RATE, status=503, problem="unavailable", action="webhook.failed"),
         "unknown_symbol": Code(layer=Layer.SYMBOL, status=400, problem="invalid-request"),
         "simulation_only": Code(layer=Layer.PLAN, status=403, problem="webhook-plan"),
         "keys_missing": Code(layer=Layer.PLAN, status=403, problem="webhook-plan"),

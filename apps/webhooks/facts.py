@@ -13,6 +13,9 @@ from uuid import UUID
 from apps.core.database import execute
 from apps.core.resources import sql
 from apps.orders import limits
+from apps.ratelimits.limiter import Unavailable
+from apps.ratelimits.scopes import Verdict as Room
+from apps.ratelimits.scopes import scope
 from apps.webhooks import conf
 from apps.webhooks.formats.base import Arrival, Asked, Credentials, Format, Malformed
 from apps.webhooks.models import signing_context
@@ -20,6 +23,10 @@ from apps.webhooks.symbols import instrument_of
 
 if TYPE_CHECKING:
     from apps.webhooks.layers import Refusal
+
+#: The group of `RATELIMITS_GROUPS` that signals are counted in.
+RATE_GROUP = "webhook-signals"
+_LIMIT = scope(RATE_GROUP)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +86,8 @@ class Facts:
     earlier: Earlier | None = None
     #: The instrument that is meant, once it was looked for; null where there is none.
     instrument: int | None = None
+    #: Whether the endpoint may take another signal now, once that was asked; null: nobody said.
+    room: Room | None = None
     #: Why a valid signal is recorded only, of a format that wants that; null where it is acted upon.
     passed_over: Refusal | None = None
 
@@ -216,3 +225,25 @@ def with_instrument(facts: Facts) -> Facts:
     if name is None or name.exchange not in ("", exchange):
         return facts
     return replace(facts, instrument=instrument_of(exchange, name))
+
+
+def with_room(facts: Facts) -> Facts:
+    """The same once the signal was charged to the limit of its endpoint, or had no room there.
+
+    Only what has passed the layer ``secret`` may come here. Signals that came without a secret, where none is
+    needed, are counted by themselves: whoever merely knows the address uses up nothing of others.
+    """
+    return replace(facts, room=_LIMIT.hit(*_counted_as(facts)))
+
+
+def with_room_seen(facts: Facts) -> Facts:
+    """The same once it was asked whether there is room. Nothing is charged; without Redis nobody says."""
+    try:
+        return replace(facts, room=_LIMIT.peek(*_counted_as(facts)))
+    except Unavailable:
+        return facts
+
+
+def _counted_as(facts: Facts) -> tuple[str, str]:
+    endpoint = str(facts.target.endpoint_id)
+    return "endpoint", endpoint if facts.format.proves(facts.asked) else f"{endpoint}/no-secret"

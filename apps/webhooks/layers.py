@@ -130,6 +130,27 @@ def replay(facts: Facts) -> Verdict | None:
     return Refusal(code="replay_conflict", detail="This key came with another request before.")
 
 
+def rate(facts: Facts) -> Verdict | None:
+    """Whether the endpoint has room for another signal. An exit is never one too many."""
+    room = facts.room
+    if room is None or room.allowed or facts.asked.signal in EXITS:
+        return None
+    if not room.results:
+        return Refusal(
+            code="rate_unknown",
+            detail="It cannot be told now whether the endpoint may take this signal. Send it again.",
+            retry_after=room.retry_after,
+        )
+    if room.retry_after is None:
+        detail = "The endpoint may take no signals at all."
+    else:
+        detail = (
+            "The endpoint has taken as many signals as it may:"
+            f" there is room again in {room.retry_after:,} s."
+        )
+    return Refusal(code="rate_limited", detail=detail, retry_after=room.retry_after)
+
+
 def symbol(facts: Facts) -> Verdict | None:
     """Whether there is one instrument that the sender can mean."""
     name, exchange = facts.asked.symbol, facts.target.exchange
@@ -168,18 +189,26 @@ def limit_reached(facts: Facts) -> Refusal:
     )
 
 
-#: Those that need to know who sends, and what came before; then those that need the instrument.
+#: Those that need to know who sends, and what came before; then those that need what is only looked for once
+#: these have passed: whether there is room, and the instrument.
 SCREENING: Sequence[LayerFunction] = (token, address, shape, timestamp, secret, replay)
-ADMISSION: Sequence[LayerFunction] = (symbol, plan)
+ADMISSION: Sequence[LayerFunction] = (rate, symbol, plan)
 
 
 #: What layers of these say is about the account, and not about the signal or who sends it.
-_OF_THE_ACCOUNT = frozenset({Layer.SYMBOL.value, Layer.PLAN.value})
+_OF_THE_ACCOUNT = frozenset({Layer.RATE.value, Layer.SYMBOL.value, Layer.PLAN.value})
+#: From here on a status says that it is not the sender's fault, and senders come again.
+_SERVER_ERROR = 500
 
 
 def passes_over(facts: Facts, verdict: Verdict) -> bool:
     """Whether the signal is recorded and not acted upon for what was said, rather than refused."""
-    return isinstance(verdict, Refusal) and facts.format.in_order and verdict.layer in _OF_THE_ACCOUNT
+    return (
+        isinstance(verdict, Refusal)
+        and facts.format.in_order
+        and verdict.layer in _OF_THE_ACCOUNT
+        and verdict.status < _SERVER_ERROR
+    )
 
 
 def decide(facts: Facts, layers: Sequence[LayerFunction]) -> Verdict | None:

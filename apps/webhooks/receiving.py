@@ -30,7 +30,7 @@ from apps.tasks.requests import request
 from apps.webhooks import layers
 from apps.webhooks.codes import Outcome
 from apps.webhooks.entries import Result, entry
-from apps.webhooks.facts import Earlier, Facts, Sender, facts_of, hashed, with_instrument
+from apps.webhooks.facts import Earlier, Facts, Sender, facts_of, hashed, with_instrument, with_room
 from apps.webhooks.formats.base import Arrival, Format
 from apps.webhooks.layers import ADMISSION, SCREENING, Refusal, Repeated, Verdict
 from apps.webhooks.masking import without_secrets
@@ -117,15 +117,19 @@ class _Delivery:
         )
 
     def _judge(self, token_hash: str) -> Verdict | None:
-        """Read what is known, and ask the layers."""
+        """Read what is known, and ask the layers. However often it is judged, a delivery is charged once."""
         before = self._facts
         self._facts = facts_of(
             format=before.format, token_hash=token_hash, arrival=before.arrival, sender=before.sender
         )
         verdict = layers.decide(self._facts, SCREENING)
-        if verdict is None and not self._facts.idle:
+        if verdict is not None:
+            return verdict
+        charged = replace(self._facts, room=before.room)
+        self._facts = with_room(charged) if before.room is None else charged
+        if not self._facts.idle:
             self._facts = with_instrument(self._facts)
-        return verdict or layers.decide(self._facts, ADMISSION)
+        return layers.decide(self._facts, ADMISSION)
 
     def _accept(self) -> Answer:
         facts = self._facts

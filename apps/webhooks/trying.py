@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apps.webhooks.codes import Layer, Outcome
-from apps.webhooks.facts import Facts, Sender, facts_of, with_instrument
+from apps.webhooks.facts import Facts, Sender, facts_of, with_instrument, with_room_seen
 from apps.webhooks.formats.base import Arrival, Format
 from apps.webhooks.layers import ADMISSION, SCREENING, Repeated, Verdict, passes_over
 from apps.webhooks.models import Endpoint
@@ -64,10 +64,12 @@ class Trial:
 
 
 def endpoint_try(*, endpoint: Endpoint, format: Format, arrival: Arrival, sender: Sender) -> Trial:  # noqa: A002
-    """Ask every layer, also those behind the one that decides."""
+    """Ask every layer, also those behind the one that decides. Without Redis the layer ``rate`` passes."""
     facts = facts_of(format=format, token_hash=endpoint.token_hash, arrival=arrival, sender=sender)
-    if facts.parsed is not None and not facts.idle:
-        facts = with_instrument(facts)
+    if facts.parsed is not None:
+        facts = with_room_seen(facts)
+        if not facts.idle:
+            facts = with_instrument(facts)
     said: list[Said] = []
     for layer, function in zip(Layer, (*SCREENING, *ADMISSION), strict=True):
         unread = facts.parsed is None and any(one.layer == Layer.SHAPE for one in said)

@@ -24,9 +24,12 @@ from apps.orders.accounts import account_set_keys
 from apps.orders.models import Account, Order, Position
 from apps.orders.reconciling import orders_reconcile
 from apps.orders.states import Intent, State
+from apps.ratelimits.limiter.values import LARGEST_LIMIT
+from apps.ratelimits.models import PolicyChange
 from apps.stack.testing import SimulatedExchange, SqsServer, Web
 from apps.tasks.models import Entry, TaskRun
 from apps.tasks.states import ENDED
+from apps.webhooks.facts import RATE_GROUP
 from apps.webhooks.models import Delivery
 from tests.candles.helpers import instrument
 from tests.faults.signals import ACCEPTED, LIMIT, LIMITED, Job, Parties, Senders, jobs
@@ -196,6 +199,8 @@ def test_every_accepted_signal_is_one_verified_order_whatever_breaks(
     chance = random.Random(SEED)
     platform.environ |= SETTINGS | exchange.environ
     instrument("BTC/USDT", venue_id="BTCUSDT")
+    # However many come: each is to be taken, or refused for what is wrong with it.
+    PolicyChange.objects.create(group=RATE_GROUP, rule="endpoint", limit=LARGEST_LIMIT)
     traders = Traders(exchange)
     parties = Parties(
         plain=[traders.sender(f"plain{number}") for number in range(6)],

@@ -39,15 +39,6 @@ def new_user(db: None) -> NewUser:
 
 
 @pytest.fixture
-def redis_away(settings: Any) -> Iterator[None]:
-    """Nothing listens where Redis should be."""
-    before = settings.REDIS_URL
-    settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    yield
-    settings.REDIS_URL = before
-
-
-@pytest.fixture
 def start(new_user):
     """Starts the worker of a user, by default of a new one."""
 

@@ -14,6 +14,7 @@ from django.test import Client
 
 from apps.core.ids import uuid7
 from apps.orders.models import Account
+from apps.ratelimits.scopes import scope
 from apps.tasks.testing import entries
 from apps.webhooks.models import Endpoint
 from apps.webhooks.services import endpoint_create
@@ -108,6 +109,18 @@ def sender_of(account: Account, name: str = "alerts", **fields: Any) -> Sender:
 def user_of(name: str = "alice", **fields: Any) -> Any:
     """A new user with an address for mails."""
     return get_user_model().objects.create_user(name, f"{name}@example.com", "pw", **fields)
+
+
+def signals_at(rate: str, **more: Any) -> list[dict[str, Any]]:
+    """Groups of rate limits of which each endpoint's signals have one; *more* of it."""
+    rules = {"endpoint": {"by": "subject", "rate": rate}}
+    return [{"name": "webhook-signals", "rules": rules, **more}]
+
+
+def charged(sender: Sender, who: str = "") -> int:
+    """Signals of late that count for the endpoint; of *who*, those that are counted by themselves."""
+    (found,) = scope("webhook-signals").peek("endpoint", f"{sender.endpoint.pk}{who}").results
+    return found.used
 
 
 def problem(response: Any, status: int, kind: str) -> dict[str, Any]:

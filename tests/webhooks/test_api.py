@@ -242,11 +242,12 @@ def test_a_body_is_tried_out_and_nothing_follows(alice: Client, sender: Sender):
     # What lies behind is told as well.
     assert [(one["layer"], one["code"]) for one in bad["layers"]] == [
         ("token", ""), ("address", "address_blocked"), ("shape", ""), ("timestamp", ""),
-        ("secret", "secret_wrong"), ("replay", ""), ("symbol", "unknown_symbol"), ("plan", "simulation_only"),
+        ("secret", "secret_wrong"), ("replay", ""), ("rate", ""), ("symbol", "unknown_symbol"),
+        ("plan", "simulation_only"),
     ]  # fmt: skip
     unread = tried("nonsense", address="10.0.0.1")
     assert (unread["decided_by"], unread["signal"]) == ("shape", None)
-    assert [one["result"] for one in unread["layers"]][2:] == ["refused", *["not asked"] * 5]
+    assert [one["result"] for one in unread["layers"]][2:] == ["refused", *["not asked"] * 6]
     assert tried("x" * 20_000, address="10.0.0.1")["status"] == 413
     event = json.dumps(action(event="order_update"))
     update = tried(event, format="pineforge", address="10.0.0.1")

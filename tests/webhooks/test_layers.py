@@ -15,8 +15,11 @@ from apps.core.crypto import seal
 from apps.core.ids import uuid7
 from apps.core.problems import TITLES
 from apps.orders.signals import Signal
+from apps.ratelimits.limiter import Policy, Result
+from apps.ratelimits.scopes import Verdict as Room
 from apps.webhooks import layers
 from apps.webhooks.addresses import allows, normal
+from apps.webhooks.checks import check_settings
 from apps.webhooks.codes import CODES, Layer
 from apps.webhooks.facts import Earlier, Facts, Sender, Target
 from apps.webhooks.formats import FORMATS
@@ -54,6 +57,14 @@ def facts(*, target: dict[str, Any] | None = None, asked: dict[str, Any] | None 
         **more,
     }
     return Facts(**made)
+
+
+def room(*, allowed: bool, retry_after: int | None = 17, asked: bool = True) -> Room:
+    """What the limit of the endpoint says; without *asked*, that nobody could say."""
+    policy = Policy("webhook-signals/endpoint", 60, 60_000)
+    wait = None if retry_after is None else retry_after * 1000
+    said = Result(policy, f"endpoint:{ID}", remaining=0, used=60, full=not allowed, wait=wait)
+    return Room(allowed=allowed, retry_after=retry_after, results=(said,) if asked else ())
 
 
 def code(verdict: Any) -> str:
@@ -100,6 +111,31 @@ def test_the_address_layer():
     for entry in ("203.0.113.7/24", "nowhere", "", "203.0.113.256"):
         with pytest.raises(ValueError):
             normal(entry)
+
+
+def test_the_preset_of_tradingview_is_what_the_setting_says(settings):
+    addresses = ("52.89.214.238", "198.51.100.9", "2001:db8::9")
+    for setting, expected in (
+        (["52.89.214.238"], [True, False, False]),
+        (["198.51.100.0/24", "2001:db8::/32"], [False, True, True]),
+        ([], [False, False, False]),
+    ):
+        settings.TRADINGVIEW_ADDRESSES = setting
+        for address, allowed in zip(addresses, expected, strict=True):
+            one = facts(target={"allowed_addresses": ("tradingview",)}, sender=Sender(address=address))
+            assert code(layers.address(one)) == ("" if allowed else "address_blocked"), (setting, address)
+
+
+def test_settings_that_no_signal_could_be_taken_with_are_found(settings):
+    assert check_settings(app_configs=None) == []
+    settings.TRADINGVIEW_ADDRESSES = ["198.51.100.0/24", "198.51.100.7/24", "nowhere"]
+    settings.RATELIMITS_GROUPS = [{"name": "default", "rules": {"a": {"by": "address", "rate": "1/s"}}}]
+    found = check_settings(app_configs=None)
+    assert [one.id for one in found] == ["webhooks.E001", "webhooks.E002", "webhooks.E002"]
+    assert "198.51.100.7/24" in found[1].msg
+    settings.TRADINGVIEW_ADDRESSES = []
+    settings.RATELIMITS_GROUPS = [{"name": "webhook-signals", "exempt": True}]
+    assert check_settings(app_configs=None) == []
 
 
 def test_the_shape_layer():
@@ -187,6 +223,35 @@ def test_the_replay_layer():
     assert code(layers.replay(facts(earlier=replace(earlier, digest="other")))) == "replay_conflict"
 
 
+def test_the_rate_layer():
+    shut = room(allowed=False, retry_after=None)
+    away = room(allowed=False, retry_after=1, asked=False)
+    for said, asked, expected in (
+        (None, {}, ("", None, None)),
+        (room(allowed=True, retry_after=None), {}, ("", None, None)),
+        (room(allowed=False), {}, ("rate_limited", 429, 17)),
+        (room(allowed=False), {"signal": None}, ("rate_limited", 429, 17)),
+        (room(allowed=False), {"signal": Signal.LONG_EXIT}, ("", None, None)),
+        (room(allowed=False), {"signal": Signal.SHORT_EXIT}, ("", None, None)),
+        (shut, {}, ("rate_limited", 429, None)),
+        (away, {}, ("rate_unknown", 503, 1)),
+        (away, {"signal": Signal.LONG_EXIT}, ("", None, None)),
+    ):
+        verdict = layers.rate(facts(room=said, asked=asked))
+        told = (verdict.status, verdict.retry_after) if isinstance(verdict, Refusal) else (None, None)
+        assert (code(verdict), *told) == expected, (said, asked)
+
+
+def test_of_senders_who_keep_an_order_what_the_server_cannot_tell_is_refused():
+    """They come again then; what the account may not do, and too many signals, is passed over."""
+    for said, passed in ((room(allowed=False), True), (room(allowed=False, asked=False), False)):
+        for name, in_order in (("pineforge", True), ("tradingview", False)):
+            one = facts(format=FORMATS[name], room=said)
+            verdict = layers.rate(one)
+            assert verdict is not None
+            assert layers.passes_over(one, verdict) is (passed and in_order), (said, name)
+
+
 def test_the_symbol_layer():
     name = SymbolName(text="BTCUSDT", exchange="bybit", given="BYBIT:BTCUSDT")
     verdict = layers.symbol(facts(asked={"symbol": name}, instrument=None))
@@ -227,6 +292,7 @@ def test_the_first_layer_that_refuses_decides():
     wrong: list[tuple[str, dict[str, Any]]] = [
         ("daily_limit", {"target": {"used": 99}}),
         ("unknown_symbol", {"instrument": None}),
+        ("rate_limited", {"room": room(allowed=False)}),
         ("replay_conflict", {"earlier": Earlier(digest="other", status=202, answer={})}),
         ("secret_wrong", {"asked": {"secret": "wrong"}}),
         ("expired", {"asked": {"timestamp": NOW - timedelta(hours=1)}}),
@@ -243,8 +309,13 @@ def test_the_first_layer_that_refuses_decides():
     assert decided == [(expected, expected) for expected, _ in wrong]
     order = [CODES[expected].layer for expected, _ in reversed(wrong)]
     assert order == list(Layer)
-    # A repeated one is answered although the day's orders are used up meanwhile.
-    again = facts(target={"used": 99}, earlier=Earlier(digest="d", status=202, answer={}), instrument=None)
+    # A repeated one is answered although the day's orders, and all room, are used up meanwhile.
+    again = facts(
+        target={"used": 99},
+        earlier=Earlier(digest="d", status=202, answer={}),
+        instrument=None,
+        room=room(allowed=False),
+    )
     assert code(decide(again, (*SCREENING, *ADMISSION))) == "repeated"
 
 

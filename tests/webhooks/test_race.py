@@ -15,7 +15,7 @@ from apps.tasks.testing import entries, requested
 from apps.webhooks import receiving
 from apps.webhooks.models import Receipt
 from apps.webhooks.tasks import log_delivery
-from tests.webhooks.helpers import Sender, account_of, sender_of, user_of
+from tests.webhooks.helpers import Sender, account_of, sender_of, signals_at, user_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,6 +73,17 @@ def test_of_signals_at_once_no_more_are_accepted_than_are_left_today(sender, mon
     assert sorted(answer.status_code for answer in answers) == [202, 202, 429, 429]
     assert len(requested("orders.act_on_signal")) == Receipt.objects.count() == 2
     assert DailyUse.objects.get().orders == 2
+
+
+def test_of_signals_at_once_no_more_are_accepted_than_the_endpoint_has_room_for(
+    sender, monkeypatch, settings
+):
+    settings.RATELIMITS_GROUPS = signals_at("5/h")
+    bodies = [json.dumps(sender.signal(id=str(number))) for number in range(8)]
+    answers = at_once(monkeypatch, sender, bodies)
+    assert sorted(answer.status_code for answer in answers) == [202] * 5 + [429] * 3
+    assert len(requested("orders.act_on_signal")) == Receipt.objects.count() == 5
+    assert DailyUse.objects.get().orders == 5
 
 
 def test_a_connection_that_breaks_on_the_way_leaves_nothing_and_the_next_request_is_taken(sender):

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar, cast
 
+import hiredis
 from redis import exceptions
 from redis.asyncio import ConnectionPool
 from redis.asyncio.cluster import RedisCluster
@@ -63,7 +64,7 @@ class _Line:
     async def ask(self, *parts: Any) -> Any:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        self._writer.writelines(self._connection.pack_command(*parts))
+        self._writer.write(hiredis.pack_command(parts))
         self._waiting.append(answer)
         # Once more around the loop, which may have been kept from reading what is there.
         late = loop.call_later(self._timeout, loop.call_soon, self._give_up, answer)
@@ -204,7 +205,10 @@ class AsyncClusterTransport:
             return found[0]
         _drop_ended(self._clients)
         client = RedisCluster.from_url(
-            self._url, socket_timeout=self._timeout, socket_connect_timeout=self._timeout
+            self._url,
+            socket_timeout=self._timeout,
+            socket_connect_timeout=self._timeout,
+            retry=Retry(NoBackoff(), 1),
         )
         self._clients[loop] = client, loop.create_task(_close_at_end(client), name="ratelimits-cluster")
         return client

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import hiredis
 from redis import ConnectionPool, exceptions
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
@@ -80,9 +81,11 @@ class HeldTransport:
         # Not by the pool, which makes a hundred and no more, of however many are closed.
         return self._answer(self._pool.connection_class(**self._pool.connection_kwargs), parts)
 
-    def _answer(self, connection: ConnectionInterface, parts: Sequence[Any]) -> Any:
+    def _answer(self, connection: ConnectionInterface, parts: tuple[Any, ...]) -> Any:
         try:
-            connection.send_command(*parts, check_health=False)  # type: ignore[no-untyped-call]
+            # By hand: redis-py looks at each argument before.
+            packed = hiredis.pack_command(parts)
+            connection.send_packed_command([packed], check_health=False)  # type: ignore[no-untyped-call]
             answer = connection.read_response()
         except exceptions.ReadOnlyError:
             # It is a replica now: the next connection may find the new primary.

@@ -149,6 +149,10 @@ class Format(ABC):
         Takes the same time whatever is wrong with a secret or a signature.
         """
 
+    def proves(self, asked: Asked) -> bool:
+        """Whether the sender, who is believed, has proved it; where no secret is needed, anybody is."""
+        return True
+
 
 def read_json(body: bytes) -> dict[str, Any]:
     """The object that *body* is, with exact decimals. Raises `Malformed`."""

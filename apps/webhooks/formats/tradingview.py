@@ -127,6 +127,10 @@ class TradingView(Format):
         right = [hmac.compare_digest(given, one) for one in credentials.secret_hashes]
         return None if any(right) else ("secret_wrong", "The secret is wrong.")
 
+    def proves(self, asked: Asked) -> bool:
+        """On paper an endpoint may do without a secret."""
+        return bool(asked.secret)
+
 
 def _read(text: str) -> dict[str, Any]:
     if not text:

@@ -81,8 +81,8 @@ class Servers:
             "ORDERS_PLANS": json.dumps({"basic": {"simulation_only": True, "daily_orders": 10**9}}),
         }
         self._servers = [Web(environ, folder=bench.folder / "web")]
-        for number, settings in enumerate(_BARE):
-            bare = environ | {"DJANGO_SETTINGS_MODULE": settings}
+        for number, module in enumerate(_BARE):
+            bare = environ | {"DJANGO_SETTINGS_MODULE": module}
             self._servers.append(Web(bare, folder=bench.folder / f"bare-{number}"))
         note = [_Address(path="/signals", secret="x" * 43)] * SENDERS
         self._addresses = [addresses, note, note]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -169,6 +171,37 @@ def test_a_cluster_that_is_down_is_no_answer_and_heals(alone: Node) -> None:
     alone.start()
     wait_until(lambda: healed(limiter, charge), what="the cluster to answer again")
     assert asyncio.run(single.hit([charge])).allowed
+
+
+def test_a_node_that_has_stopped_is_waited_for_twice_at_most(alone: Node) -> None:
+    timeout = 0.5
+    limiter = Limiter(connect(alone.address, timeout=timeout, cluster=True))
+    single = AsyncLimiter(connect_async(alone.address, timeout=timeout, cluster=True))
+    charge = new_charge()
+
+    async def ask() -> None:
+        await single.hit([charge])
+        alone.signal(signal.SIGSTOP)
+        try:
+            for _ in range(2):
+                began = time.monotonic()
+                with pytest.raises(Unavailable, match=r"Timeout"):
+                    await single.hit([charge])
+                assert time.monotonic() - began < 4 * timeout
+                began = time.monotonic()
+                # Of the question, or of the one for who has the slots.
+                with pytest.raises(Unavailable, match=r"Timeout"):
+                    limiter.hit([charge])
+                assert time.monotonic() - began < 4 * timeout
+        finally:
+            alone.signal(signal.SIGCONT)
+        # What came too late was nobody's.
+        other = new_charge(7)
+        assert (await single.hit([other])).results[0].remaining == 6
+        assert limiter.hit([other]).results[0].remaining == 5
+
+    limiter.hit([charge])
+    asyncio.run(ask())
 
 
 def healed(limiter: Limiter, charge: Charge) -> bool:

@@ -251,6 +251,21 @@ def test_a_small_step_back_rewrites_nothing(
 
 
 @pytest.mark.parametrize("algorithm", FORMS)
+def test_a_charge_after_a_small_step_back_ends_no_other_sooner(
+    timely: Limiter, client: redis.Redis, algorithm: Algorithm
+) -> None:
+    """In ticks both are one entry, which is over with the later of them."""
+    charge = Charge(Policy(new_id(), 10, HOUR, algorithm=algorithm), "user:7")
+    for passed in (0, -900):
+        set_clock(client, BEFORE_WRAP + passed)
+        assert timely.hit([charge]).allowed
+    set_clock(client, BEFORE_WRAP + HOUR)
+    assert timely.stats([charge])[0].used == 2
+    set_clock(client, BEFORE_WRAP + HOUR + 1)
+    assert timely.stats([charge])[0].used == 0
+
+
+@pytest.mark.parametrize("algorithm", FORMS)
 def test_a_peek_after_a_step_back_rewrites_nothing_and_says_what_a_hit_does(
     timely: Limiter, client: redis.Redis, algorithm: Algorithm
 ) -> None:
@@ -357,6 +372,8 @@ def test_a_log_above_a_thousand_by_name_takes_over_what_was_in_ticks(
         set_clock(client, BEFORE_WRAP + second * 1000)
         assert timely.hit([log], 500).allowed
     assert timely.stats([log])[0].used == 4500
+    # Not one for each of the units that were in ticks.
+    assert client.llen(timely.keys.log(*log)) == 4
     assert timely.peek([log], 501).wait == HOUR + 1 - 3000
     set_clock(client, BEFORE_WRAP + HOUR + 1)
     assert timely.hit([log], 10).allowed

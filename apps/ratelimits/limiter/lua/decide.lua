@@ -11,9 +11,10 @@
 -- an entry is count * 2^31 + time: charges of one 64th of the window are one entry, at the time of the last.
 local WRAP, AHEAD = 2147483648, 1879048192
 local TICKS, LONGEST_LOG, CHUNK = 64, 1000, 1000
+local call, floor = redis.call, math.floor
 
 local clock = redis.call('TIME')
-local now = (clock[1] * 1000 + math.floor(clock[2] / 1000)) % WRAP
+local now = (clock[1] * 1000 + floor(clock[2] / 1000)) % WRAP
 local cost, charging = tonumber(ARGV[1]), ARGV[2] == '1'
 
 -- Milliseconds since a time. One that is ahead of the clock, which may have been set back, is now.
@@ -32,7 +33,7 @@ local function over(key, oldest, window)
     end
     local dead, size = 1, 16
     while true do
-        local page = redis.call('LRANGE', key, dead, dead + size - 1)
+        local page = call('LRANGE', key, dead, dead + size - 1)
         for _, time in ipairs(page) do
             if age(time) <= window then
                 return dead, tonumber(time)
@@ -49,15 +50,18 @@ end
 -- The entries of a list in either form after those at its head that are over; the units that they hold; and
 -- how many are over.
 local function entries(key, window)
-    local found, units, dead = {}, 0, 0
-    for _, entry in ipairs(redis.call('LRANGE', key, 0, -1)) do
-        entry = tonumber(entry)
-        local time = entry % WRAP
-        if #found == 0 and age(time) > window then
+    local found, count, units, dead = call('LRANGE', key, 0, -1), 0, 0, 0
+    for index, entry in ipairs(found) do
+        entry = entry + 0
+        if count == 0 and age(entry % WRAP) > window then
             dead = dead + 1
         else
-            found[#found + 1] = entry
-            units = units + math.max(1, (entry - time) / WRAP)
+            count = count + 1
+            found[count] = entry
+            units = units + (entry < WRAP and 1 or floor(entry / WRAP))
+        end
+        if index > count then
+            found[index] = nil
         end
     end
     return found, units, dead
@@ -65,12 +69,12 @@ end
 
 local function append(key, values)
     for first = 1, #values, CHUNK do
-        redis.call('RPUSH', key, unpack(values, first, math.min(first + CHUNK - 1, #values)))
+        call('RPUSH', key, unpack(values, first, math.min(first + CHUNK - 1, #values)))
     end
 end
 
 local function replace(key, values)
-    redis.call('DEL', key)
+    call('DEL', key)
     append(key, values)
 end
 
@@ -83,7 +87,7 @@ local function add(found, time, units, width)
     local last = found[#found]
     if last then
         local before = last % WRAP
-        if math.floor(before / width) == math.floor(time / width) then
+        if floor(before / width) == floor(time / width) then
             if (time - before) % WRAP > AHEAD then
                 time = before
             end
@@ -99,11 +103,11 @@ end
 -- nobody out for longer than a window. The newest is the last, as long as this comes before every charge.
 -- Returns whether there were any.
 local function set_back(key, window)
-    local passed = (now - redis.call('LINDEX', key, -1) % WRAP) % WRAP
+    local passed = (now - call('LINDEX', key, -1) % WRAP) % WRAP
     if passed <= AHEAD or WRAP - passed <= 1000 then
         return false
     end
-    local values = redis.call('LRANGE', key, 0, -1)
+    local values = call('LRANGE', key, 0, -1)
     for index, entry in ipairs(values) do
         entry = tonumber(entry)
         local time = entry % WRAP
@@ -113,29 +117,33 @@ local function set_back(key, window)
         values[index] = text(entry)
     end
     replace(key, values)
-    redis.call('PEXPIRE', key, window + 2)
+    call('PEXPIRE', key, window + 2)
     return true
 end
 
-local answer = { redis.call('GET', KEYS[1]) or '', 1, now }
+local answer = { call('GET', KEYS[1]) or '', 1, now }
 local seen = {}
 
 for index = 1, #KEYS - 1 do
     local key, limit, window = KEYS[index + 1], tonumber(ARGV[3 * index]), tonumber(ARGV[3 * index + 1])
     local flags = tonumber(ARGV[3 * index + 2])
-    local one = { live = 0, dead = 0, key = key, limit = limit, window = window, ticks = flags >= 2 }
-    local oldest = redis.call('LINDEX', key, 0)
+    -- All of it at once: a table that grows costs more.
+    local one = {
+        key = key, limit = limit, window = window, ticks = flags >= 2,
+        live = 0, dead = 0, plain = false, full = false, entries = false,
+    }
+    local oldest = call('LINDEX', key, 0)
     if oldest and charging and set_back(key, window) then
-        oldest = redis.call('LINDEX', key, 0)
+        oldest = call('LINDEX', key, 0)
     end
     oldest = oldest and tonumber(oldest)
     local wait = 0
     if oldest and oldest < WRAP then
         one.dead, oldest = over(key, oldest, window)
-        one.live = redis.call('LLEN', key) - one.dead
+        one.live = call('LLEN', key) - one.dead
         one.plain = true
         if one.live + cost > limit and cost <= limit then
-            local blocking = redis.call('LINDEX', key, one.dead + one.live + cost - limit - 1)
+            local blocking = call('LINDEX', key, one.dead + one.live + cost - limit - 1)
             wait = window - age(blocking) + 1
         end
     elseif oldest then
@@ -175,18 +183,23 @@ for index, one in ipairs(seen) do
     if not one.full then
         local key, window = one.key, one.window
         if one.live == 0 and one.plain then
-            redis.call('DEL', key)
+            call('DEL', key)
         end
-        if one.ticks then
+        if one.plain and one.live > 0 and one.dead > 0 and not one.ticks then
+            call('LTRIM', key, one.dead, -1)
+        end
+        if cost == 1 and not one.ticks and not one.entries then
+            call('RPUSH', key, now)
+        elseif one.ticks then
             local width = math.ceil(window / TICKS)
             if one.entries then
                 if one.dead > 0 then
-                    redis.call('LTRIM', key, one.dead, -1)
+                    call('LTRIM', key, one.dead, -1)
                 end
                 if add(one.entries, now, cost, width) then
-                    redis.call('RPUSH', key, text(one.entries[#one.entries]))
+                    call('RPUSH', key, text(one.entries[#one.entries]))
                 else
-                    redis.call('LSET', key, -1, text(one.entries[#one.entries]))
+                    call('LSET', key, -1, text(one.entries[#one.entries]))
                 end
             else
                 -- The limit was such that each charge had its own entry.
@@ -218,16 +231,14 @@ for index, one in ipairs(seen) do
                         values[#values + 1] = time
                     end
                 end
-                redis.call('DEL', key)
-            elseif one.dead > 0 and one.live > 0 then
-                redis.call('LTRIM', key, one.dead, -1)
+                call('DEL', key)
             end
             for _ = 1, cost do
                 values[#values + 1] = now
             end
             append(key, values)
         end
-        redis.call('PEXPIRE', key, window + 2)
+        call('PEXPIRE', key, window + 2)
         answer[2 * index + 2] = one.limit - one.live - cost
         if one.live == 0 then
             answer[2 * index + 3] = window + 1
