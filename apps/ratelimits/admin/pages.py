@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
 
 from apps.ratelimits import naming, selectors, services
 from apps.ratelimits.admin.operated import OperatedAdmin, actor
@@ -109,7 +110,7 @@ class PagesAdmin(OperatedAdmin):
             try:
                 who = naming.who(asked)
             except Nobody as exc:
-                fault = f"{exc}."
+                fault = f"{capfirst(str(exc))}."
         usage = _usage(who) if who is not None else []
         return self._shown(
             request,
