@@ -6,7 +6,6 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -46,20 +45,6 @@ def groups(limited):
             outage="closed",
         ),
     )
-
-
-@pytest.fixture
-def staff(new_user):
-    """Makes clients of members of the staff who have these rights."""
-
-    def make(*rights: str) -> Client:
-        user = new_user(is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=rights))
-        client = Client()
-        client.force_login(user)
-        return client
-
-    return make
 
 
 def rows(page: str) -> list[list[str]]:

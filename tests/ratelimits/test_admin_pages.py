@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 
 from apps.ratelimits import selectors, services
@@ -32,14 +31,9 @@ HERE = "address:203.0.113.7"
 PAGES = (CONSUMERS, DENIALS, SUBJECT)
 
 
-def plan_of(user) -> str:
-    """Of the users of these tests: those whose name says so are in the plan pro."""
-    return "pro" if user.username.startswith("pro") else ""
-
-
 @pytest.fixture
 def groups(limited, settings):
-    settings.RATELIMITS_PLAN_OF = "tests.ratelimits.test_admin_pages.plan_of"
+    settings.RATELIMITS_PLAN_OF = "tests.ratelimits.commanding.plan_of"
     limited(
         group("admin", {"address": by_address("1000/m")}, prefixes=["/admin/"]),
         group("exports", {"client": {"by": "subject", "rate": "5/m"}}),
@@ -48,20 +42,6 @@ def groups(limited, settings):
             {"address": by_address("50/m"), "user": by_user("30/m", plans={"pro": "90/m", "vast": None})},
         ),
     )
-
-
-@pytest.fixture
-def staff(new_user):
-    """Makes clients of members of the staff who have these rights."""
-
-    def make(*rights: str) -> Client:
-        user = new_user(is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=rights))
-        client = Client()
-        client.force_login(user)
-        return client
-
-    return make
 
 
 def used(who: str) -> dict[str, int]:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.utils import timezone
 from rich.table import Table
 
 from apps.ratelimits import conf, selectors
@@ -102,12 +103,22 @@ def _source(one: ShownRule) -> str:
 def _addresses() -> list[dict[str, Any]]:
     config = engine().config
     settings = [
-        {"network": network, "verdict": verdict, "until": None, "note": "", "source": "settings"}
+        {
+            "network": network,
+            "verdict": verdict,
+            "until": None,
+            "note": "",
+            "source": "settings",
+            "over": False,
+        }
         for verdict, networks in (("allow", config.allowed), ("deny", config.denied))
         for network in networks
     ]
+    now = timezone.now()
     rows = AddressRule.objects.values("network", "verdict", "until", "note")
-    return settings + [{**row, "source": "changed"} for row in rows]
+    return settings + [
+        {**row, "source": "changed", "over": row["until"] is not None and row["until"] <= now} for row in rows
+    ]
 
 
 def _print_addresses(output: Output) -> None:
@@ -118,7 +129,9 @@ def _print_addresses(output: Output) -> None:
     made = table("network", "verdict", "until (UTC)", "note", "source", title="addresses")
     for one in found:
         until = f"{one['until']:%Y-%m-%d %H:%M:%S}" if one["until"] else ""
-        made.add_row(one["network"], one["verdict"], until, one["note"], one["source"])
+        made.add_row(
+            one["network"], one["verdict"], until, one["note"], "over" if one["over"] else one["source"]
+        )
     output.table(made)
 
 

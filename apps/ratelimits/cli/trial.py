@@ -51,7 +51,7 @@ class Part:
     plan: str
     subject: str
     #: Why the rule does not apply; empty: it does.
-    beside: str
+    why_not: str
     #: Null: it does not apply, or Redis does not say.
     result: Result | None = None
 
@@ -142,17 +142,17 @@ def _why(group: Group, path: str) -> str:
 
 def _part(rule: Rule, identity: Identity, bucket: str, *, exempt: bool) -> Part:
     who = subject_of(rule, identity, bucket)
-    beside = ""
+    why_not = ""
     if rule.mode is Mode.OFF:
-        beside = "switched off"
+        why_not = "switched off"
     elif not who:
-        beside = _beside(rule, identity, exempt=exempt)
+        why_not = _why_not(rule, identity, exempt=exempt)
     elif rule.policy(identity.plan) is None:
-        beside = f"no limit in the plan {identity.plan}"
-    return Part(rule=rule, plan=identity.plan, subject=who, beside=beside)
+        why_not = f"no limit in the plan {identity.plan}"
+    return Part(rule=rule, plan=identity.plan, subject=who, why_not=why_not)
 
 
-def _beside(rule: Rule, identity: Identity, *, exempt: bool) -> str:
+def _why_not(rule: Rule, identity: Identity, *, exempt: bool) -> str:
     match rule.by:
         case By.ADDRESS if rule.anonymous and identity.user:
             return "the user is known"
@@ -166,7 +166,7 @@ def _beside(rule: Rule, identity: Identity, *, exempt: bool) -> str:
 def _ask(tried: Trial) -> None:
     charges = []
     for part in tried.parts:
-        policy = None if part.beside else part.rule.policy(part.plan)
+        policy = None if part.why_not else part.rule.policy(part.plan)
         if policy is not None:
             charges.append(Charge(policy, part.subject))
     if not charges:
@@ -206,14 +206,14 @@ def _print(tried: Trial, options: Mapping[str, Any], output: Output) -> None:
         if not tried.group.exempt:
             output.line(f"without Redis: {_WITHOUT_REDIS[tried.group.outage]}")
     if tried.parts:
-        made = table("policy", "mode", "rate", "subject", "used", "left", "beside", right=("used", "left"))
+        made = table("policy", "mode", "rate", "subject", "used", "left", "why not", right=("used", "left"))
         for part in tried.parts:
             result = part.result
             made.add_row(
                 part.rule.id, part.rule.mode.value, rate_text(part.rule.rate_of(part.plan)), part.subject,
                 "" if result is None else f"{result.used:,}",
                 "" if result is None else f"{result.remaining:,}",
-                part.beside,
+                part.why_not,
             )  # fmt: skip
         output.table(made)
     output.line(tried.verdict)
@@ -241,8 +241,8 @@ def _document(
                 "mode": part.rule.mode.value,
                 "rate": rate_text(part.rule.rate_of(part.plan)),
                 "subject": part.subject or None,
-                "applies": not part.beside,
-                "beside": part.beside,
+                "applies": not part.why_not,
+                "why_not": part.why_not,
                 "used": None if part.result is None else part.result.used,
                 "remaining": None if part.result is None else part.result.remaining,
                 "full": None if part.result is None else part.result.full,
