@@ -13,9 +13,9 @@ from typing import Any
 
 import hypothesis
 import pytest
-from django.conf import settings as configured
 from django.core.management.commands import flush
 from django.core.management.sql import sql_flush
+from django.test import override_settings
 
 from apps.core.ids import uuid7
 from apps.tasks import queues
@@ -137,8 +137,7 @@ def quick_flush() -> Iterator[None]:
 def own_keys() -> Iterator[None]:
     """Keys in Redis that no other test uses."""
     # Not by `settings`: some tests mean something else by that name.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(configured, "REDIS_KEY_PREFIX", f"t{uuid7().hex[-12:]}-")
+    with override_settings(REDIS_KEY_PREFIX=f"t{uuid7().hex[-12:]}-"):
         yield
 
 

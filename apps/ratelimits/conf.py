@@ -1,4 +1,4 @@
-"""The settings of this app. Read when asked for, so tests may override them."""
+"""The settings of this app. Read again when one of Django's settings is overridden, as tests do."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 PlanFunction = Callable[[Any], str]
@@ -30,8 +31,28 @@ class Config:
     groups: int
 
 
+#: What the settings said when they were last read: every request asks for it.
+_read: Config | None = None
+
+
 def config() -> Config:
     """What the settings say now."""
+    global _read
+    found = _read
+    if found is None:
+        found = _read = _config()
+    return found
+
+
+def _forget(**_: Any) -> None:
+    global _read
+    _read = None
+
+
+setting_changed.connect(_forget, dispatch_uid="apps.ratelimits.conf")
+
+
+def _config() -> Config:
     return Config(
         redis_url=settings.REDIS_URL,
         cluster=settings.REDIS_CLUSTER,

@@ -183,7 +183,7 @@ def engine() -> Engine:
     """This process's engine, for the settings as they are now."""
     global _engine
     found, config = _engine, conf.config()
-    if found is not None and found.config == config:
+    if found is not None and (found.config is config or found.config == config):
         return found
     with _making:
         if _engine is None or _engine.config != config:

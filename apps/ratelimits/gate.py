@@ -56,7 +56,7 @@ class Gate:
         #: Null while nobody can tell.
         self.identity = engine.verified.find(self._credential) if self._credential else ANONYMOUS
         #: Whether everything has been asked.
-        self.settled = self.identity is not None or not any(map(_needs_identity, group.rules))
+        self.settled = self.identity is not None or not group.needs_identity
         self.cost = cost_of(group, request)
         self.charges = tuple(self._charges(group.rules, self.identity, first=True))
         #: What was said at last; null where nothing was.
@@ -71,7 +71,7 @@ class Gate:
     def _charges(self, rules: Iterable[Rule], identity: Identity | None, *, first: bool) -> Iterable[Charge]:
         plan = identity.plan if identity is not None else ""
         for rule in rules:
-            if _needs_identity(rule):
+            if rule.needs_identity:
                 if identity is None:
                     continue
             elif not first:
@@ -141,7 +141,7 @@ class Gate:
         if decision is not None and response is not self.refusal:
             answers.put_headers(response, self._shown())
             if not decision.allowed:
-                answers.put_denial(response, decision)
+                answers.put_denial(response, decision.retry_after)
         if self.refusal is None:
             self.engine.tally.count("decisions", self.group.name, "allowed")
         elif decision is not None and not decision.allowed:
@@ -151,13 +151,10 @@ class Gate:
             self.engine.verified.forget(self._credential)
 
     def _shown(self) -> list[Result]:
-        group = self.group
-        results = self.decision.results if self.decision is not None else ()
-        return [
-            one
-            for one in results
-            if not one.policy.shadow and group.rule(one.policy.id.partition("/")[2]).expose
-        ]
+        if self.decision is None:
+            return []
+        told = self.group.told
+        return [one for one in self.decision.results if not one.policy.shadow and one.policy.id in told]
 
     def _deny(self, decision: Decision) -> None:
         self._count(decision)
@@ -183,10 +180,6 @@ def subject_of(rule: Rule, identity: Identity, address: str) -> str:
         case By.EVERYONE:
             return _EVERYONE
     return ""
-
-
-def _needs_identity(rule: Rule) -> bool:
-    return rule.anonymous or rule.by is By.USER or rule.by is By.KEY
 
 
 def cost_of(group: Group, request: HttpRequest) -> int:

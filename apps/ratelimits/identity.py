@@ -65,7 +65,9 @@ def credential_of(request: HttpRequest) -> str:
 
     One credential written in several ways has one digest.
     """
-    session = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+    # Most requests of programs have no cookies, of which nothing need be read then.
+    cookies = request.COOKIES if "HTTP_COOKIE" in request.META else {}
+    session = cookies.get(settings.SESSION_COOKIE_NAME, "") if cookies else ""
     header = request.META.get("HTTP_AUTHORIZATION", "")
     if not session and not header:
         return ""

@@ -12,6 +12,7 @@ AREAS = {
     "backtests": "tests.benchmarks.backtests.area",
     "candles": "tests.benchmarks.candles.area",
     "liveness": "tests.benchmarks.liveness.area",
+    "ratelimits": "tests.benchmarks.ratelimits.area",
     "tasks": "tests.benchmarks.tasks.area",
     "trading": "tests.benchmarks.trading.area",
 }
@@ -20,6 +21,7 @@ PEERS = {
     "backtests": ("vectorbt", "vectorbt-rust"),
     "candles": ("SQLAlchemy",),
     "liveness": (),
+    "ratelimits": ("limits", "django-ratelimit"),
     "tasks": (),
     "trading": (),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 from django.db.models import TextChoices
@@ -98,6 +99,11 @@ class Rule:
         """What its charges are kept under, whatever its rate."""
         return f"{self.group}/{self.name}"
 
+    @cached_property
+    def needs_identity(self) -> bool:
+        """Whether it cannot be asked before it is known who makes the request."""
+        return self.anonymous or self.by is By.USER or self.by is By.KEY
+
     def rate_of(self, plan: str) -> Rate | None:
         """What it grants in a plan; null: no limit."""
         return self.plans.get(plan, self.rate)
@@ -142,6 +148,16 @@ class Group:
     def is_scope(self) -> bool:
         """Whether it has no endpoints, and is asked by code alone."""
         return not (self.routes or self.prefixes or self.is_default)
+
+    @cached_property
+    def needs_identity(self) -> bool:
+        """Whether any of its rules does."""
+        return any(rule.needs_identity for rule in self.rules)
+
+    @cached_property
+    def told(self) -> frozenset[str]:
+        """The ids of the rules that headers tell of."""
+        return frozenset(rule.id for rule in self.rules if rule.expose)
 
     def rule(self, name: str) -> Rule:
         """One of its rules; raises `LookupError`."""

@@ -238,6 +238,30 @@ def test_threads_may_learn_and_find_at_once() -> None:
         assert max(pool.map(run, range(4))) <= 200
 
 
+def test_one_that_is_found_to_be_over_while_room_is_made_disturbs_nobody(
+    clock: Clock, truth: LocalLimiter
+) -> None:
+    """As another thread does in the middle of the search for those that are over."""
+    denials, policy = Denials(most=5, clock=clock), Policy("minute", 0, MINUTE)
+    charges = [Charge(policy, f"user:{number}") for number in range(6)]
+    for charge in charges[:5]:
+        learn(denials, truth, [charge])
+    clock.now += 20
+    left = iter(charges[:5])
+
+    class Looked(float):
+        """A time that somebody asks at for each time that it is compared with."""
+
+        def __ge__(self, other: float) -> bool:
+            denials.find([next(left)])
+            return float(self) >= other
+
+    denials.learn(truth.hit(charges[5:]), Looked(denials.now()))
+    assert next(left, None) is None
+    assert len(denials) == 1
+    assert denials.find(charges[5:]) is not None
+
+
 # The breaker -------------------------------------------------------------------------------------
 
 
