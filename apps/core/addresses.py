@@ -46,6 +46,9 @@ def bucket_of(address: str, prefix: int = 64) -> str:
 
 def network_of(entry: str) -> IPv4Network | IPv6Network:
     """The network that *entry* names, that of IPv4 where it is one mapped into IPv6. Raises `ValueError`."""
+    if "%" in entry:
+        # Python takes zones for a part of the network, of which there would be several spellings.
+        raise ValueError(f"{entry!r} has a zone")
     network = ip_network(entry.strip())
     if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED:
         mapped = network.network_address.ipv4_mapped

@@ -12,6 +12,7 @@ class RatelimitsConfig(AppConfig):
         from django.core import checks
 
         from apps.core.collectors import registry
+        from apps.ratelimits import audit_actions  # noqa: F401
         from apps.ratelimits.checks import check_rules
         from apps.ratelimits.metrics import RateLimitCollector
 

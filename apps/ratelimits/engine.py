@@ -54,13 +54,15 @@ class Engine:
         self._read: str | None = None
         self._told = ""
         self._read_at = 0.0
+        #: Seconds for which they are good, unless somebody changes them.
+        self._good_for = _READ_EVERY
 
     # Rules --------------------------------------------------------------------------------------
 
     @property
     def stale(self) -> bool:
         """Whether the rules have to be read again."""
-        return self._read != self._told or time.monotonic() - self._read_at > _READ_EVERY
+        return self._read != self._told or time.monotonic() - self._read_at > self._good_for
 
     def rules(self) -> Ruleset:
         """Those in force; read anew if somebody changed them."""
@@ -79,16 +81,17 @@ class Engine:
         with self._lock:
             if not self.stale:
                 return
-            told = self._told
+            told, good_for = self._told, _READ_EVERY
             try:
                 self._rules = runtime.load(
                     self.groups, allowed=self.config.allowed, denied=self.config.denied
                 )
+                good_for = min(_READ_EVERY, runtime.seconds_to_next_end())
             except Exception:
                 # Whatever it is, requests must go on, and it is tried again soon.
                 logger.exception("the changes of rate limits could not be read")
             self.denials.forget()
-            self._read, self._read_at = told, time.monotonic()
+            self._read, self._read_at, self._good_for = told, time.monotonic(), good_for
 
     def announce(self) -> None:
         """Tell every process that rules or logs have changed; without Redis, within a minute."""

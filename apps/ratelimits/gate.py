@@ -59,7 +59,7 @@ class Gate:
         self.identity = engine.verified.find(self._credential) if self._credential else ANONYMOUS
         #: Whether everything has been asked.
         self.settled = self.identity is not None or not group.needs_identity
-        self.cost = _cost(group, request)
+        self.cost = cost_of(group, request)
         self.charges = tuple(self._charges(group.rules, self.identity, first=True))
         #: What was said at last; null where nothing was.
         self.decision: Decision | None = None
@@ -81,22 +81,10 @@ class Gate:
                     continue
             elif not first:
                 continue
-            name = self._subject(rule, identity or ANONYMOUS)
+            name = subject_of(rule, identity or ANONYMOUS, self.address)
             policy = rule.deferred if rule.failures else rule.policy(plan)
             if policy is not None and name:
                 yield Charge(policy, name)
-
-    def _subject(self, rule: Rule, identity: Identity) -> str:
-        match rule.by:
-            case By.ADDRESS:
-                return "" if rule.anonymous and identity.user else self.address
-            case By.USER:
-                return identity.user
-            case By.KEY:
-                return identity.key
-            case By.EVERYONE:
-                return _EVERYONE
-        return ""
 
     def remembered(self) -> bool:
         """Whether it is denied by what is known here. Then nobody else need be asked."""
@@ -137,10 +125,8 @@ class Gate:
         """What is to be charged now, where the credential was refused: what was asked for that."""
         if response.status_code != _REFUSED or self.identity is not None or not self.group.counts_failures:
             return ()
-        policies = (
-            (rule.policy(), self._subject(rule, ANONYMOUS)) for rule in self.group.rules if rule.failures
-        )
-        return tuple(Charge(policy, name) for policy, name in policies if policy is not None and name)
+        policies = (rule.policy() for rule in self.group.rules if rule.failures)
+        return tuple(Charge(one, self.address) for one in policies if one is not None and self.address)
 
     def owed(self, before: Decision | None) -> Decision | None:
         """What Redis has to take back of what was charged *before*, now that the rest was asked."""
@@ -194,7 +180,22 @@ class Gate:
         )
 
 
-def _cost(group: Group, request: HttpRequest) -> int:
+def subject_of(rule: Rule, identity: Identity, address: str) -> str:
+    """Whom the rule counts a request as, given whose it is and its address's subject; empty: it does not."""
+    match rule.by:
+        case By.ADDRESS:
+            return "" if rule.anonymous and identity.user else address
+        case By.USER:
+            return identity.user
+        case By.KEY:
+            return identity.key
+        case By.EVERYONE:
+            return _EVERYONE
+    return ""
+
+
+def cost_of(group: Group, request: HttpRequest) -> int:
+    """The units that the request takes: one, where that cannot be told."""
     if group.cost is None:
         return 1
     try:

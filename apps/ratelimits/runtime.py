@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Min, Q
 from django.utils import timezone
 
 from apps.ratelimits.models import AddressRule, PolicyChange
@@ -43,6 +44,13 @@ def address_rules(now: datetime) -> dict[str, list[str]]:
     for verdict, network in rows.values_list("verdict", "network"):
         found[verdict].append(network)
     return found
+
+
+def seconds_to_next_end() -> float:
+    """Until the next of the networks' rules ends; infinite where none does."""
+    now = timezone.now()
+    end: datetime | None = AddressRule.objects.filter(until__gt=now).aggregate(end=Min("until"))["end"]
+    return math.inf if end is None else (end - now).total_seconds()
 
 
 def announce() -> None:

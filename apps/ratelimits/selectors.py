@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apps.ratelimits.engine import Engine, engine
 from apps.ratelimits.limiter import Charge, Result
+from apps.ratelimits.rules import Rule
 from apps.ratelimits.tally import (
     BUCKET,
     DENIED,
@@ -99,6 +101,18 @@ def usage(subject: str, *, plan: str = "") -> list[Result]:
     ]
     charges = [Charge(policy, subject) for policy in policies]
     return [one for one in limits.limiter.stats(charges) if one.used] if charges else []
+
+
+def standings(rule: Rule, subjects: Sequence[str]) -> dict[str, list[tuple[str, Result]]]:
+    """What each of *subjects* has used of *rule* now: for everybody (plan ""), and for each plan."""
+    limits = engine()
+    found: dict[str, list[tuple[str, Result]]] = {one: [] for one in subjects}
+    for plan in ("", *rule.plans):
+        policy = rule.policy(plan)
+        if policy is not None and subjects:
+            for one in limits.limiter.stats([Charge(policy, subject) for subject in subjects]):
+                found[one.subject].append((plan, one))
+    return found
 
 
 def _pairs(found: object) -> list[tuple[str, str]]:

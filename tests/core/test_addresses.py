@@ -80,7 +80,7 @@ def test_networks_are_those_of_usual_forms():
         "2001:db8::1": "2001:db8::1/128",
     }.items():  # fmt: skip
         assert str(network_of(entry)) == network
-    for entry in ("", "proxy.example", "10.0.0.1/8", "10.0.0.0/33", "unix"):
+    for entry in ("", "proxy.example", "10.0.0.1/8", "10.0.0.0/33", "unix", "fe80::1%eth0", "fe80::%eth0/64"):
         with pytest.raises(ValueError):
             network_of(entry)
     assert IPv4Address("10.1.2.3") in network_of("::ffff:10.0.0.0/104")

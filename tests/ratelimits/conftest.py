@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.test import Client
 
 from apps.core.ids import uuid7
 from apps.ratelimits.engine import engine
@@ -38,5 +40,19 @@ def new_user(db: None) -> Callable[..., Any]:
         name = name or f"u{uuid7().hex[-8:]}"
         manager = get_user_model()._default_manager
         return manager.create_user(name, f"{name}@example.com", "secret", **fields)
+
+    return make
+
+
+@pytest.fixture
+def staff(new_user: Callable[..., Any]) -> Callable[..., Client]:
+    """Makes clients of members of the staff who have these rights."""
+
+    def make(*rights: str) -> Client:
+        user = new_user(is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=rights))
+        client = Client()
+        client.force_login(user)
+        return client
 
     return make

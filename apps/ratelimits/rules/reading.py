@@ -108,7 +108,7 @@ def _rules(group: str, given: Mapping[Any, Any], exposed: bool) -> Iterator[Rule
         plans = one.get("plans", {})
         if not isinstance(plans, Mapping):
             raise InvalidRules(f"{where}: plans have to be an object, from a plan to its rate")
-        if plans and (anonymous or failures or by in (By.EVERYONE, By.SUBJECT)):
+        if plans and by not in (By.USER, By.KEY):
             raise InvalidRules(f"{where}: only who has been verified has a plan")
         if "rate" not in one:
             raise InvalidRules(f"{where} needs a rate")

@@ -95,13 +95,13 @@ class Ruleset:
                 return group
             if group.routes:
                 if route is None:
-                    route = _route(path)
+                    route = route_of(path)
                 if route in group.routes:
                     return group
         return None
 
 
-def _route(path: str) -> str:
+def route_of(path: str) -> str:
     """The name of the route that a path leads to; empty where it leads nowhere."""
     try:
         return resolve(path).view_name

@@ -1,0 +1,1 @@
+"""What ``manage.py ratelimits`` does, one module for each of its commands."""
