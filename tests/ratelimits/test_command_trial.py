@@ -169,3 +169,9 @@ def test_limits_that_are_off_are_tried_as_if_they_were_on(groups, settings):
     said = ratelimits("test", "GET", "/plain", "--address", "203.0.113.7")
     assert said.out.startswith("rate limits are switched off (RATELIMITS_ENABLED); if they were on:")
     assert said.status == 1
+
+
+def test_a_rule_for_refused_credentials_says_whom_it_is_for(limited):
+    limited(group("default", {"failures": by_address("3/m", failures=True)}))
+    [part] = ratelimits("test", "GET", "/plain", "--address", "203.0.113.7", "--json").document["rules"]
+    assert part["why_not"] == "only for credentials that nothing has verified"
