@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -10,8 +11,11 @@ from django.db import transaction
 from django.db.models import Min, Q
 from django.utils import timezone
 
+from apps.core.addresses import network_of
 from apps.ratelimits.models import AddressRule, PolicyChange
 from apps.ratelimits.rules import Change, Group, Mode, Networks, Ruleset
+
+logger = logging.getLogger("apps.ratelimits")
 
 
 def load(groups: Sequence[Group], *, allowed: Iterable[str], denied: Iterable[str]) -> Ruleset:
@@ -42,7 +46,11 @@ def address_rules(now: datetime) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {verdict: [] for verdict in AddressRule.Verdict.values}
     rows = AddressRule.objects.filter(Q(until__isnull=True) | Q(until__gt=now))
     for verdict, network in rows.values_list("verdict", "network"):
-        found[verdict].append(network)
+        try:
+            found[verdict].append(str(network_of(network)))
+        except ValueError as exc:
+            # Written past the services. All others have to go on.
+            logger.error("an address rule is left out: %s", exc)
     return found
 
 

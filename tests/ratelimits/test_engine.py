@@ -140,6 +140,18 @@ def test_rules_that_cannot_be_read_leave_those_of_before(limited, monkeypatch: p
     assert left(client.get("/plain")) == {"default/address": 1}
 
 
+def test_a_row_that_cannot_be_read_keeps_no_other_from_being_followed(
+    limited, caplog: pytest.LogCaptureFixture
+):
+    """Written past the services, which would have refused it."""
+    limited(group("default", {"address": by_address("1/m")}))
+    AddressRule.objects.create(network="everybody", verdict="deny")
+    AddressRule.objects.create(network="127.0.0.0/8", verdict="allow")
+    runtime.announce()
+    assert statuses(Client(), "/plain", 3) == [200] * 3
+    assert "an address rule is left out: 'everybody'" in caplog.text
+
+
 def test_a_redis_that_was_emptied_changes_no_rules(limited):
     limited(group("default", {"address": by_address("9/m")}))
     change(limit=3)
