@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Sequence
 from threading import Lock
@@ -177,6 +178,15 @@ class Engine:
 
 _engine: Engine | None = None
 _making = Lock()
+
+
+def _begin_anew() -> None:
+    """In a forked process: its parent's counts are not its own, and locks may be held by nobody."""
+    global _engine, _making
+    _engine, _making = None, Lock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def engine() -> Engine:

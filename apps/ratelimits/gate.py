@@ -154,10 +154,8 @@ class Gate:
             answers.put_headers(response, self._shown())
             if not decision.allowed:
                 answers.put_denial(response, decision.retry_after)
-        if self.refusal is None:
-            self.engine.tally.count("decisions", self.group.name, "allowed")
-        elif decision is not None and not decision.allowed:
-            outcome = "cached" if self.was_remembered else "denied"
+        if decision is not None:
+            outcome = "allowed" if decision.allowed else "cached" if self.was_remembered else "denied"
             self.engine.tally.count("decisions", self.group.name, outcome)
         if self.identity is not None and self.identity.user and is_nobody(self._request):
             self.engine.verified.forget(self._credential)

@@ -21,8 +21,8 @@ logger = logging.getLogger("apps.ratelimits")
 BUCKET, KEPT = 600, 7200
 #: Consumers of a list, and denials, that are kept.
 MOST_CONSUMERS, MOST_DENIALS = 1000, 1000
-#: Consumers that a process counts before it brings them to Redis.
-_MOST_HELD = 20_000
+#: Consumers that a process counts before it brings them to Redis, and that it brings at a time.
+_MOST_HELD, _PIECE = 20_000, 500
 #: Seconds for which one subject's denials by one policy make one line in the log.
 _QUIET = 60.0
 
@@ -86,8 +86,7 @@ class Tally:
             for one in told:
                 mode = "shadow" if one.policy.shadow else "enforced"
                 self._counts[f"denials|{one.policy.id}|{mode}"] += 1
-                if len(self._consumers) < _MOST_HELD:
-                    self._consumers[DENIED, one.policy.id, one.subject] += 1
+                self._add(DENIED, one, 1)
                 self._denials.append(
                     Denial(
                         at=time.time(), policy=one.policy.id, subject=one.subject, shadow=one.policy.shadow,
@@ -103,10 +102,14 @@ class Tally:
 
     def _used(self, decision: Decision, units: int) -> None:
         with self._lock:
-            if len(self._consumers) < _MOST_HELD:
-                for one in decision.results:
-                    if one.taken:
-                        self._consumers[USED, one.policy.id, one.subject] += units
+            for one in decision.results:
+                if one.taken:
+                    self._add(USED, one, units)
+
+    def _add(self, kind: str, one: Result, units: int) -> None:
+        key = (kind, one.policy.id, one.subject)
+        if key in self._consumers or len(self._consumers) < _MOST_HELD:
+            self._consumers[key] += units
 
     def unidentified(self, path: str) -> None:
         """A request whose address nobody knows, so that no rule by address applies to it."""
@@ -136,19 +139,23 @@ class Tally:
             return True
 
     def flush(self, transport: Transport) -> None:
-        """Bring everything to Redis. Raises `Unavailable`, and keeps it then."""
+        """Bring everything to Redis, piece by piece. Raises `Unavailable`, and keeps what is not there."""
         with self._lock:
             if not (self._counts or self._consumers or self._denials):
                 return
             counts, self._counts = self._counts, Counter()
-            consumers, self._consumers = self._consumers, Counter()
+            consumers, self._consumers = list(self._consumers.items()), Counter()
             denials, self._denials = self._denials, deque(maxlen=MOST_DENIALS)
         try:
-            self._send(transport, counts, consumers, denials)
+            while counts or denials or consumers:
+                self._send(transport, counts, denials, consumers[:_PIECE])
+                del consumers[:_PIECE]
+                counts.clear()
+                denials.clear()
         except Unavailable:
             with self._lock:
                 self._counts.update(counts)
-                self._consumers.update(consumers)
+                self._consumers.update(dict(consumers))
                 self._denials.extendleft(reversed(denials))
             raise
 
@@ -156,12 +163,12 @@ class Tally:
         self,
         transport: Transport,
         counts: Counter[str],
-        consumers: Counter[tuple[str, str, str]],
-        denials: Sequence[Denial] | deque[Denial],
+        denials: deque[Denial],
+        consumers: Sequence[tuple[tuple[str, str, str], int]],
     ) -> None:
         bucket = int(time.time()) // BUCKET
         lists: dict[str, dict[str, int]] = {}
-        for (kind, policy, subject), units in consumers.items():
+        for (kind, policy, subject), units in consumers:
             lists.setdefault(consumers_key(self._keys, kind, policy, bucket), {})[subject] = units
         keys = [counts_key(self._keys), denials_key(self._keys), *lists]
         arguments: list[Any] = [

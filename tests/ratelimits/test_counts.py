@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 
 import pytest
@@ -11,10 +12,11 @@ from prometheus_client.exposition import generate_latest
 
 from apps.ratelimits import conf, selectors
 from apps.ratelimits.engine import Engine, engine
-from apps.ratelimits.limiter import Unavailable
+from apps.ratelimits.limiter import Reason, Unavailable
 from apps.ratelimits.metrics import RateLimitCollector
 from apps.ratelimits.scopes import scope
 from apps.ratelimits.services import subject_reset
+from apps.ratelimits.tally import MOST_CONSUMERS
 from apps.stack import sockets
 from tests.cluster import start
 from tests.ratelimits.requesting import by_address, by_user, group, statuses
@@ -141,3 +143,55 @@ def test_all_of_it_works_on_a_cluster(limited, settings):
         assert subject_reset(subject="address:127.0.0.1") == 1
         assert Client().get("/plain").status_code == 200
         engine().keeper.stop()
+
+
+def test_many_consumers_come_to_redis_piece_by_piece_and_each_once(limited):
+    limited(group("default", {"address": by_address("9/m")}))
+    limits = engine()
+    policy = limits.rules().rule("default/address").policy()
+    for number in range(1203):
+        limits.tally.decided(limits.limiter.hit([(policy, f"address:{number}")], 1 + (number == 7)))
+
+    class Failing:
+        """Redis goes away in the middle of it."""
+
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def run(self, *asked):
+            self.asked += 1
+            if self.asked == 2:
+                raise Unavailable(Reason.TIMEOUT)
+            return limits.limiter.transport.run(*asked)
+
+    with pytest.raises(Unavailable):
+        limits.tally.flush(Failing())
+    limits.tally.flush(limits.limiter.transport)
+    limits.tally.flush(limits.limiter.transport)
+    found = selectors.consumers("default/address", most=2000)
+    # A list has so many, and no more.
+    assert len(found) == MOST_CONSUMERS
+    assert [(one.subject, one.used) for one in found[:1]] == [("address:7", 2)]
+    assert {one.used for one in found[1:]} == {1}
+
+
+def test_a_forked_process_counts_its_own_and_nothing_twice(limited):
+    limited(group("default", {"address": by_address("9/m")}))
+    Client().get("/plain")
+    here = engine()
+    here.keeper.stop()
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        policy = here.rules().rule("default/address").policy()
+        own = engine()
+        own.tally.decided(own.limiter.hit([(policy, "address:127.0.0.1")], 1))
+        own.tally.flush(own.limiter.transport)
+        os.write(write, b"1" if own is not here else b"0")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read, 1) == b"1"
+    here.look_after()
+    assert [one.used for one in selectors.consumers("default/address")] == [2]
+    os.close(read)
+    os.close(write)

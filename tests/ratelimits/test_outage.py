@@ -144,6 +144,7 @@ def test_what_happened_without_redis_is_counted_once_it_is_back(private_redis, l
     limits.look_after()
     counted = {(one.kind, one.labels): one.count for one in selectors.counts()}
     assert counted["outages", ("default", "open")] == 4
+    assert ("decisions", ("default", "allowed")) not in counted
     assert counted["failures", ("connection",)] == 1
     assert left(client.get("/plain")) == {"default/address": 1}
 
