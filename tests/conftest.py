@@ -56,6 +56,7 @@ def pytest_collection() -> Iterator[object]:
 #: Where tests are that take long, most of it waiting for processes: about how many seconds each.
 LONG = {
     "acceptance/": 18,
+    "benchmarks/test_ratelimits": 15,
     "benchmarks/test_": 2,
     "faults/": 8,
     "stack/test_bootstrap": 2,

@@ -185,6 +185,10 @@ def _set_up() -> None:
 def _tear_down() -> None:
     from django.db import connections
 
+    from apps.ratelimits.engine import engine
+
+    # Its thread would go on asking for servers that are about to end.
+    engine().keeper.stop()
     connections.close_all()
 
 
