@@ -58,11 +58,15 @@ def denied(decision: Decision, shown: Iterable[Result]) -> HttpResponse:
     response = HttpResponse(json.dumps(body).encode(), status=429, content_type=CONTENT_TYPE)
     put_headers(response, told)
     put_denial(response, retry_after)
-    return _quiet(response)
+    return _complete(response)
 
 
-def _quiet(response: HttpResponse) -> HttpResponse:
-    """Not logged by Django, one by one: an attack would fill the log, and pay with our time for it."""
+def _complete(response: HttpResponse) -> HttpResponse:
+    """With what later middleware would have added, which has not been reached.
+
+    Django is not to log each: an attack would fill the log, and pay with our time for it.
+    """
+    response.headers["Content-Length"] = str(len(response.content))
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
@@ -78,11 +82,11 @@ def shut_out() -> HttpResponse:
     """403, for an address that nothing is served to."""
     body = problem("address-denied", 403, "Nothing is served to your address.")
     headers = {"Cache-Control": "no-store"}
-    return _quiet(JsonResponse(body, status=403, content_type=CONTENT_TYPE, headers=headers))
+    return _complete(JsonResponse(body, status=403, content_type=CONTENT_TYPE, headers=headers))
 
 
 def closed() -> HttpResponse:
     """503, where nothing is served without knowing how much was."""
     body = problem("unavailable", 503, CLOSED)
     headers = {"Cache-Control": "no-store", "Retry-After": str(OUTAGE)}
-    return _quiet(JsonResponse(body, status=503, content_type=CONTENT_TYPE, headers=headers))
+    return _complete(JsonResponse(body, status=503, content_type=CONTENT_TYPE, headers=headers))

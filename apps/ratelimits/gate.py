@@ -174,7 +174,10 @@ class Gate:
     def _count(self, decision: Decision) -> None:
         request = self._request
         self.engine.tally.decided(
-            decision, method=request.method or "", path=request.path_info, address=self.address
+            decision,
+            method=request.method or "",
+            path=request.path_info,
+            address=self.address.removeprefix("address:"),
         )
 
 

@@ -32,6 +32,7 @@ def test_a_quick_run_measures_every_figure_of_rate_limits() -> None:
         ),
         *("async-32", "memory-1000h", "memory-ticks"),
         *("middleware-view", "middleware-view-all", "denial-cached"),
+        *("stalled-first", "stalled-later"),
         *("admitted-8-processes", "admitted-8-drf"),
     }
     for measured in rows.values():

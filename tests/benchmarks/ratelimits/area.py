@@ -12,6 +12,7 @@ from tests.benchmarks.ratelimits.deciding import (
 from tests.benchmarks.ratelimits.gathering import Gathering
 from tests.benchmarks.ratelimits.keeping import Keeping
 from tests.benchmarks.ratelimits.serving import Denying, Serving, ServingThroughAll
+from tests.benchmarks.ratelimits.stalling import Stalling
 
 EXPERIMENTS = [
     DecidingLikePing,
@@ -23,6 +24,7 @@ EXPERIMENTS = [
     Serving,
     ServingThroughAll,
     Denying,
+    Stalling,
     Admitting,
     AdmittingByDrf,
 ]

@@ -21,7 +21,7 @@ from tests.benchmarks.ratelimits.blocks import microseconds
 from tests.benchmarks.ratelimits.urls import BATCH, ROWS
 from tests.benchmarks.workload.models import Note
 
-_OURS = "apps.ratelimits.middleware.RateLimitMiddleware"
+OURS = "apps.ratelimits.middleware.RateLimitMiddleware"
 _PING = "tests.benchmarks.ratelimits.pinging.PingMiddleware"
 _GROUPS = [
     {"name": "denied", "prefixes": ["/denied"], "rules": {"address": {"by": "address", "rate": "1/h"}}},
@@ -39,7 +39,7 @@ _number = count()
 
 
 @contextmanager
-def _limited() -> Iterator[None]:
+def limited() -> Iterator[None]:
     """Requests are limited by `_GROUPS`, by an engine that waits for Redis however slow the machine is."""
     with override_settings(
         ROOT_URLCONF="tests.benchmarks.ratelimits.urls", RATELIMITS_GROUPS=_GROUPS, RATELIMITS_TIMEOUT=5.0
@@ -47,7 +47,13 @@ def _limited() -> Iterator[None]:
         yield
 
 
-class _Stack:
+def make_rows() -> None:
+    """What the view reads."""
+    if not Note.objects.filter(batch=BATCH).exists():
+        Note.objects.bulk_create(Note(batch=BATCH, number=one, waited=one / 3) for one in range(ROWS))
+
+
+class Stack:
     """Django without a server, with a list of middleware. Clients are at *address*, or at one of 400."""
 
     def __init__(
@@ -79,12 +85,11 @@ class _Serving(Experiment):
     """Ours and the peer's in one process on one database, in short blocks by turns."""
 
     def prepare(self) -> None:
-        if not Note.objects.filter(batch=BATCH).exists():
-            Note.objects.bulk_create(Note(batch=BATCH, number=one, waited=one / 3) for one in range(ROWS))
-        with _limited():
+        make_rows()
+        with limited():
             self._ours, self._peer = self._stacks()
 
-    def _stacks(self) -> tuple[_Stack, _Stack]:
+    def _stacks(self) -> tuple[Stack, Stack]:
         raise NotImplementedError
 
     def _in_blocks(self, turn: int, ours: Callable[[], None], peer: Callable[[], None]) -> Samples:
@@ -92,7 +97,7 @@ class _Serving(Experiment):
         return {self.figures[0].name: microseconds(turn, ours, peer, blocks=blocks, times=20)}
 
     def measure(self, turn: int) -> Samples:
-        with _limited():
+        with limited():
             return self._in_blocks(turn, self._ours.ask, self._peer.ask)
 
 
@@ -109,10 +114,10 @@ class Serving(_Serving):
         ),
     )
 
-    def _stacks(self) -> tuple[_Stack, _Stack]:
+    def _stacks(self) -> tuple[Stack, Stack]:
         return (
-            _Stack([_OURS], "/notes", status=200, told=True),
-            _Stack([_PING], "/notes", status=200, told=False),
+            Stack([OURS], "/notes", status=200, told=True),
+            Stack([_PING], "/notes", status=200, told=False),
         )
 
 
@@ -128,11 +133,11 @@ class ServingThroughAll(_Serving):
         ),
     )
 
-    def _stacks(self) -> tuple[_Stack, _Stack]:
-        others = [one for one in settings.MIDDLEWARE if one != _OURS]
+    def _stacks(self) -> tuple[Stack, Stack]:
+        others = [one for one in settings.MIDDLEWARE if one != OURS]
         return (
-            _Stack([_OURS, *others], "/notes", status=200, told=True),
-            _Stack([_PING, *others], "/notes", status=200, told=False),
+            Stack([OURS, *others], "/notes", status=200, told=True),
+            Stack([_PING, *others], "/notes", status=200, told=False),
         )
 
 
@@ -149,17 +154,17 @@ class Denying(_Serving):
         ),
     )
 
-    def _stacks(self) -> tuple[_Stack, _Stack]:
+    def _stacks(self) -> tuple[Stack, Stack]:
         address = "203.0.113.7"
-        _Stack([_OURS], "/denied", status=200, told=True, address=address).ask()
+        Stack([OURS], "/denied", status=200, told=True, address=address).ask()
         return (
-            _Stack([_OURS], "/denied", status=429, told=True, address=address),
-            _Stack([], "/notes", status=200, told=False),
+            Stack([OURS], "/denied", status=429, told=True, address=address),
+            Stack([], "/notes", status=200, told=False),
         )
 
     def measure(self, turn: int) -> Samples:
         found = super().measure(turn)
-        with _limited():
+        with limited():
             if not engine().denials:
                 raise Failed("the denial is not remembered")
         return found
