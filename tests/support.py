@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Any
@@ -30,6 +32,21 @@ def wait_until(
         if monotonic() > deadline:
             pytest.fail(f"not within {seconds:g} s: {what or condition}")
         sleep(every)
+
+
+def in_child(do: Callable[[], bool]) -> int:
+    """Do it in a fork of this process, and return its exit status: 0 where it is true."""
+    with warnings.catch_warnings():
+        # Newer Pythons warn of threads. A child must wait for nothing that one of them may hold.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+        if child == 0:
+            status = 2
+            try:
+                status = 0 if do() else 1
+            finally:
+                os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def database_url() -> str:

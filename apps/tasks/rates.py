@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_TEXT = re.compile(r"\s*([0-9]+)\s*/\s*([0-9]*)\s*([smhd])\s*")
+from apps.core.rates import parse_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +21,5 @@ class Rate:
     @classmethod
     def parse(cls, text: str) -> Rate:
         """``1200/m``, ``10/s``, ``5/30s``, ``100/h``, ``1/d``. Raises `ValueError`."""
-        found = _TEXT.fullmatch(text)
-        if found is None:
-            raise ValueError(f"{text!r} is no rate: write it as 1200/m, 10/s or 5/30s")
-        limit, count, unit = found.groups()
-        return cls(limit=int(limit), period=int(count or 1) * _UNITS[unit])
+        limit, seconds = parse_rate(text)
+        return cls(limit=limit, period=float(seconds))

@@ -109,7 +109,7 @@ async def test_without_redis_the_group_decides(limited, settings):
     client = AsyncClient()
     assert [(await client.get("/waiting")).status_code for _ in range(2)] == [200, 429]
     assert (await client.get("/plain")).status_code == 503
-    assert engine().breaker.opened == 1
+    assert engine().breaker.failure is not None
 
 
 @in_a_loop

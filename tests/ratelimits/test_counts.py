@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 
 import pytest
@@ -20,7 +19,7 @@ from apps.ratelimits.tally import MOST_CONSUMERS
 from apps.stack import sockets
 from tests.cluster import start
 from tests.ratelimits.requesting import by_address, by_user, group, statuses
-from tests.support import wait_until
+from tests.support import in_child, wait_until
 
 
 def scraped() -> str:
@@ -180,18 +179,14 @@ def test_a_forked_process_counts_its_own_and_nothing_twice(limited):
     Client().get("/plain")
     here = engine()
     here.keeper.stop()
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:
-        policy = here.rules().rule("default/address").policy()
+
+    def ask() -> bool:
         own = engine()
+        policy = own.rules().rule("default/address").policy()
         own.tally.decided(own.limiter.hit([(policy, "address:127.0.0.1")], 1))
         own.tally.flush(own.limiter.transport)
-        os.write(write, b"1" if own is not here else b"0")
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert os.read(read, 1) == b"1"
+        return own is not here
+
+    assert in_child(ask) == 0
     here.look_after()
     assert [one.used for one in selectors.consumers("default/address")] == [2]
-    os.close(read)
-    os.close(write)

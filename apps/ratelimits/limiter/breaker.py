@@ -16,8 +16,6 @@ class Breaker:
     def __init__(self) -> None:
         self._lock = Lock()
         self._failure: Unavailable | None = None
-        #: How often it opened.
-        self.opened = 0
 
     @property
     def failure(self) -> Unavailable | None:
@@ -34,7 +32,6 @@ class Breaker:
         with self._lock:
             news = self._failure is None
             self._failure = failure
-            self.opened += news
             return news
 
     def close(self) -> bool:

@@ -11,12 +11,11 @@ from types import MappingProxyType
 from django.db.models import TextChoices
 from django.http import HttpRequest
 
+from apps.core.rates import parse_rate, rate_text
 from apps.ratelimits.limiter import Policy
 from apps.ratelimits.limiter.values import LARGEST_LIMIT, LONGEST_WINDOW
 from apps.ratelimits.rules.networks import Networks
 
-_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_RATE = re.compile(r"\s*([0-9]{1,9})\s*/\s*([0-9]{0,9})\s*([smhd])\s*")
 #: Of groups, of rules and of plans. Keys and headers are made of them.
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
@@ -65,16 +64,11 @@ class Rate:
     @classmethod
     def parse(cls, text: str) -> Rate:
         """``600/m``, ``20/5m``, ``10/s``, ``1000/d``. Raises `ValueError`."""
-        found = _RATE.fullmatch(text)
-        if found is None:
-            raise ValueError(f"{text!r} is no rate: write it as 600/m, 20/5m or 10/30s")
-        limit, count, unit = found.groups()
-        return cls(limit=int(limit), window=int(count or 1) * _UNITS[unit])
+        limit, seconds = parse_rate(text)
+        return cls(limit=limit, window=1_000 * seconds)
 
     def __str__(self) -> str:
-        unit = next(unit for unit in reversed(_UNITS) if self.window % _UNITS[unit] == 0)
-        count = self.window // _UNITS[unit]
-        return f"{self.limit}/{'' if count == 1 else count}{unit}"
+        return rate_text(self.limit, self.window // 1_000)
 
 
 @dataclass(frozen=True, kw_only=True)

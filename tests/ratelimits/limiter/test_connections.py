@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from redis.connection import AbstractConnection
 from apps.ratelimits.limiter import Charge, Limiter, Policy
 from apps.stack.testing import Valkey
 from tests.ratelimits.limiter.limiting import HOUR, new_id, new_limiter
+from tests.support import in_child
 
 
 def new_charge(limit: int = 100_000) -> Charge:
@@ -74,19 +74,6 @@ def test_connections_can_be_lost_any_number_of_times(limiter: Limiter, client: r
         client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
-def in_child(do: Callable[[], bool]) -> int:
-    """Do it in a fork of this process, and return its exit status: 0 where it is true."""
-    child = os.fork()
-    if child == 0:
-        status = 2
-        try:
-            status = 0 if do() else 1
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_has_a_connection_of_its_own(limiter: Limiter, client: redis.Redis) -> None:
     charge = new_charge()
     limiter.hit([charge])
@@ -101,7 +88,6 @@ def test_a_forked_child_has_a_connection_of_its_own(limiter: Limiter, client: re
     assert connections(client) == before + 1
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_between_question_and_answer_leaves_the_answer_to_the_parent(
     limiter: Limiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
