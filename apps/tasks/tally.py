@@ -41,11 +41,13 @@ def catch_up(*, seconds: float = 1.0) -> int:
 
 @transaction.atomic
 def _step() -> int:
+    # Before all else: who waits here for another that begins must not have looked at anything yet.
+    Cursor.objects.get_or_create(follower=FOLLOWER)
     mine = Cursor.objects.filter(follower=FOLLOWER)
     place = mine.select_for_update(skip_locked=True).values_list("xid", "position").first()
-    if place is None and mine.exists():
+    if place is None:
         return 0
-    if place is None or not any(place):
+    if not any(place):
         # It begins, perhaps anew: what was counted before would be counted twice.
         Statistic.objects.all().delete()
     return follow(FOLLOWER, _count, limit=BATCH)

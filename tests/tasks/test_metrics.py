@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -135,9 +136,10 @@ def test_requests_and_processes_are_told(admin_client):
     now = timezone.now()
     UsageCount.objects.create(kind="worker", name="requests.ReceiveMessage", at=now, count=30)
     UsageCount.objects.create(kind="worker", name="finished", at=now, count=100)
+    # Heard of in an hour, so that it is not lost on a slow machine.
     Process.objects.create(
-        kind="relay", name="host/9", host="host", pid=9, version="1", started_at=now, seen_at=now,
-        facts={"lag": 0.25},
+        kind="relay", name="host/9", host="host", pid=9, version="1", started_at=now,
+        seen_at=now + timedelta(hours=1), facts={"lag": 0.25},
     )  # fmt: skip
     found = scrape(admin_client)
     assert found["chandlery_sqs_requests_total", "ReceiveMessage"] == 30
