@@ -149,6 +149,7 @@ def _document(shown: Overview, who: Who | None, usage: Sequence[Result] | None) 
                         "policy": one.rule.id,
                         "by": one.rule.by.value,
                         "anonymous": one.rule.anonymous,
+                        "failures": one.rule.failures,
                         "rate": _rate_document(one.rate),
                         "plans": {plan.plan: _rate_document(plan) for plan in one.plans},
                         "mode": one.rule.mode.value,
