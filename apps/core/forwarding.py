@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from apps.core.addresses import network_of, usual_form
+from apps.core.networks import Networks
 
 #: Entries of a header that are looked at.
 HOPS = 16
@@ -71,7 +71,7 @@ def is_unix(entry: str) -> bool:
 
 
 class _Proxies(NamedTuple):
-    networks: tuple[IPv4Network | IPv6Network, ...]
+    networks: Networks
     unix: bool
 
 
@@ -80,19 +80,16 @@ def _proxies(trusted: tuple[str, ...]) -> _Proxies:
     networks = []
     for entry in trusted:
         try:
-            networks.append(network_of(entry))
+            networks.append(str(network_of(entry)))
         except ValueError:
             # `unix`, or a mistake, which `manage.py check` tells of. It must not stop every request.
             continue
-    return _Proxies(tuple(networks), unix=any(map(is_unix, trusted)))
+    return _Proxies(Networks(networks), unix=any(map(is_unix, trusted)))
 
 
 @lru_cache(maxsize=4096)
 def _trusts(trusted: tuple[str, ...], address: str) -> bool:
-    if not address:
-        return False
-    parsed = ip_address(address)
-    return any(parsed in network for network in _proxies(trusted).networks)
+    return address in _proxies(trusted).networks
 
 
 def _forwarded_for(tail: str) -> Iterator[str]:

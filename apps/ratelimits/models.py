@@ -8,9 +8,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.core.addresses import network_of
 from apps.ratelimits.limiter.values import LARGEST_LIMIT, LONGEST_WINDOW
 from apps.ratelimits.rules.groups import Mode
-from apps.ratelimits.rules.networks import Networks
 
 _LONGEST_SECONDS = LONGEST_WINDOW // 1000
 
@@ -113,6 +113,6 @@ class AddressRule(models.Model):
     def clean(self) -> None:
         """Write the network in its one spelling. Raises `ValidationError` for what is none."""
         try:
-            self.network = Networks.normal(self.network)
+            self.network = str(network_of(self.network))
         except ValueError as exc:
             raise ValidationError({"network": str(exc)}) from None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from django.conf import settings
 
-from apps.core.addresses import usual_form
+from apps.core.addresses import network_of, usual_form
+from apps.core.networks import Networks
 
 
 def presets() -> Mapping[str, tuple[str, ...]]:
@@ -23,7 +23,7 @@ def normal(entry: str) -> str:
     if entry.lower() in known:
         return entry.lower()
     try:
-        return str(ip_network(entry))
+        return str(network_of(entry))
     except ValueError as exc:
         names = ", ".join(known)
         raise ValueError(f"{entry!r} is neither an address, nor a network, nor {names}: {exc}") from None
@@ -36,15 +36,11 @@ def allows(allowed: tuple[str, ...], address: str) -> bool:
     """
     if not allowed:
         return True
-    try:
-        found = ip_address(usual_form(address))
-    except ValueError:
-        return False
     known = presets()
     listed = tuple(network for entry in allowed for network in known.get(entry, (entry,)))
-    return any(found in network for network in _networks(listed))
+    return usual_form(address) in _networks(listed)
 
 
 @lru_cache(maxsize=1024)
-def _networks(listed: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(ip_network(entry) for entry in listed)
+def _networks(listed: tuple[str, ...]) -> Networks:
+    return Networks(listed)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_network
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
+from apps.core.addresses import network_of
 from apps.ratelimits.rules import InvalidRules, read_groups
 from apps.webhooks.facts import RATE_GROUP
 
@@ -35,6 +35,6 @@ def _group() -> Iterator[CheckMessage]:
 def _addresses() -> Iterator[CheckMessage]:
     for entry in settings.TRADINGVIEW_ADDRESSES:
         try:
-            ip_network(entry)
+            network_of(entry)
         except ValueError as exc:
             yield Error(f"TRADINGVIEW_ADDRESSES: {exc}.", id="webhooks.E002")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from apps.core.networks import Networks
 from apps.ratelimits.rules.groups import By, Group, Mode, Outage, Rate, Rule
-from apps.ratelimits.rules.networks import Networks
 from apps.ratelimits.rules.reading import InvalidRules, read_groups
 from apps.ratelimits.rules.ruleset import Change, Ruleset
 

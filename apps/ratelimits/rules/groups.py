@@ -11,10 +11,10 @@ from types import MappingProxyType
 from django.db.models import TextChoices
 from django.http import HttpRequest
 
+from apps.core.networks import Networks
 from apps.core.rates import parse_rate, rate_text
 from apps.ratelimits.limiter import Policy
 from apps.ratelimits.limiter.values import LARGEST_LIMIT, LONGEST_WINDOW
-from apps.ratelimits.rules.networks import Networks
 
 #: Of groups, of rules and of plans. Keys and headers are made of them.
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")

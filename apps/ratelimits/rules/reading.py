@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from django.db.models import TextChoices
 from django.utils.module_loading import import_string
 
+from apps.core.networks import Networks
 from apps.ratelimits.rules.groups import NAME, By, CostFunction, Group, Mode, Outage, Rate, Rule
-from apps.ratelimits.rules.networks import Networks
 
 _GROUP = frozenset(
     {

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from django.http import HttpRequest
 from django.urls import Resolver404, resolve
 
+from apps.core.networks import Networks
 from apps.ratelimits.rules.groups import Group, Mode, Rate, Rule
-from apps.ratelimits.rules.networks import Networks
 
 #: Addresses of the web whose group is remembered, and the longest such.
 _MOST_PATHS, _LONGEST_PATH = 4096, 200

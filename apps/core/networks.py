@@ -21,11 +21,6 @@ class Networks:
             numbers = self._known[network.version].setdefault(shift, set())
             numbers.add(int(network.network_address) >> shift)
 
-    @staticmethod
-    def normal(text: str) -> str:
-        """A network in its one spelling. Raises `ValueError`."""
-        return str(network_of(text))
-
     def __bool__(self) -> bool:
         return bool(self.texts)
 
