@@ -63,9 +63,8 @@ def conclude(gate: Gate, response: HttpResponse) -> HttpResponse:
     """The answer goes out, with what it tells of limits. A credential that was refused is counted."""
     gate.finish(response)
     charges = gate.failed(response)
-    if charges and gate.is_local:
-        gate.engine.local.hit(charges)
-    elif charges:
+    if charges:
+        # The engine has counted that Redis is away; the request is over.
         with suppress(Unavailable):
             gate.engine.hit(charges, 1)
     return response
@@ -75,9 +74,7 @@ async def aconclude(gate: Gate, response: HttpResponse) -> HttpResponse:
     """`conclude`, for coroutines."""
     gate.finish(response)
     charges = gate.failed(response)
-    if charges and gate.is_local:
-        gate.engine.local.hit(charges)
-    elif charges:
+    if charges:
         with suppress(Unavailable):
             await gate.engine.ahit(charges, 1)
     return response

@@ -55,6 +55,7 @@ class Engine:
         self._read: str | None = None
         self._told = ""
         self._read_at = 0.0
+        self._has_read = False
         #: Seconds for which they are good, unless somebody changes them.
         self._good_for = _READ_EVERY
 
@@ -79,20 +80,26 @@ class Engine:
 
     def read_rules(self) -> None:
         """Read them from the database; where that is away, those of before go on."""
-        with self._lock:
-            if not self.stale:
-                return
-            told, good_for = self._told, _READ_EVERY
-            try:
-                self._rules = runtime.load(
-                    self.groups, allowed=self.config.allowed, denied=self.config.denied
-                )
-                good_for = min(_READ_EVERY, runtime.seconds_to_next_end())
-            except Exception:
-                # Whatever it is, requests must go on, and it is tried again soon.
-                logger.exception("the changes of rate limits could not be read")
-            self.denials.forget()
-            self._read, self._read_at, self._good_for = told, time.monotonic(), good_for
+        # Whoever comes while somebody reads goes on with those of before: the database may take its time.
+        if not self._lock.acquire(blocking=not self._has_read):
+            return
+        try:
+            if self.stale:
+                self._read_rules()
+        finally:
+            self._lock.release()
+
+    def _read_rules(self) -> None:
+        told, good_for = self._told, _READ_EVERY
+        try:
+            self._rules = runtime.load(self.groups, allowed=self.config.allowed, denied=self.config.denied)
+            good_for = min(_READ_EVERY, runtime.seconds_to_next_end())
+        except Exception:
+            # Whatever it is, requests must go on. It is tried again after as long as ever.
+            logger.exception("the changes of rate limits could not be read")
+        self.denials.forget()
+        self._read, self._read_at, self._good_for = told, time.monotonic(), good_for
+        self._has_read = True
 
     def announce(self) -> None:
         """Tell every process that rules or logs have changed; without Redis, within a minute."""

@@ -122,11 +122,15 @@ class Gate:
         return self.decision
 
     def failed(self, response: HttpResponse) -> tuple[Charge, ...]:
-        """What is to be charged now, where the credential was refused: what was asked for that."""
+        """What Redis has to charge now, where the credential was refused: what was asked for that."""
         if response.status_code != _REFUSED or self.identity is not None or not self.group.counts_failures:
             return ()
         policies = (rule.policy() for rule in self.group.rules if rule.failures)
-        return tuple(Charge(one, self.address) for one in policies if one is not None and self.address)
+        charges = tuple(Charge(one, self.address) for one in policies if one is not None and self.address)
+        if self.is_local and charges:
+            self.engine.local.hit(charges)
+            return ()
+        return charges
 
     def owed(self, before: Decision | None) -> Decision | None:
         """What Redis has to take back of what was charged *before*, now that the rest was asked."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.ratelimits.answers import OUTAGE
 from apps.ratelimits.engine import Engine, engine
 from apps.ratelimits.limiter import Charge, Decision, Result, Unavailable, subject
 from apps.ratelimits.rules import Group, Outage
-
-#: Seconds after which it is worth to try again what was denied for want of Redis.
-_OUTAGE = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +23,11 @@ class Verdict:
 
     def __bool__(self) -> bool:
         return self.allowed
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is denied only because nobody could be asked."""
+        return not self.allowed and not self.results
 
 
 class Scope:
@@ -43,6 +46,8 @@ class Scope:
         """
         limits = engine()
         group, charges = self._asked(limits, kind, name)
+        if not charges:
+            return Verdict(allowed=True)
         found = limits.denials.find(charges, cost)
         if found is not None:
             return self._told(limits, found, cached=True)
@@ -56,6 +61,8 @@ class Scope:
         limits = engine()
         await limits.arules()
         group, charges = self._asked(limits, kind, name)
+        if not charges:
+            return Verdict(allowed=True)
         found = limits.denials.find(charges, cost)
         if found is not None:
             return self._told(limits, found, cached=True)
@@ -94,7 +101,7 @@ class Scope:
         if group.outage is Outage.LOCAL:
             return self._told(limits, limits.local.hit(charges, cost))
         allowed = group.outage is Outage.OPEN
-        return Verdict(allowed=allowed, retry_after=None if allowed else _OUTAGE)
+        return Verdict(allowed=allowed, retry_after=None if allowed else OUTAGE)
 
 
 def _verdict(decision: Decision) -> Verdict:

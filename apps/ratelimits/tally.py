@@ -76,12 +76,11 @@ class Tally:
 
     def decided(self, decision: Decision, *, method: str = "", path: str = "", address: str = "") -> None:
         """What policies said: who used how much of which, and who was denied what."""
-        full = [one for one in decision.results if one.full]
         if decision.allowed:
             self._used(decision, decision.cost)
-        elif not full:
+        told = [one for one in decision.results if one.full and (one.denied or decision.allowed)]
+        if not told:
             return
-        told = [one for one in full if one.denied or decision.allowed]
         with self._lock:
             for one in told:
                 mode = "shadow" if one.policy.shadow else "enforced"

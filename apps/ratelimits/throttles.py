@@ -67,7 +67,7 @@ class ScopeThrottle(BaseThrottle):
     """
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        """True, or raises `TooManyRequests`."""
+        """True, or raises `TooManyRequests` or `NotToBeTold`."""
         limits = scope(view.ratelimit_scope)  # type: ignore[attr-defined]
         if request.user is not None and request.user.is_authenticated:
             verdict = limits.hit("user", str(request.user.pk))
@@ -76,6 +76,8 @@ class ScopeThrottle(BaseThrottle):
             if not address:
                 return True
             verdict = limits.hit("address", address)
+        if verdict.is_unknown:
+            raise NotToBeTold
         if not verdict.allowed:
             violated = [one.policy.id for one in verdict.results if one.denied]
             raise TooManyRequests(verdict.retry_after, violated)

@@ -135,7 +135,7 @@ def rate(facts: Facts) -> Verdict | None:
     room = facts.room
     if room is None or room.allowed or facts.asked.signal in EXITS:
         return None
-    if not room.results:
+    if room.is_unknown:
         return Refusal(
             code="rate_unknown",
             detail="It cannot be told now whether the endpoint may take this signal. Send it again.",
