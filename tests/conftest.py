@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management.commands import flush
 from django.core.management.sql import sql_flush
 from django.test import override_settings
@@ -140,6 +141,18 @@ def own_keys() -> Iterator[None]:
     # Not by `settings`: some tests mean something else by that name.
     with override_settings(REDIS_KEY_PREFIX=f"t{uuid7().hex[-12:]}-"):
         yield
+
+
+@pytest.fixture
+def new_user(db: None) -> Callable[..., Any]:
+    """Makes users."""
+
+    def make(name: str = "", **fields: Any) -> Any:
+        name = name or f"u{uuid7().hex[-8:]}"
+        manager = get_user_model()._default_manager
+        return manager.create_user(name, f"{name}@example.com", "secret", **fields)
+
+    return make
 
 
 @pytest.fixture

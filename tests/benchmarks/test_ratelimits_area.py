@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.benchmarks.ratelimits.admitting import worst_window
 from tests.benchmarks.test_figures import bench
+from tests.ratelimits.limiter.windows import worst_window
 
 
 def test_the_worst_window_has_its_ends_in_it() -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser, Permission
+from django.contrib.auth.models import Permission
 
-from apps.core.ids import uuid7
 from apps.liveness import services
 from apps.liveness.redis import client
-
-NewUser = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
@@ -24,18 +20,6 @@ def own_set(own_keys: None, settings: Any) -> Iterator[str]:
     keys = [*client().scan_iter(f"{prefix}*"), *client().scan_iter(f"{{{prefix}*")]
     if keys:
         client().delete(*keys)
-
-
-@pytest.fixture
-def new_user(db: None) -> NewUser:
-    """Makes users."""
-
-    def make(name: str = "", **fields: Any) -> AbstractBaseUser:
-        name = name or f"u{uuid7().hex[-8:]}"
-        manager = get_user_model()._default_manager
-        return manager.create_user(name, f"{name}@example.com", "secret", **fields)
-
-    return make
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Limits that are on, and users."""
+"""Limits that are on, and operators."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from apps.core.ids import uuid7
 from apps.ratelimits.engine import engine
+from tests.ratelimits.commanding import GROUPS
 
 SetGroups = Callable[..., None]
 
@@ -33,18 +32,6 @@ def limited(db: None, own_keys: None, settings: Any) -> Iterator[SetGroups]:
 
 
 @pytest.fixture
-def new_user(db: None) -> Callable[..., Any]:
-    """Makes users."""
-
-    def make(name: str = "", **fields: Any) -> Any:
-        name = name or f"u{uuid7().hex[-8:]}"
-        manager = get_user_model()._default_manager
-        return manager.create_user(name, f"{name}@example.com", "secret", **fields)
-
-    return make
-
-
-@pytest.fixture
 def staff(new_user: Callable[..., Any]) -> Callable[..., Client]:
     """Makes clients of members of the staff who have these rights."""
 
@@ -56,3 +43,10 @@ def staff(new_user: Callable[..., Any]) -> Callable[..., Client]:
         return client
 
     return make
+
+
+@pytest.fixture
+def commanded(limited: SetGroups, settings: Any) -> None:
+    """The groups that tests of ``manage.py ratelimits`` are about."""
+    settings.RATELIMITS_PLAN_OF = "tests.ratelimits.commanding.plan_of"
+    limited(*GROUPS)

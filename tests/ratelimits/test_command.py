@@ -11,28 +11,17 @@ from django.utils import timezone
 
 from apps.ratelimits import services
 from apps.ratelimits.models import AddressRule, PolicyChange
-from tests.ratelimits.commanding import GROUPS, HERE, ratelimits, used, words
+from tests.ratelimits.commanding import HERE, ratelimits, used, words
 from tests.ratelimits.operating import audited, charge
 from tests.ratelimits.requesting import statuses
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
 
 
-@pytest.fixture
-def groups(limited, settings):
-    settings.RATELIMITS_PLAN_OF = "tests.ratelimits.commanding.plan_of"
-    limited(*GROUPS)
-
-
-@pytest.fixture
-def redis_away(settings):
-    settings.REDIS_URL = "redis://127.0.0.1:1/0"
-
-
 # show ---------------------------------------------------------------------------------------------
 
 
-def test_show_lists_rules_with_where_they_come_from_and_addresses(groups, settings):
+def test_show_lists_rules_with_where_they_come_from_and_addresses(commanded, settings):
     settings.RATELIMITS_DENY = ["192.0.2.1"]
     services.policy_change_save(group="plain", rule="address", limit=20, mode="shadow")
     services.policy_change_save(group="plain", rule="user", plan="pro", limit=120)
@@ -51,7 +40,7 @@ def test_show_lists_rules_with_where_they_come_from_and_addresses(groups, settin
     assert words(out, "2001:db8::/48")[-2:] == ["partners", "changed"]
 
 
-def test_show_tells_scripts_the_same(groups):
+def test_show_tells_scripts_the_same(commanded):
     services.policy_change_save(group="plain", rule="user", plan="pro", unlimited=True)
     services.address_rule_save(network="203.0.113.0/24", verdict="deny", note="scrapers")
     document = ratelimits("show", "--json").document
@@ -66,7 +55,7 @@ def test_show_tells_scripts_the_same(groups):
     assert "usage" not in document
 
 
-def test_show_marks_addresses_whose_time_is_over(groups):
+def test_show_marks_addresses_whose_time_is_over(commanded):
     AddressRule.objects.create(
         network="203.0.113.0/24", verdict="deny", until=timezone.now() - timedelta(seconds=1)
     )
@@ -75,7 +64,7 @@ def test_show_marks_addresses_whose_time_is_over(groups):
     assert network["over"] is True
 
 
-def test_show_tells_what_a_subject_has_used(groups, new_user):
+def test_show_tells_what_a_subject_has_used(commanded, new_user):
     user = new_user("pro-ann")
     charge("plain/user", f"user:{user.pk}", 40, plan="pro")
     charge("plain/address", HERE, 12)
@@ -91,7 +80,7 @@ def test_show_tells_what_a_subject_has_used(groups, new_user):
     assert ratelimits("show", "--address", "192.0.2.7").last == "address:192.0.2.7 has used nothing"
 
 
-def test_show_shows_rules_while_redis_is_away(groups, redis_away):
+def test_show_shows_rules_while_redis_is_away(commanded, redis_away):
     said = ratelimits("show", "--address", "203.0.113.7")
     assert said.status == 0
     assert words(said.out, "key")[-1] == "settings"
@@ -99,7 +88,7 @@ def test_show_shows_rules_while_redis_is_away(groups, redis_away):
     assert ratelimits("show", "--address", "203.0.113.7", "--json").document["usage"] is None
 
 
-def test_show_says_that_limits_are_off(groups, settings):
+def test_show_says_that_limits_are_off(commanded, settings):
     assert "switched off" not in ratelimits("show").out
     settings.RATELIMITS_ENABLED = False
     assert ratelimits("show").out.startswith("rate limits are switched off")
@@ -109,7 +98,7 @@ def test_show_says_that_limits_are_off(groups, settings):
 # reset --------------------------------------------------------------------------------------------
 
 
-def test_subjects_are_reset_and_free_at_once(groups, new_user):
+def test_subjects_are_reset_and_free_at_once(commanded, new_user):
     client = Client(REMOTE_ADDR="203.0.113.7")
     assert statuses(client, "/plain", 10)[-2:] == [200, 429]
     ann = new_user("ann")
@@ -127,7 +116,7 @@ def test_subjects_are_reset_and_free_at_once(groups, new_user):
     assert used("client:7") == used(f"user:{ann.pk}") == {}
 
 
-def test_a_reset_may_be_of_some_policies_and_is_audited(groups, monkeypatch: pytest.MonkeyPatch):
+def test_a_reset_may_be_of_some_policies_and_is_audited(commanded, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("getpass.getuser", lambda: "ann")
     for rule in ("plain/address", "plain/anonymous", "costly/address"):
         charge(rule, HERE, 3)
@@ -141,7 +130,7 @@ def test_a_reset_may_be_of_some_policies_and_is_audited(groups, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(("answer", "status"), [("y", 0), ("yes", 0), ("n", 1), ("", 1)])
-def test_it_is_asked_before_anything_is_forgotten(groups, monkeypatch: pytest.MonkeyPatch, answer, status):
+def test_it_is_asked_before_anything_is_forgotten(commanded, monkeypatch: pytest.MonkeyPatch, answer, status):
     questions = []
 
     def say(question: str) -> str:
@@ -156,7 +145,7 @@ def test_it_is_asked_before_anything_is_forgotten(groups, monkeypatch: pytest.Mo
     assert used(HERE) == ({} if status == 0 else {"plain/address": 3})
 
 
-def test_nothing_is_forgotten_where_nobody_can_be_asked(groups, monkeypatch: pytest.MonkeyPatch):
+def test_nothing_is_forgotten_where_nobody_can_be_asked(commanded, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     charge("plain/address", HERE, 3)
     said = ratelimits("reset", HERE)
@@ -164,7 +153,7 @@ def test_nothing_is_forgotten_where_nobody_can_be_asked(groups, monkeypatch: pyt
     assert used(HERE) == {"plain/address": 3}
 
 
-def test_a_reset_fails_while_redis_is_away(groups, redis_away):
+def test_a_reset_fails_while_redis_is_away(commanded, redis_away):
     said = ratelimits("reset", HERE, "--yes")
     assert said.status == 1
     assert said.error.startswith("Redis does not answer")
@@ -192,7 +181,7 @@ def test_a_reset_fails_while_redis_is_away(groups, redis_away):
         ),
     ],
 )
-def test_a_command_line_that_is_wrong_is_told_so(groups, arguments, says):
+def test_a_command_line_that_is_wrong_is_told_so(commanded, arguments, says):
     said = ratelimits(*arguments)
     assert said.status == 2
     assert said.error.startswith(says)
@@ -202,6 +191,6 @@ def test_a_command_line_that_is_wrong_is_told_so(groups, arguments, says):
     "arguments",
     [(), ("test", "GET"), ("test", "GET", "/", "--cost", "0"), ("show", "--user", "a", "--subject", "b:c")],
 )
-def test_a_command_line_that_is_incomplete_is_refused(groups, arguments):
+def test_a_command_line_that_is_incomplete_is_refused(commanded, arguments):
     with pytest.raises(CommandError):
         call_command("ratelimits", *arguments)

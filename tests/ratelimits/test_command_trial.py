@@ -7,25 +7,14 @@ from django.test import Client
 
 from apps.ratelimits import services
 from apps.ratelimits.models import PolicyChange
-from tests.ratelimits.commanding import GROUPS, HERE, ratelimits, used, words
+from tests.ratelimits.commanding import HERE, ratelimits, used, words
 from tests.ratelimits.operating import charge
 from tests.ratelimits.requesting import by_address, group, left, statuses
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
 
 
-@pytest.fixture
-def groups(limited, settings):
-    settings.RATELIMITS_PLAN_OF = "tests.ratelimits.commanding.plan_of"
-    limited(*GROUPS)
-
-
-@pytest.fixture
-def redis_away(settings):
-    settings.REDIS_URL = "redis://127.0.0.1:1/0"
-
-
-def test_a_request_is_tried_and_charged_nothing(groups, new_user):
+def test_a_request_is_tried_and_charged_nothing(commanded, new_user):
     user = new_user("ann")
     charge("plain/address", HERE, 12)
     arguments = ("test", "get", "/plain", "--address", "203.0.113.7", "--user", "ann")
@@ -47,7 +36,7 @@ def test_a_request_is_tried_and_charged_nothing(groups, new_user):
     assert (used(HERE), used(f"user:{user.pk}")) == ({"plain/address": 12}, {})
 
 
-def test_a_request_that_would_be_denied_ends_with_status_1(groups):
+def test_a_request_that_would_be_denied_ends_with_status_1(commanded):
     charge("plain/address", HERE, 50)
     said = ratelimits("test", "GET", "/plain", "--address", "203.0.113.7")
     assert (said.status, said.error) == (1, "it would be denied")
@@ -58,7 +47,7 @@ def test_a_request_that_would_be_denied_ends_with_status_1(groups):
     assert statuses(Client(REMOTE_ADDR="203.0.113.7"), "/plain", 1) == [429]
 
 
-def test_what_is_said_of_a_request_is_what_becomes_of_it(groups):
+def test_what_is_said_of_a_request_is_what_becomes_of_it(commanded):
     client = Client(REMOTE_ADDR="203.0.113.7")
     for _ in range(9):
         assert ratelimits("test", "GET", "/plain", "--address", "203.0.113.7").status == 0
@@ -71,7 +60,7 @@ def test_what_is_said_of_a_request_is_what_becomes_of_it(groups):
     assert said == left(answer) | {"plain/address": 41}
 
 
-def test_rules_that_do_not_apply_say_why(groups, new_user):
+def test_rules_that_do_not_apply_say_why(commanded, new_user):
     new_user("ann")
     services.policy_change_save(group="plain", rule="address", mode="off")
 
@@ -92,7 +81,7 @@ def test_rules_that_do_not_apply_say_why(groups, new_user):
     assert ratelimits("test", "GET", "/plain").last == "no rule applies: nothing is counted"
 
 
-def test_a_user_is_measured_by_their_plan_or_another(groups, new_user):
+def test_a_user_is_measured_by_their_plan_or_another(commanded, new_user):
     user = new_user("pro-ann")
     charge("plain/user", f"user:{user.pk}", 40, plan="pro")
     said = ratelimits("test", "GET", "/plain", "--user", "pro-ann", "--json")
@@ -101,7 +90,7 @@ def test_a_user_is_measured_by_their_plan_or_another(groups, new_user):
     assert (said.status, said.document["rules"][2]["rate"]) == (1, "30/m")
 
 
-def test_a_request_costs_what_its_group_or_the_operator_says(groups):
+def test_a_request_costs_what_its_group_or_the_operator_says(commanded):
     def tried(*arguments):
         return ratelimits("test", "GET", "/open?units=7", "--address", "203.0.113.7", *arguments, "--json")
 
@@ -115,7 +104,7 @@ def test_a_request_costs_what_its_group_or_the_operator_says(groups):
     )  # fmt: skip
 
 
-def test_a_shadow_denies_nobody_and_is_told_of(groups):
+def test_a_shadow_denies_nobody_and_is_told_of(commanded):
     services.policy_change_save(group="plain", rule="address", limit=0, mode="shadow")
     said = ratelimits("test", "GET", "/plain", "--address", "203.0.113.7")
     assert (said.status, said.last) == (0, "admitted; plain/address would deny it")
@@ -129,12 +118,12 @@ def test_a_shadow_denies_nobody_and_is_told_of(groups):
         ("/nowhere", "GET", None, "no group has it: nothing is counted"),
     ],
 )
-def test_requests_that_are_not_counted_are_admitted(groups, path, method, group_name, verdict):
+def test_requests_that_are_not_counted_are_admitted(commanded, path, method, group_name, verdict):
     said = ratelimits("test", method, path, "--json")
     assert (said.status, said.document["group"], said.document["verdict"]) == (0, group_name, verdict)
 
 
-def test_it_is_said_why_a_request_is_in_its_group(groups, limited):
+def test_it_is_said_why_a_request_is_in_its_group(commanded, limited):
     assert (
         "group: costly, because its path begins with /open"
         in ratelimits("test", "GET", "/open?units=1", "--address", "203.0.113.7").out
@@ -143,7 +132,7 @@ def test_it_is_said_why_a_request_is_in_its_group(groups, limited):
     assert "group: default, because no group before it has it" in ratelimits("test", "GET", "/nowhere").out
 
 
-def test_addresses_that_are_shut_out_or_let_through_are_told(groups):
+def test_addresses_that_are_shut_out_or_let_through_are_told(commanded):
     services.address_rule_save(network="203.0.113.0/24", verdict="deny")
     services.address_rule_save(network="192.0.2.0/24", verdict="allow")
     said = ratelimits("test", "GET", "/plain", "--address", "203.0.113.7")
@@ -152,7 +141,7 @@ def test_addresses_that_are_shut_out_or_let_through_are_told(groups):
     assert (said.status, said.last) == (0, "192.0.2.7 is let through: nothing is counted")
 
 
-def test_without_redis_it_is_said_what_the_group_has_for_that(groups, limited, redis_away):
+def test_without_redis_it_is_said_what_the_group_has_for_that(commanded, limited, redis_away):
     said = ratelimits("test", "GET", "/plain", "--address", "203.0.113.7")
     assert (said.status, said.last) == (0, "Redis does not answer: it would be served")
     said = ratelimits("test", "GET", "/open?units=1", "--address", "203.0.113.7", "--json")
@@ -163,7 +152,7 @@ def test_without_redis_it_is_said_what_the_group_has_for_that(groups, limited, r
     assert (said.status, said.last) == (0, "Redis does not answer: each process would count by itself")
 
 
-def test_limits_that_are_off_are_tried_as_if_they_were_on(groups, settings):
+def test_limits_that_are_off_are_tried_as_if_they_were_on(commanded, settings):
     settings.RATELIMITS_ENABLED = False
     charge("plain/address", HERE, 50)
     said = ratelimits("test", "GET", "/plain", "--address", "203.0.113.7")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.test import Client
 from django.utils import timezone
 
@@ -138,6 +139,35 @@ def test_rules_that_cannot_be_read_leave_those_of_before(limited, monkeypatch: p
     PolicyChange.objects.update(limit=4)
     engine().announce()
     assert left(client.get("/plain")) == {"default/address": 1}
+
+
+def test_nobody_waits_for_rules_that_somebody_else_reads(limited, monkeypatch: pytest.MonkeyPatch):
+    limited(group("default", {"address": by_address("9/m")}))
+    limits = engine()
+    before = limits.rules()
+    began, go_on = threading.Event(), threading.Event()
+    load = runtime.load
+
+    def slowly(*args, **more):
+        began.set()
+        go_on.wait(60)
+        return load(*args, **more)
+
+    def read() -> None:
+        try:
+            limits.rules()
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(runtime, "load", slowly)
+    limits.announce()
+    reading = threading.Thread(target=read)
+    reading.start()
+    assert began.wait(60)
+    assert limits.rules() is before
+    go_on.set()
+    reading.join(60)
+    assert limits.rules() is not before
 
 
 def test_a_row_that_cannot_be_read_keeps_no_other_from_being_followed(

@@ -10,7 +10,10 @@ from django.test import Client
 
 from apps.ratelimits.engine import engine
 from apps.ratelimits.scopes import scope
+from tests.platform import wait_for_all
 from tests.ratelimits.requesting import bearing, by_address, group, token_of
+from tests.workload import tasks as work
+from tests.workload.models import Effect
 
 EXPORTS = {"subject": {"by": "subject", "rate": "2/m"}, "hourly": {"by": "subject", "rate": "5/h"}}
 
@@ -77,6 +80,29 @@ def test_without_redis_the_group_decides(limited, settings, outage, allowed, ret
     assert async_to_sync(ask)() is (outage != "closed")
 
 
+@pytest.mark.parametrize(
+    "nothing", [{"exempt": True}, {"rules": {"subject": {"by": "subject", "rate": "1/m", "mode": "off"}}}]
+)
+def test_where_there_is_no_limit_redis_is_not_asked(limited, redis_away, nothing):
+    limited({"name": "exports", "outage": "closed", **nothing})
+    assert all(scope("exports").hit("export", "7") for _ in range(3))
+    assert all(async_to_sync(scope("exports").ahit)("export", "7") for _ in range(3))
+    assert engine().breaker.failure is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tasks_ask_in_the_processes_of_their_worker(platform):
+    """Forked ones, which share nothing but Redis."""
+    groups = [group("exports", {"subject": {"by": "subject", "rate": "3/h"}})]
+    platform.environ |= {"RATELIMITS_GROUPS": json.dumps(groups), "RATELIMITS_TIMEOUT": "5"}
+    platform.relay()
+    platform.worker(concurrency=2)
+    for _ in range(8):
+        work.limited.delay("7")
+    wait_for_all()
+    assert Effect.objects.count() == 3
+
+
 def test_a_group_that_is_not_there_is_an_error(exports):
     with pytest.raises(LookupError, match="no group 'imports'"):
         scope("imports").hit("export", "7")
@@ -99,6 +125,13 @@ def test_a_view_has_limits_of_its_own_by_user_and_else_by_address(exports, new_u
     # What its address is limited by is told as ever.
     assert '"default/address"' in denied.headers["RateLimit"]
     assert Client(REMOTE_ADDR="192.0.2.1").get("/scoped").status_code == 200
+
+
+def test_a_view_of_a_scope_that_is_closed_without_redis_says_so(limited, redis_away):
+    limited(group("exports", EXPORTS, outage="closed"))
+    answer = Client().get("/scoped")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert json.loads(answer.content)["type"] == "/problems/unavailable"
 
 
 def test_a_view_whose_limits_are_closed_without_redis_says_so(limited, new_user, settings):

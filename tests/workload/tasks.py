@@ -10,6 +10,7 @@ from celery import shared_task, signals
 from django.db import connection, transaction
 from django.utils import timezone
 
+from apps.ratelimits.scopes import scope
 from apps.tasks import Backoff, DurableTask, MicroBatchedTask, PermanentError, RetryLater, current_run
 from apps.tasks.models import Entry
 from tests.workload.models import Effect, Record, Span, Start
@@ -28,6 +29,15 @@ def note(name: str, seconds: float = 0.0) -> dict[str, Any]:
     if seconds:
         time.sleep(seconds)
     return {"noted": name}
+
+
+@shared_task(base=DurableTask, name="workload.limited", backoff=SOON)
+def limited(name: str) -> bool:
+    """Leave an effect if the group ``exports`` has room for it; whether there was."""
+    allowed = scope("exports").hit("export", name).allowed
+    if allowed:
+        _effect(name)
+    return allowed
 
 
 @shared_task(base=DurableTask, name="workload.long", backoff=SOON, atomic=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -15,6 +15,7 @@ from django.conf import settings
 from apps.ratelimits.limiter import Charge, Limiter, Policy, connect
 from tests.benchmarks.experiment import Experiment, Failed, Samples
 from tests.benchmarks.figures import Figure, Goal, Kind
+from tests.ratelimits.limiter.windows import worst_window
 
 _PROCESSES, _LIMIT, _WINDOW = 8, 100, 1000
 #: Seconds for which processes may take to start, and to end.
@@ -87,17 +88,6 @@ def admitted(ask: Asking, seconds: float) -> list[float]:
             process.kill()
             process.join()
             receiver.close()
-
-
-def worst_window(moments: Sequence[float], window: float) -> int:
-    """The most of these that lie in one window, its ends included."""
-    ordered = sorted(moments)
-    first = worst = 0
-    for last, moment in enumerate(ordered):
-        while moment - ordered[first] > window:
-            first += 1
-        worst = max(worst, last - first + 1)
-    return worst
 
 
 class _Admitting(Experiment):

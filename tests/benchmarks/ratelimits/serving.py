@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address
@@ -89,8 +90,9 @@ class _Serving(Experiment):
         with limited():
             self._ours, self._peer = self._stacks()
 
+    @abstractmethod
     def _stacks(self) -> tuple[Stack, Stack]:
-        raise NotImplementedError
+        """Ours and the peer's."""
 
     def _in_blocks(self, turn: int, ours: Callable[[], None], peer: Callable[[], None]) -> Samples:
         blocks = self.bench.size(60, 2)

@@ -83,14 +83,3 @@ class Synchronous:
     def reset(self, subject: str, policies: Sequence[Policy | str]) -> int:
         """Operators do that, who are no coroutines."""
         return self._around.reset(subject, policies)
-
-
-def worst_window(stamps: Sequence[int], window: int) -> int:
-    """The most of these that lie in one window, its ends included."""
-    ordered = sorted(stamps)
-    first = worst = 0
-    for last, stamp in enumerate(ordered):
-        while stamp - ordered[first] > window:
-            first += 1
-        worst = max(worst, last - first + 1)
-    return worst

@@ -9,8 +9,9 @@ import pytest
 from apps.ratelimits.limiter import Algorithm, Charge, Limiter, Policy
 from apps.stack.testing import Valkey
 from tests.ratelimits.limiter import racing
-from tests.ratelimits.limiter.limiting import HOUR, new_id, new_limiter, worst_window
+from tests.ratelimits.limiter.limiting import HOUR, new_id, new_limiter
 from tests.ratelimits.limiter.racing import Asked
+from tests.ratelimits.limiter.windows import worst_window
 
 PROCESSES = 8
 WINDOW, LIMIT = 500, 40
