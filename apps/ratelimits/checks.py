@@ -8,8 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
+from apps.core.networks import Networks
 from apps.ratelimits import conf
-from apps.ratelimits.rules import InvalidRules, Networks, read_groups
+from apps.ratelimits.rules import InvalidRules, read_groups
 
 
 def check_rules(*, app_configs: Any, **_: Any) -> Sequence[CheckMessage]:

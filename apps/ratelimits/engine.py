@@ -11,6 +11,7 @@ from threading import Lock
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
+from apps.core.networks import Networks
 from apps.ratelimits import conf, runtime
 from apps.ratelimits.conf import Config
 from apps.ratelimits.identity import Verified
@@ -20,7 +21,7 @@ from apps.ratelimits.limiter.aio import AsyncLimiter, connect_async
 from apps.ratelimits.limiter.breaker import Breaker
 from apps.ratelimits.limiter.denials import Denials
 from apps.ratelimits.limiter.local import LocalLimiter
-from apps.ratelimits.rules import Networks, Ruleset, read_groups
+from apps.ratelimits.rules import Ruleset, read_groups
 from apps.ratelimits.tally import Tally
 
 logger = logging.getLogger("apps.ratelimits")

@@ -12,8 +12,9 @@ from django.db.models import Min, Q
 from django.utils import timezone
 
 from apps.core.addresses import network_of
+from apps.core.networks import Networks
 from apps.ratelimits.models import AddressRule, PolicyChange
-from apps.ratelimits.rules import Change, Group, Mode, Networks, Ruleset
+from apps.ratelimits.rules import Change, Group, Mode, Ruleset
 
 logger = logging.getLogger("apps.ratelimits")
 

@@ -21,7 +21,7 @@ def test_what_is_too_much_is_denied_with_a_problem_and_the_time_to_come_back(lim
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["Content-Length"] == str(len(answer.content))
-    assert 58 <= int(answer.headers["Retry-After"]) <= 61
+    assert 0 < int(answer.headers["Retry-After"]) <= 61
     body = json.loads(answer.content)
     assert body["type"] == "/problems/too-many-requests"
     assert body["status"] == 429

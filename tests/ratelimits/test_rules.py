@@ -8,8 +8,9 @@ import pytest
 from django.conf import settings as configured
 from django.test import RequestFactory
 
+from apps.core.networks import Networks
 from apps.ratelimits.checks import check_rules
-from apps.ratelimits.rules import By, Change, InvalidRules, Mode, Networks, Outage, Rate, Ruleset, read_groups
+from apps.ratelimits.rules import By, Change, InvalidRules, Mode, Outage, Rate, Ruleset, read_groups
 from tests.ratelimits.requesting import by_address, by_user, group
 
 RULES = {"address": by_address("5/m")}

@@ -13,12 +13,12 @@ from django.utils.safestring import SafeString
 
 from apps.core.admin.described import Tone, badge, stacked
 from apps.core.clients import client_address
+from apps.core.networks import Networks
 from apps.ratelimits import services
 from apps.ratelimits.admin.operated import OperatedAdmin, actor
 from apps.ratelimits.engine import engine
 from apps.ratelimits.faults import check_address_rule
 from apps.ratelimits.models import AddressRule
-from apps.ratelimits.rules import Networks
 
 _FIELDS = ("network", "verdict", "until", "note")
 

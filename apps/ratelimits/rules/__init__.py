@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from apps.core.networks import Networks
 from apps.ratelimits.rules.groups import By, Group, Mode, Outage, Rate, Rule
 from apps.ratelimits.rules.reading import InvalidRules, read_groups
 from apps.ratelimits.rules.ruleset import Change, Ruleset
@@ -13,7 +12,6 @@ __all__ = [
     "Group",
     "InvalidRules",
     "Mode",
-    "Networks",
     "Outage",
     "Rate",
     "Rule",
