@@ -8,7 +8,6 @@ import pytest
 from django.conf import settings as configured
 from django.test import RequestFactory
 
-from apps.core.networks import Networks
 from apps.ratelimits.checks import check_rules
 from apps.ratelimits.rules import By, Change, InvalidRules, Mode, Outage, Rate, Ruleset, read_groups
 from tests.ratelimits.requesting import by_address, by_user, group
@@ -186,16 +185,3 @@ def test_a_path_is_matched_once_and_never_for_another():
     for number in range(5000):
         rules.match(make.get(f"/api/{number}"))
     assert len(rules._found) <= 4096
-
-
-def test_networks_know_what_is_in_them():
-    networks = Networks(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::ffff:198.51.100.0/120"])
-    for address in ("10.255.0.1", "192.0.2.7", "2001:db8:1::1", "198.51.100.200"):
-        assert address in networks
-    for address in ("11.0.0.1", "192.0.2.8", "2001:db9::1", "198.51.101.1", "", "nonsense"):
-        assert address not in networks
-    assert networks
-    assert not Networks([])
-    for nonsense in ("10.0.0.1/8", "host", "", "10.0.0.0/64"):
-        with pytest.raises(ValueError, match=r"\S"):
-            Networks([nonsense])
