@@ -30,6 +30,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -40,6 +41,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.db.transaction import Atomic
 
+from apps.core.database import clock
 from apps.core.resources import sql
 from apps.tasks import batches, microbatches, requests
 from apps.tasks.backoff import Backoff
@@ -77,11 +79,15 @@ def drain(queue: str, *, later: bool = False, limit: int = 1000) -> list[uuid.UU
     With *later*, runs and attempts that wait for their time are executed too, in the order of their times.
     """
     runs = TaskRun.objects.filter(queue=queue)
-    done = _run_all(runs, limit)
-    while later and (waiting := runs.filter(state__in=_WAITING, due_at__gt=Now()).order_by("due_at").first()):
-        make_due(waiting)
+    done: list[uuid.UUID] = []
+    while True:
+        # What becomes due after the last look at what is due was waiting, too.
+        looked = datetime.fromtimestamp(clock(), UTC)
         done += _run_all(runs, limit - len(done))
-    return done
+        waiting = runs.filter(state__in=_WAITING, due_at__gt=looked).order_by("due_at").first()
+        if not later or waiting is None:
+            return done
+        make_due(waiting)
 
 
 def _run_all(runs: QuerySet[TaskRun], limit: int) -> list[uuid.UUID]:

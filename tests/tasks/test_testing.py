@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
 from django.db import transaction
 
-from apps.tasks import Backoff, claims
+from apps.tasks import Backoff, batches, claims
 from apps.tasks.models import TaskRun
 from apps.tasks.states import State
 from apps.tasks.testing import (
@@ -198,6 +199,20 @@ def test_draining_runs_what_is_for_later_if_asked():
     assert len(drain("default", later=True)) == 6
     assert TaskRun.objects.get(pk=result.id).state == State.SUCCEEDED
     assert [name for name in names() if name != "flaky"] == ["soon", "tomorrow"]
+
+
+def test_draining_runs_what_becomes_due_while_it_looks(monkeypatch):
+    complete_due = batches.complete_due
+
+    def slowly():
+        # Longer than the wait for the next attempt.
+        time.sleep(0.06)
+        return complete_due()
+
+    monkeypatch.setattr(batches, "complete_due", slowly)
+    result = work.flaky.delay("flaky", failures=3)
+    assert len(drain("default", later=True)) == 4
+    assert TaskRun.objects.get(pk=result.id).state == State.SUCCEEDED
 
 
 def test_runs_that_are_held_back_are_left():
