@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from apps.core.health import healthz, readyz
 from apps.core.metrics import MetricsView
-from apps.core.views import ApiRoot, LoginView, healthz
+from apps.core.views import ApiRoot, LoginView
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Chandlery"
@@ -17,9 +18,14 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path(
+        "api/docs",
+        SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="core/docs.html"),
+        name="docs",
+    ),
     path("api/v1/", ApiRoot.as_view(), name="root"),
     path("api/v1/auth/login", LoginView.as_view(), name="login"),
     path("api/v1/", include("apps.audit.urls")),

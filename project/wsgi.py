@@ -6,6 +6,9 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from project.settings import process
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings.dev")
+process.serves()
 
 application = get_wsgi_application()

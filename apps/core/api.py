@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 
+from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import status
 from rest_framework.exceptions import PermissionDenied, ValidationError
@@ -46,7 +47,7 @@ def idempotency_key(request: Request, *, longest: int) -> str:
     return text
 
 
-def bears(request: Request, token: str) -> bool | None:
+def bears(request: Request | HttpRequest, token: str) -> bool | None:
     """Whether the request's bearer token is *token*; None without one, or where *token* is empty."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if not token or scheme.lower() != "bearer":

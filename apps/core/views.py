@@ -1,10 +1,9 @@
-"""The base of API views, where the API begins, signing in, and the health of this process."""
+"""The base of API views, where the API begins, and signing in."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, JsonResponse
 from drf_spectacular.utils import extend_schema, inline_serializer
 from knox.views import LoginView as KnoxLoginView
 from rest_framework import serializers
@@ -87,8 +86,3 @@ class LoginView(KnoxLoginView):  # type: ignore[misc]
     """The one place where a password is sent; everything else takes the token."""
 
     authentication_classes = [BasicAuthentication]
-
-
-def healthz(request: HttpRequest) -> JsonResponse:
-    """Answers while this process can answer at all; asks nothing of other servers."""
-    return JsonResponse({"status": "ok"})

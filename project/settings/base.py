@@ -9,13 +9,15 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import django_stubs_ext
-import environ
 from celery.schedules import crontab
+from corsheaders.defaults import default_headers
+from csp.constants import NONE, SELF
 from kombu import Queue
 
-django_stubs_ext.monkeypatch()
+from project.settings import process
+from project.settings.environment import env
 
-env = environ.FileAwareEnv()
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -30,6 +32,44 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # the one header that it is believed in: `x-forwarded-for` or `forwarded` (RFC 7239).
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 FORWARDED_HEADER = env.str("FORWARDED_HEADER", default="x-forwarded-for")
+# Written by SchemeMiddleware alone, for those proxies: a client's header is never found under it.
+SECURE_PROXY_SSL_HEADER = ("FORWARDED_SCHEME", "https")
+# Who asks for the health of a process asks it without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+
+# Pages of these origins may read the API: origins, and regular expressions of them; and with cookies or not.
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_ALLOWED_ORIGIN_REGEXES = env.list("CORS_ALLOWED_ORIGIN_REGEXES", default=[])
+CORS_ALLOW_CREDENTIALS = env.bool("CORS_ALLOW_CREDENTIALS", default=False)
+# The datafeed is open to every origin by itself.
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "if-match", "if-none-match", "x-request-id"]
+CORS_EXPOSE_HEADERS = [
+    *("ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After"),
+    "X-Request-ID",
+]
+
+# Everything on a page comes from here, in files of its own.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF, *env.list("CSP_CONNECT_SRC", default=[])],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "report-uri": env.str("CSP_REPORT_URI", default="") or None,
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 INSTALLED_APPS = [
     "project.apps.AdminConfig",
@@ -38,6 +78,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "corsheaders",
     "rest_framework",
     "knox",
     "drf_spectacular",
@@ -57,10 +98,17 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "apps.ratelimits.middleware.RateLimitMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    # What every answer has, those of who is denied included. None of these asks anything of anybody.
     "apps.core.middleware.RequestContextMiddleware",
+    "apps.core.scheme.SchemeMiddleware",
+    "apps.core.headers.HeadersMiddleware",
+    "apps.core.csp.ContentPolicyMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "apps.core.cors.CorsMiddleware",
+    "apps.core.health.HealthMiddleware",
+    "apps.ratelimits.middleware.RateLimitMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -68,7 +116,6 @@ MIDDLEWARE = [
     "apps.core.middleware.ActorMiddleware",
     "apps.audit.middleware.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.liveness.middleware.WorkerTokenMiddleware",
 ]
 
@@ -93,16 +140,43 @@ TEMPLATES = [
     },
 ]
 
-_database = env.db_url("DATABASE_URL", default="postgres://chandlery@127.0.0.1:5432/chandlery")
+PROCESS = process.kind()
+_serves = PROCESS == "web"
+# A pooler that lends connections for a transaction each (PgBouncer) loses what a session keeps. Web servers
+# keep nothing in theirs; relays and workers hear notifications in them, and commands hold locks.
+_direct = None if _serves else env.db_url("DATABASE_SESSION_URL", default="")
+_database = _direct or env.db_url("DATABASE_URL", default="postgres://chandlery@127.0.0.1:5432/chandlery")
+_options = {
+    # Off behind a pooler that does not keep prepared statements apart (PgBouncer does since 1.21).
+    "prepare_threshold": 5 if env.bool("DATABASE_PREPARE", default=True) else None,
+    "connect_timeout": env.int("DATABASE_CONNECT_TIMEOUT", default=10),
+    "application_name": f"chandlery {PROCESS}",
+}
+# Connections that the threads of a web server share; the threads of others keep one each.
+_pool = {
+    "max_size": env.int("DATABASE_POOL", default=0),
+    "min_size": env.int("DATABASE_POOL_MIN", default=1),
+    "timeout": env.float("DATABASE_POOL_TIMEOUT", default=5.0),
+}
+_pools = _serves and _pool["max_size"] > 0
+if _pools:
+    _options["pool"] = _pool
+# Of a web server: the statements of tasks and commands may take long.
+_statement_timeout = env.float("DATABASE_STATEMENT_TIMEOUT", default=0.0)
+if _serves and _statement_timeout > 0:
+    _options["options"] = f"-c statement_timeout={round(_statement_timeout * 1000)}"
+_conn_max_age = env.int("DATABASE_CONN_MAX_AGE", default=60)
 DATABASES = {
     "default": {
         **_database,
         # A folder of unix sockets is written percent-encoded in the place of the host.
         "HOST": unquote(_database["HOST"]),
-        "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=60),
+        # What a pool has lent has to come back.
+        "CONN_MAX_AGE": 0 if _pools else _conn_max_age,
         "CONN_HEALTH_CHECKS": True,
-        # Off behind a pooler that does not keep prepared statements apart (PgBouncer does since 1.21).
-        "OPTIONS": {"prepare_threshold": 5 if env.bool("DATABASE_PREPARE", default=True) else None},
+        "DISABLE_SERVER_SIDE_CURSORS": env.bool("DATABASE_TRANSACTION_POOLING", default=False),
+        # Those of the address are libpq's: sslmode, sslrootcert and others.
+        "OPTIONS": {**_options, **_database.get("OPTIONS", {})},
     },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -144,6 +218,8 @@ STORAGES = {
 }
 # Where none are collected, static files come straight from the packages: nothing to do before a start.
 WHITENOISE_USE_FINDERS = not STATIC_ROOT
+# They are for pages of this origin.
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="smtp://127.0.0.1:25")
 vars().update(EMAIL_CONFIG)
@@ -352,7 +428,7 @@ RATELIMITS_PLAN_OF = env.str("RATELIMITS_PLAN_OF", default="apps.orders.selector
 RATELIMITS_GROUPS = env.json(
     "RATELIMITS_GROUPS",
     default=[
-        {"name": "exempt", "routes": ["healthz"], "prefixes": [f"/{STATIC_URL}"], "exempt": True},
+        {"name": "exempt", "routes": ["healthz", "readyz"], "prefixes": [f"/{STATIC_URL}"], "exempt": True},
         {
             "name": "login",
             "routes": ["login", "admin:login"],

@@ -17,7 +17,7 @@ from apps.backtests.api.finding import still_there
 from apps.backtests.models import Backtest
 from apps.backtests.report import access, answers
 from apps.backtests.report.document import VERSION
-from apps.backtests.report.file import module_names, render_file
+from apps.backtests.report.file import file_policy, module_names, render_file
 from apps.backtests.report.sweeps.document import sweep_page_of
 from apps.candles import conf as candles_conf
 from apps.core.problems import CONTENT_TYPE, problem
@@ -87,7 +87,7 @@ def compare(request: HttpRequest) -> HttpResponse:
         "source": f"{reverse('backtest-compare-json')}?ids={ids}",
         "modules": module_names(),
     }
-    return _guarded(render(request, "backtests/compare.html", context))
+    return answers.guarded(render(request, "backtests/compare.html", context))
 
 
 @require_safe
@@ -147,14 +147,7 @@ def _page(
         "bars": candles_conf.max_bars(),
         "modules": module_names(),
     }
-    return _guarded(render(request, "backtests/report.html", context))
-
-
-def _guarded(response: HttpResponse) -> HttpResponse:
-    response["Content-Security-Policy"] = answers.POLICY
-    # A link is a key: it is not told to the sites that the page links to.
-    response["Referrer-Policy"] = "same-origin"
-    return response
+    return answers.guarded(render(request, "backtests/report.html", context))
 
 
 def _document(request: HttpRequest, backtest: Backtest, *, told: bool = True) -> HttpResponse:
@@ -201,4 +194,5 @@ def _file(request: HttpRequest, backtest: Backtest, name: str) -> HttpResponse:
     response = answers.encoded(request, body, kind="text/html; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="backtest-{name}.html"'
     response["Cache-Control"] = "private, no-store"
+    response["Content-Security-Policy"] = f"{file_policy()}; frame-ancestors 'none'"
     return response
