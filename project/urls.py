@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from apps.core.metrics import MetricsView
+from apps.core.problempages import problem_detail, problem_list
 from apps.core.views import ApiRoot, LoginView, healthz
 
 admin.autodiscover()
@@ -18,6 +19,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
     path("metrics", MetricsView.as_view(), name="metrics"),
+    path("problems/", problem_list, name="problem-list"),
+    path("problems/<str:name>", problem_detail, name="problem-detail"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/v1/", ApiRoot.as_view(), name="root"),

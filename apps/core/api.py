@@ -17,6 +17,9 @@ from apps.core.problems import CONTENT_TYPE, problem
 PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
 PAGES = ' Where there are more, the header `Link` has the address of the next page: `<…>; rel="next"`.'
 
+#: Says that an answer is about what an earlier request with the same key did.
+REPLAYED = "Idempotency-Replayed"
+
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 
@@ -35,7 +38,7 @@ def refused(field: str, detail: str, **place: str) -> Response:
     )
 
 
-def idempotency_key(request: Request, *, longest: int) -> str:
+def idempotency_key(request: Request, *, longest: int = 255) -> str:
     """The header ``Idempotency-Key``; empty without one. Raises `ValidationError`."""
     text = request.headers.get("Idempotency-Key")
     if text is None:
@@ -44,6 +47,13 @@ def idempotency_key(request: Request, *, longest: int) -> str:
         message = f"From 1 to {longest} printable ASCII characters, no spaces."
         raise ValidationError({"Idempotency-Key": [message]})
     return text
+
+
+def replayed(response: Response, *, repeated: bool) -> Response:
+    """*response*, which says so where it tells of what an earlier request with its key did."""
+    if repeated:
+        response[REPLAYED] = "true"
+    return response
 
 
 def bears(request: Request, token: str) -> bool | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.core.paging import PageQuerySerializer
 from apps.core.serializers import StrictSerializer
 from apps.liveness import conf
 from apps.liveness.models import WorkerSession
@@ -13,6 +14,8 @@ from apps.liveness.states import SessionState
 
 #: More than the scripts in Redis can tell apart.
 _TOKENS = 2**53
+#: The last id that a user can have.
+USERS = 2**31 - 1
 
 
 class HeartbeatSerializer(StrictSerializer):
@@ -28,7 +31,10 @@ class HeartbeatSerializer(StrictSerializer):
         required=False, max_length=200, help_text="At the start: what the worker calls itself."
     )
     user = serializers.IntegerField(
-        required=False, min_value=1, help_text="Whose worker it is; for staff only. By default, the caller's."
+        required=False,
+        min_value=1,
+        max_value=USERS,
+        help_text="Whose worker it is; for staff only. By default, the caller's.",
     )
 
 
@@ -60,7 +66,9 @@ class StopSerializer(StrictSerializer):
 
     token = serializers.IntegerField(min_value=1, max_value=_TOKENS)
     reason = serializers.CharField(required=False, max_length=500, default="stopped")
-    user = serializers.IntegerField(required=False, min_value=1, help_text="Whose worker; for staff only.")
+    user = serializers.IntegerField(
+        required=False, min_value=1, max_value=USERS, help_text="Whose worker; for staff only."
+    )
 
 
 class DeclareDeadSerializer(StrictSerializer):
@@ -69,12 +77,11 @@ class DeclareDeadSerializer(StrictSerializer):
     reason = serializers.CharField(max_length=500)
 
 
-class WorkerQuerySerializer(StrictSerializer):
+class WorkerQuerySerializer(PageQuerySerializer):
     """Which sessions."""
 
     state = serializers.ChoiceField(choices=SessionState.choices, required=False)
-    user = serializers.IntegerField(required=False, min_value=1)
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=1000, default=100)
+    user = serializers.IntegerField(required=False, min_value=1, max_value=USERS)
 
 
 class WorkerSerializer(serializers.ModelSerializer[WorkerSession]):

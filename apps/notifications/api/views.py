@@ -17,8 +17,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.api import PAGES, PROBLEM, bears
-from apps.core.paging import newest
-from apps.core.views import ApiView, link_next
+from apps.core.paging import listed
+from apps.core.views import ApiView
 from apps.notifications import addresses, bounces, conf, preferences, selectors
 from apps.notifications.api.parsers import RAW, MessageParser
 from apps.notifications.api.serializers import (
@@ -50,18 +50,14 @@ class EmailList(ApiView):
     def get(self, request: Request) -> Response:
         query = EmailQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        asked = dict(query.validated_data)
-        before, limit = asked.pop("cursor", None), asked.pop("limit")
-        found = selectors.emails_of(user_id=_user_id(request), **asked)
-        page, following = newest(found, before=before, limit=limit)
-        response = Response(EmailSerializer(page, many=True).data)
-        if following is not None:
-            link_next(request, response, str(following))
-        return response
+        found = selectors.emails_of(user_id=_user_id(request), **query.conditions())
+        return listed(request, found, query, EmailSerializer)
 
 
 class PreferenceList(ApiView):
     """Which mails the caller wants."""
+
+    takes_parameters = False
 
     @extend_schema(
         operation_id="notifications_preferences_retrieve",
@@ -154,13 +150,7 @@ class SuppressionList(ApiView):
     def get(self, request: Request) -> Response:
         query = SuppressionQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        asked = dict(query.validated_data)
-        before, limit = asked.pop("cursor", None), asked.pop("limit")
-        page, following = newest(selectors.suppressions(**asked), before=before, limit=limit)
-        response = Response(SuppressionSerializer(page, many=True).data)
-        if following is not None:
-            link_next(request, response, str(following))
-        return response
+        return listed(request, selectors.suppressions(**query.conditions()), query, SuppressionSerializer)
 
 
 class SuppressionDetail(ApiView):
