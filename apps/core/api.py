@@ -13,8 +13,10 @@ from rest_framework.response import Response
 
 from apps.core.problems import CONTENT_TYPE, problem
 
-#: For descriptions of operations: an answer that is a problem, and how lists go on.
-PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
+#: For descriptions of operations: an answer that is a problem like others of its status, of which
+#: `apps.core.openapi` says more; and how lists go on.
+PROBLEM_DESCRIPTION = "A problem."
+PROBLEM = OpenApiResponse(description=PROBLEM_DESCRIPTION)
 PAGES = ' Where there are more, the header `Link` has the address of the next page: `<…>; rel="next"`.'
 
 #: Says that an answer is about what an earlier request with the same key did.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.core.paging import PageQuerySerializer
-from apps.core.serializers import StrictSerializer
+from apps.core.serializers import StrictSerializer, utc
 from apps.liveness import conf
 from apps.liveness.models import WorkerSession
 from apps.liveness.states import SessionState
@@ -104,8 +105,9 @@ class WorkerSerializer(serializers.ModelSerializer[WorkerSession]):
     def get_condition(self, session: WorkerSession) -> str:
         return str(self.context["standings"][session.pk].condition)
 
+    @extend_schema_field(serializers.DateTimeField())
     def get_seen_at(self, session: WorkerSession) -> str:
-        return str(self.context["standings"][session.pk].seen_at.isoformat())
+        return utc(self.context["standings"][session.pk].seen_at)
 
 
 class WorkerEventSerializer(serializers.Serializer[Any]):
@@ -127,6 +129,7 @@ class WorkerDetailSerializer(WorkerSerializer):
         fields = [*WorkerSerializer.Meta.fields, "events"]
         read_only_fields = fields
 
+    @extend_schema_field(WorkerEventSerializer(many=True))
     def get_events(self, session: WorkerSession) -> list[dict[str, Any]]:
         from apps.liveness import selectors
 

@@ -63,6 +63,7 @@ class TaskRunDetailSerializer(TaskRunSerializer):
         fields = [*TaskRunSerializer.Meta.fields, "events"]
         read_only_fields = fields
 
+    @extend_schema_field(TimelineEntrySerializer(many=True))
     def get_events(self, run: TaskRun) -> list[dict[str, Any]]:
         shown = TimelineEntrySerializer()
         return [shown.to_representation(entry) for entry in selectors.timeline(run.pk)]

@@ -139,7 +139,7 @@ class BulkOperationList(OperatorView):
     """Where operations on many runs are ordered."""
 
     @extend_schema(
-        operation_id="tasks_bulk",
+        operation_id="tasks_bulk_create",
         request=BulkRequestSerializer,
         responses={
             200: PolymorphicProxySerializer(

@@ -19,6 +19,7 @@ from apps.candles.models import Instrument
 from apps.candles.sources.base import Span
 from apps.core.api import PAGES, PROBLEM
 from apps.core.paging import PageQuerySerializer, followed, words
+from apps.core.serializers import utc
 from apps.core.views import ApiView
 
 
@@ -73,12 +74,12 @@ class InstrumentSerializer(serializers.ModelSerializer[Instrument]):
     @extend_schema_field(serializers.DateTimeField(allow_null=True))
     def get_first(self, instrument: Instrument) -> str | None:
         span = self._span(instrument)
-        return span.first.isoformat() if span else None
+        return utc(span.first) if span else None
 
     @extend_schema_field(serializers.DateTimeField(allow_null=True))
     def get_last(self, instrument: Instrument) -> str | None:
         span = self._span(instrument)
-        return span.last.isoformat() if span else None
+        return utc(span.last) if span else None
 
     def _span(self, instrument: Instrument) -> Span | None:
         spans: dict[int, Span] = self.context["coverage"]

@@ -10,7 +10,6 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission, IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +17,7 @@ from rest_framework.views import APIView
 
 from apps.core.api import PAGES, PROBLEM, bears
 from apps.core.paging import listed
+from apps.core.parsers import StrictJSONParser
 from apps.core.views import ApiView
 from apps.notifications import addresses, bounces, conf, preferences, selectors
 from apps.notifications.api.parsers import RAW, MessageParser
@@ -104,7 +104,7 @@ class BounceList(ApiView):
     """Where mails that came back are reported."""
 
     permission_classes = [MayReportBounces]
-    parser_classes = [JSONParser, MessageParser]
+    parser_classes = [StrictJSONParser, MessageParser]
 
     @extend_schema(
         operation_id="notifications_bounces_report",

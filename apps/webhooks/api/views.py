@@ -190,7 +190,7 @@ class EndpointDeliveries(ApiView):
     """What was sent to an endpoint."""
 
     @extend_schema(
-        operation_id="webhooks_deliveries",
+        operation_id="webhooks_deliveries_list",
         parameters=[DeliveryQuerySerializer],
         responses={200: DeliverySerializer(many=True), 400: PROBLEM, 404: PROBLEM},
         description="What was sent to the endpoint, newest first, within moments of its arrival." + PAGES,
@@ -209,7 +209,7 @@ class DeliveryDetail(ApiView):
     takes_parameters = False
 
     @extend_schema(
-        operation_id="webhooks_delivery",
+        operation_id="webhooks_deliveries_retrieve",
         responses={200: DeliverySerializer, 404: PROBLEM},
         description="One request that came to an endpoint of yours, and what became of it.",
     )
