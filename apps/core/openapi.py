@@ -190,8 +190,8 @@ def _complete(operation: dict[str, Any], path: str, method: str, view: type[Any]
         if status < "400":
             headers = _refs(*_headers(method, status, names, ours=ours))
             response["headers"] = {**headers, **response.get("headers", {})}
-    for status in statuses | {int(one) for one in responses if one >= "400"}:
-        responses[str(status)] = _as_problem(status, responses.get(str(status), {}))
+    for code in statuses | {int(one) for one in responses if one >= "400"}:
+        responses[str(code)] = _as_problem(code, responses.get(str(code), {}))
     operation["responses"] = dict(sorted(responses.items()))
 
 

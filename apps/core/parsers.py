@@ -5,26 +5,29 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO, Any, NoReturn
 
 from django.conf import settings
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import JSONParser
 
 from apps.core.problems import ContentTooLarge
 
-#: Digits of the longest whole number, with its sign: what 64 bits hold.
-_DIGITS = 20
-#: An escape of NUL, or of half a character beyond the Unicode plane that 16 bits reach.
-_SUSPECT = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
+#: Levels of lists and objects within each other.
+_DEEPEST = 100
+#: What 64 bits hold.
+_LEAST, _MOST = -(2**63), 2**63 - 1
+#: What bodies are looked through for: an escape of NUL or of half a character, and long numbers.
+_SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])|[0-9]{19}|[eE]\+?[0-9]{3}")
 
 
 class StrictJSONParser(JSONParser):
-    """JSON in UTF-8 (RFC 8259). Raises `ParseError` and `ContentTooLarge`.
+    """JSON in UTF-8 (RFC 8259).
 
-    Refused are numbers beyond 64 bits and beyond floats, NaN, null characters, halves of surrogate pairs,
-    what is nested deeper than Python reads, and more bytes than ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
+    Raises `ParseError`, `ContentTooLarge`, and `ValidationError` naming the place.
+    Refused are whole numbers beyond 64 bits, numbers beyond floats, NaN, null characters, halves of surrogate
+    pairs, what is nested deeper than `_DEEPEST`, and more bytes than ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
     """
 
     def parse(
@@ -38,50 +41,55 @@ class StrictJSONParser(JSONParser):
 
 
 def parsed(raw: bytes) -> Any:
-    """What the bytes say. Raises `ParseError`."""
+    """What the bytes say. Raises as `StrictJSONParser`, but for their number."""
     try:
-        body = json.loads(raw.decode(), parse_constant=_constant, parse_float=_number, parse_int=_integer)
-        if _SUSPECT.search(raw):
-            _check(body)
+        body = json.loads(raw.decode(), parse_constant=_constant)
     except RecursionError:
         raise ParseError("The body is nested too deeply.") from None
     except UnicodeDecodeError:
         raise ParseError("The body is not UTF-8.") from None
     except ValueError as exc:
         raise ParseError(f"The body is not JSON: {exc}.") from None
+    # Nearly all bodies are seen at a glance to hold nothing of that.
+    if _SUSPECT.search(raw) or raw.count(b"[") + raw.count(b"{") > _DEEPEST:
+        for path, value in _walked(body):
+            if fault := _fault(value):
+                raise ValidationError({path or "non_field_errors": [fault]})
     return body
-
-
-def _integer(text: str) -> int:
-    if len(text) > _DIGITS:
-        raise ParseError("The body holds a whole number of more than 64 bits.")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ParseError("The body holds a number that is too large.")
-    return number
 
 
 def _constant(name: str) -> NoReturn:
     raise ParseError(f"{name} is not JSON.")
 
 
-def _check(value: Any) -> None:
-    """Raises `ParseError` where a text in *value* is none."""
+def _walked(body: Any) -> Iterator[tuple[str, Any]]:
+    """Each text and number in *body* with its path. Raises `ParseError` where it is nested too deeply."""
+    rest = [("", body, 0)]
+    while rest:
+        path, value, depth = rest.pop()
+        if depth > _DEEPEST:
+            raise ParseError(f"The body is nested more than {_DEEPEST} levels deep.")
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                yield path, name
+                rest.append((f"{path}.{name}".lstrip("."), inner, depth + 1))
+        elif isinstance(value, list):
+            rest += [(f"{path}.{place}".lstrip("."), inner, depth + 1) for place, inner in enumerate(value)]
+        else:
+            yield path, value
+
+
+def _fault(value: Any) -> str:
+    """Why the value cannot be taken; empty where it can."""
     if isinstance(value, str):
         if "\0" in value:
-            raise ParseError("The body holds a null character.")
+            return "Null characters are not allowed."
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ParseError("The body holds half of a surrogate pair.") from None
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            _check(key)
-            _check(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            _check(inner)
+            return "Half of a surrogate pair is no character."
+    elif isinstance(value, int):
+        return "" if _LEAST <= value <= _MOST else "A whole number may have 64 bits at most."
+    elif isinstance(value, float) and math.isinf(value):
+        return "The number is too large."
+    return ""
