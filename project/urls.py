@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from apps.core.health import healthz, readyz
 from apps.core.metrics import MetricsView
+from apps.core.problempages import problem_detail, problem_list
 from apps.core.views import ApiRoot, LoginView
 
 admin.autodiscover()
@@ -20,6 +21,8 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", MetricsView.as_view(), name="metrics"),
+    path("problems/", problem_list, name="problem-list"),
+    path("problems/<str:name>", problem_detail, name="problem-detail"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path(
         "api/docs",

@@ -14,9 +14,14 @@ from rest_framework.response import Response
 
 from apps.core.problems import CONTENT_TYPE, problem
 
-#: For descriptions of operations: an answer that is a problem, and how lists go on.
-PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
+#: For descriptions of operations: an answer that is a problem like others of its status, of which
+#: `apps.core.openapi` says more; and how lists go on.
+PROBLEM_DESCRIPTION = "A problem."
+PROBLEM = OpenApiResponse(description=PROBLEM_DESCRIPTION)
 PAGES = ' Where there are more, the header `Link` has the address of the next page: `<…>; rel="next"`.'
+
+#: Says that an answer is about what an earlier request with the same key did.
+REPLAYED = "Idempotency-Replayed"
 
 _KEY = re.compile(r"[\x21-\x7e]+")
 
@@ -36,7 +41,7 @@ def refused(field: str, detail: str, **place: str) -> Response:
     )
 
 
-def idempotency_key(request: Request, *, longest: int) -> str:
+def idempotency_key(request: Request, *, longest: int = 255) -> str:
     """The header ``Idempotency-Key``; empty without one. Raises `ValidationError`."""
     text = request.headers.get("Idempotency-Key")
     if text is None:
@@ -45,6 +50,13 @@ def idempotency_key(request: Request, *, longest: int) -> str:
         message = f"From 1 to {longest} printable ASCII characters, no spaces."
         raise ValidationError({"Idempotency-Key": [message]})
     return text
+
+
+def replayed(response: Response, *, repeated: bool) -> Response:
+    """*response*, which says so where it tells of what an earlier request with its key did."""
+    if repeated:
+        response[REPLAYED] = "true"
+    return response
 
 
 def bears(request: Request | HttpRequest, token: str) -> bool | None:

@@ -96,7 +96,7 @@ def _gate(limits: Engine, rules: Ruleset, request: HttpRequest) -> tuple[Gate | 
     address = client_address(request)
     if rules.denied and address in rules.denied:
         limits.tally.count("decisions", "address-rules", "shut-out")
-        return None, answers.shut_out()
+        return None, answers.shut_out(request)
     if rules.allowed and address in rules.allowed:
         return None, None
     group = rules.match(request)

@@ -15,8 +15,9 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from apps.core.api import PAGES, PROBLEM
+from apps.core.paging import followed
 from apps.core.problems import Conflict
-from apps.core.views import ApiView, link_next
+from apps.core.views import ApiView
 from apps.tasks import batches, bulk, conf, selectors, services, stats
 from apps.tasks.models import Batch, BulkOperation, TaskRun
 from apps.tasks.serializers import (
@@ -53,19 +54,20 @@ class TaskRunList(OperatorView):
     def get(self, request: Request) -> Response:
         query = TaskRunQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        asked = dict(query.validated_data)
-        before, limit = asked.pop("cursor", None), asked.pop("limit")
+        asked = query.validated_data
         page, following = selectors.runs(
-            selection=RunFilterSerializer.selection(asked), before=before, limit=limit
+            selection=RunFilterSerializer.selection(query.conditions()),
+            before=asked.get("after"),
+            limit=asked["limit"],
         )
         response = Response(TaskRunSerializer(page, many=True).data)
-        if following is not None:
-            link_next(request, response, str(following))
-        return response
+        return followed(request, response, None if following is None else (following,))
 
 
 class TaskRunDetail(OperatorView):
     """One run with its history."""
+
+    takes_parameters = False
 
     @extend_schema(
         operation_id="tasks_retrieve",
@@ -137,7 +139,7 @@ class BulkOperationList(OperatorView):
     """Where operations on many runs are ordered."""
 
     @extend_schema(
-        operation_id="tasks_bulk",
+        operation_id="tasks_bulk_create",
         request=BulkRequestSerializer,
         responses={
             200: PolymorphicProxySerializer(
@@ -177,6 +179,8 @@ class BulkOperationList(OperatorView):
 class BulkOperationDetail(OperatorView):
     """One operation on many runs."""
 
+    takes_parameters = False
+
     @extend_schema(
         operation_id="tasks_bulk_retrieve",
         responses={200: BulkOperationSerializer, 404: PROBLEM},
@@ -209,6 +213,8 @@ class TaskStats(OperatorView):
 
 class BatchDetail(OperatorView):
     """One batch with its progress."""
+
+    takes_parameters = False
 
     @extend_schema(
         operation_id="batches_retrieve",

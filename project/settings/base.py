@@ -206,6 +206,8 @@ USE_I18N = False
 USE_TZ = True
 DATETIME_FORMAT = "Y-m-d H:i:s"
 
+CSRF_FAILURE_VIEW = "apps.core.problems.csrf_failure"
+
 STATIC_URL = "static/"
 STATIC_ROOT = env.str("STATIC_ROOT", default="") or None
 STORAGES = {
@@ -238,7 +240,9 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.StrictJSONParser"],
+    # Lists say themselves which parameters they know.
+    "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["apps.ratelimits.throttles.VerifiedThrottle"],
     "EXCEPTION_HANDLER": "apps.core.problems.exception_handler",
@@ -253,6 +257,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVERS": [{"url": "/", "description": "This installation."}],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.core.openapi.complete",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "TaskState": "apps.tasks.states.State",
         "TaskOperation": "apps.tasks.states.Operation",
@@ -358,6 +367,7 @@ CELERY_BEAT_SCHEDULE = {
     "repair-gaps": {"task": "candles.repair_gaps", "schedule": crontab(minute=7)},
     "maintain-candles": {"task": "candles.maintain", "schedule": crontab(minute=17)},
     "prune-emails": {"task": "notifications.prune", "schedule": crontab(minute=57, hour=3)},
+    "prune-answers": {"task": "tasks.prune_answers", "schedule": crontab(minute=43)},
     "prune-webhooks": {"task": "webhooks.prune", "schedule": crontab(minute=37)},
     "sync-catalogues": {"task": "candles.sync_catalogues", "schedule": crontab(minute=27, hour=3)},
     "verify-audit": {"task": "audit.verify", "schedule": crontab(minute=47, hour=2)},
@@ -504,6 +514,9 @@ ORDERS_PAPER_FEE = env.str("ORDERS_PAPER_FEE", default="0.001")
 WEBHOOKS_MAX_BODY = env.int("WEBHOOKS_MAX_BODY", default=16_384)
 WEBHOOKS_RECEIPTS_DAYS = env.float("WEBHOOKS_RECEIPTS_DAYS", default=7.0)
 WEBHOOKS_LOG_DAYS = env.float("WEBHOOKS_LOG_DAYS", default=90.0)
+
+# Hours for which a repeated POST with an Idempotency-Key is given the first one's answer.
+IDEMPOTENCY_HOURS = env.float("IDEMPOTENCY_HOURS", default=24.0)
 
 # Where people reach this installation: the links in e-mails begin with it.
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")

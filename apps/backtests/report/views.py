@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -20,7 +20,7 @@ from apps.backtests.report.document import VERSION
 from apps.backtests.report.file import file_policy, module_names, render_file
 from apps.backtests.report.sweeps.document import sweep_page_of
 from apps.candles import conf as candles_conf
-from apps.core.problems import CONTENT_TYPE, problem
+from apps.core.problems import answer, problem
 
 
 @require_safe
@@ -124,13 +124,13 @@ def _compared(request: HttpRequest) -> list[Backtest] | HttpResponse:
     """The backtests that were asked for, or what is wrong with the question: as the API sees it."""
     query = CompareQuerySerializer(data={"ids": request.GET.get("ids", "")})
     if not query.is_valid():
-        return _refused(str(query.errors["ids"][0]))
+        return _refused(request, str(query.errors["ids"][0]))
     return [_own(request, one) for one in query.validated_data["ids"]]
 
 
-def _refused(message: str, field: str = "ids") -> HttpResponse:
-    body = problem("invalid-request", 400, f"{field}: {message}", [{"field": field, "message": message}])
-    return JsonResponse(body, status=400, content_type=CONTENT_TYPE)
+def _refused(request: HttpRequest, message: str, field: str = "ids") -> HttpResponse:
+    errors = [{"field": field, "detail": message}]
+    return answer(request, problem("invalid-request", 400, f"{field}: {message}", errors))
 
 
 def _page(
@@ -178,7 +178,7 @@ def _read(make: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
 def _trades(request: HttpRequest, backtest: Backtest) -> HttpResponse:
     text = request.GET.get("offset", "0")
     if not text.isdecimal() or len(text) > 9:
-        return _refused("Not a whole number from 0.", "offset")
+        return _refused(request, "Not a whole number from 0.", "offset")
     tag = access.fingerprint(backtest)
     if tag is None:
         raise Http404("This backtest has no result yet.")
