@@ -12,7 +12,10 @@ class CoreConfig(AppConfig):
         from django.core import checks
 
         from apps.core.checks import check_encryption_keys, check_proxies, check_public_url
+        from apps.core.collectors import registry
+        from apps.core.instruments import Own
 
         checks.register(check_public_url)
         checks.register(check_encryption_keys)
         checks.register(check_proxies)
+        registry.register(Own())

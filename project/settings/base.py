@@ -6,6 +6,7 @@ Every variable may be given as ``NAME_FILE`` instead, holding the path of a file
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import django_stubs_ext
@@ -57,10 +58,11 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "apps.core.middleware.RequestContextMiddleware",
+    "apps.core.access.AccessMiddleware",
     "apps.ratelimits.middleware.RateLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "apps.core.middleware.RequestContextMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -457,20 +459,35 @@ EMAILS_KEPT_DAYS = env.float("EMAILS_KEPT_DAYS", default=180.0)
 # Who may report bounced e-mails besides staff: whoever sends this as a bearer token.
 BOUNCES_TOKEN = env.str("BOUNCES_TOKEN", default="")
 
+# Where workers, beats and relays serve their figures and their health; without a port they do not. And where
+# processes with a pool make a folder of their own for figures; without it, in the system's temporary one.
+METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")
+METRICS_PORT = env.int("METRICS_PORT", default=0)
+PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
+
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
-LOGGING = {
+# json or console.
+LOG_FORMAT = env.str("LOG_FORMAT", default="console")
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "lines": {"()": "apps.core.logs.formatter", "form": LOG_FORMAT, "version": VERSION},
     },
-    "filters": {"tokens": {"()": "apps.webhooks.masking.TokenFilter"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["tokens"]}},
+    "filters": {
+        "tokens": {"()": "apps.webhooks.masking.TokenFilter"},
+        "runs": {"()": "apps.tasks.logs.OtherThanRuns"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["tokens"]}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "botocore": {"level": "WARNING"},
         "ccxt": {"level": "WARNING"},
-        # Django's own handlers stand nearer to it than ours.
-        "django.request": {"filters": ["tokens"]},
+        # Our own lines tell of each attempt and of each request: these would tell it again.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING", "filters": ["runs"]},
+        "django.server": {"level": "WARNING", "handlers": [], "propagate": True},
+        # Django's own handlers stand nearer to it than ours. What it tells as an error has a trace.
+        "django.request": {"level": "ERROR", "filters": ["tokens"]},
     },
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from .base import *  # noqa: F403
-from .base import env
+from .base import LOGGING, env
 
+LOG_FORMAT = env.str("LOG_FORMAT", default="json")
+LOGGING["formatters"]["lines"]["form"] = LOG_FORMAT
 SECRET_KEY = env.str("SECRET_KEY")
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
