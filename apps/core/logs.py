@@ -6,7 +6,6 @@ Whoever has figures to tell beside the words logs with `fields`.
 from __future__ import annotations
 
 import logging
-import os
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -38,7 +37,7 @@ def formatter(*, form: Form, version: str) -> logging.Formatter:
     Secrets are masked in the words, in the fields and in traces. Raises ValueError for another form.
     """
     renderers: dict[str, Processor] = {
-        "json": structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
+        "json": structlog.processors.JSONRenderer(default=str),
         "console": _on_console,
     }
     if form not in renderers:
@@ -64,7 +63,7 @@ class _Line:
             **_ids(),
             **redaction.redact(getattr(record, _FIELDS, {})),
             "process": process.kind(),
-            "pid": os.getpid(),
+            "pid": record.process,
             "version": self._version,
             "exception": _trace(record),
         }

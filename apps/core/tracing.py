@@ -21,6 +21,7 @@ from apps.core import context, process
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.sdk.trace.sampling import Sampler
     from opentelemetry.trace import Tracer
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def setup(exporter: SpanExporter | None = None) -> bool:
         if "OTEL_SERVICE_NAME" not in os.environ:
             attributes["service.name"] = f"chandlery-{process.kind()}"
         provider = TracerProvider(resource=Resource.create(attributes))
+        provider.sampler = _rooted(provider.sampler)
         if exporter is None:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
@@ -89,6 +91,25 @@ def setup(exporter: SpanExporter | None = None) -> bool:
         return False
     _provider, _tracer = provider, provider.get_tracer("chandlery", settings.VERSION)
     return True
+
+
+def _rooted(inner: Sampler) -> Sampler:
+    """*inner*, without traces of one request to a server and nothing else: a relay looks every second."""
+    from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+    from opentelemetry.trace import SpanKind, get_current_span
+
+    class Rooted(Sampler):
+        def should_sample(
+            self, parent_context: Any, trace_id: int, name: str, kind: Any = None, *args: Any, **kwargs: Any
+        ) -> SamplingResult:
+            if kind is SpanKind.CLIENT and not get_current_span(parent_context).get_span_context().is_valid:
+                return SamplingResult(Decision.DROP)
+            return inner.should_sample(parent_context, trace_id, name, kind, *args, **kwargs)
+
+        def get_description(self) -> str:
+            return f"Rooted({inner.get_description()})"
+
+    return Rooted()
 
 
 def _instrument(provider: Any) -> None:

@@ -90,6 +90,17 @@ def test_a_request_and_the_attempts_that_follow_from_it_are_one_trace(sent: InMe
     assert "no use" not in str(tried.to_json())
 
 
+def test_a_statement_is_told_as_a_part_of_something_and_not_by_itself(sent: InMemorySpanExporter):
+    assert tracing._provider is not None
+    tracer = tracing._provider.get_tracer("of a database")
+    with tracer.start_as_current_span("SELECT", kind=SpanKind.CLIENT):
+        pass
+    assert sent.get_finished_spans() == ()
+    with tracing.span("x", kind="SERVER"), tracer.start_as_current_span("SELECT", kind=SpanKind.CLIENT):
+        pass
+    assert [one.name for one in sent.get_finished_spans()] == ["SELECT", "x"]
+
+
 def test_what_raises_is_told_as_failed_and_raised(sent: InMemorySpanExporter):
     with pytest.raises(ZeroDivisionError), tracing.span("x", kind="PRODUCER"):
         _ = 1 / 0
