@@ -6,9 +6,10 @@ import os
 
 from django.core.asgi import get_asgi_application
 
-from project.settings import process
+from apps.core import process
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings.dev")
-process.serves()
+process.serve()
 
 application = get_asgi_application()
+process.begin("web")

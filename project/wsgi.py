@@ -6,9 +6,10 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from project.settings import process
+from apps.core import process
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings.dev")
-process.serves()
+process.serve()
 
 application = get_wsgi_application()
+process.begin("web")

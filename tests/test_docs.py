@@ -132,11 +132,11 @@ def test_the_readmes_task_takes_the_options_that_are_shown():
         assert name == "queue" or hasattr(DurableTask, name)
 
 
-@pytest.mark.parametrize("file", ["base.txt", "dev.txt", "prod.txt", "bench.txt"])
+@pytest.mark.parametrize("file", ["base.txt", "dev.txt", "prod.txt", "bench.txt", "otel.txt"])
 def test_every_requirement_has_a_range_and_a_reason(file):
     for line in (ROOT / "requirements" / file).read_text().splitlines():
         if line and not line.startswith(("#", "-r")):
-            assert re.fullmatch(r"[\w\[\],.-]+>=[\d.]+(\.post\d)?,<[\d.]+ +# \S.*", line), line
+            assert re.fullmatch(r"[\w\[\],.-]+>=[\d.]+(\.post\d|b\d)?,<[\d.]+ +# \S.*", line), line
 
 
 def test_every_metric_is_defined_with_its_source():

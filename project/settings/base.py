@@ -6,6 +6,7 @@ Every variable may be given as ``NAME_FILE`` instead, holding the path of a file
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import django_stubs_ext
@@ -14,7 +15,7 @@ from corsheaders.defaults import default_headers
 from csp.constants import NONE, SELF
 from kombu import Queue
 
-from project.settings import process
+from apps.core import process
 from project.settings.environment import env
 
 django_stubs_ext.monkeypatch()
@@ -100,6 +101,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # What every answer has, those of who is denied included. None of these asks anything of anybody.
     "apps.core.middleware.RequestContextMiddleware",
+    "apps.core.access.AccessMiddleware",
     "apps.core.scheme.SchemeMiddleware",
     "apps.core.headers.HeadersMiddleware",
     "apps.core.csp.ContentPolicyMiddleware",
@@ -140,8 +142,8 @@ TEMPLATES = [
     },
 ]
 
-PROCESS = process.kind()
-_serves = PROCESS == "web"
+_name = process.name()
+_serves = _name == "web"
 # A pooler that lends connections for a transaction each (PgBouncer) loses what a session keeps. Web servers
 # keep nothing in theirs; relays and workers hear notifications in them, and commands hold locks.
 _direct = None if _serves else env.db_url("DATABASE_SESSION_URL", default="")
@@ -150,7 +152,7 @@ _options = {
     # Off behind a pooler that does not keep prepared statements apart (PgBouncer does since 1.21).
     "prepare_threshold": 5 if env.bool("DATABASE_PREPARE", default=True) else None,
     "connect_timeout": env.int("DATABASE_CONNECT_TIMEOUT", default=10),
-    "application_name": f"chandlery {PROCESS}",
+    "application_name": f"chandlery {_name}",
 }
 # Connections that the threads of a web server share; the threads of others keep one each.
 _pool = {
@@ -550,20 +552,35 @@ EMAILS_KEPT_DAYS = env.float("EMAILS_KEPT_DAYS", default=180.0)
 # Who may report bounced e-mails besides staff: whoever sends this as a bearer token.
 BOUNCES_TOKEN = env.str("BOUNCES_TOKEN", default="")
 
+# Where workers, beats and relays serve their figures and their health; without a port they do not. And where
+# processes with a pool make a folder of their own for figures; without it, in the system's temporary one.
+METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")
+METRICS_PORT = env.int("METRICS_PORT", default=0)
+PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
+
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
-LOGGING = {
+# json or console.
+LOG_FORMAT = env.str("LOG_FORMAT", default="console")
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "lines": {"()": "apps.core.logs.formatter", "form": LOG_FORMAT, "version": VERSION},
     },
-    "filters": {"tokens": {"()": "apps.webhooks.masking.TokenFilter"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["tokens"]}},
+    "filters": {
+        "tokens": {"()": "apps.webhooks.masking.TokenFilter"},
+        "runs": {"()": "apps.tasks.logs.OtherThanRuns"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["tokens"]}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "botocore": {"level": "WARNING"},
         "ccxt": {"level": "WARNING"},
-        # Django's own handlers stand nearer to it than ours.
-        "django.request": {"filters": ["tokens"]},
+        # Our own lines tell of each attempt and of each request: these would tell it again.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING", "filters": ["runs"]},
+        "django.server": {"level": "WARNING", "handlers": [], "propagate": True},
+        # Django's own handlers stand nearer to it than ours. What it tells as an error has a trace.
+        "django.request": {"level": "ERROR", "filters": ["tokens"]},
     },
 }

@@ -10,7 +10,7 @@ env.demand(
 )
 
 from .base import *  # noqa: E402, F403
-from .base import SECRET_KEY  # noqa: E402
+from .base import LOGGING, SECRET_KEY  # noqa: E402
 
 if "SECRET_KEY" not in env.faults and (
     len(SECRET_KEY) < 50
@@ -20,6 +20,8 @@ if "SECRET_KEY" not in env.faults and (
     # Sessions, links in mails and cursors of lists are signed with it.
     env.faults |= {"SECRET_KEY": "known or easy to guess: it takes 50 random characters at least"}
 
+LOG_FORMAT = env.str("LOG_FORMAT", default="json")
+LOGGING["formatters"]["lines"]["form"] = LOG_FORMAT
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=True)

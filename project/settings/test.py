@@ -7,7 +7,7 @@ import os
 from kombu import Queue
 
 from .base import *  # noqa: F403
-from .base import CELERY_BROKER_TRANSPORT_OPTIONS, INSTALLED_APPS, TASKS_QUEUES
+from .base import CELERY_BROKER_TRANSPORT_OPTIONS, INSTALLED_APPS, LOGGING, TASKS_QUEUES
 from .environment import env
 
 SECRET_KEY = env.str("SECRET_KEY", default="tests")
@@ -42,4 +42,6 @@ CELERY_BEAT_SCHEDULE = {
 }
 # Tests of rate limits switch them on; others make more requests from one address than anybody may.
 RATELIMITS_ENABLED = env.bool("RATELIMITS_ENABLED", default=False)
+# What is received is counted in the log.
+LOGGING["loggers"]["celery.worker.strategy"]["level"] = "INFO"
 env.settle()

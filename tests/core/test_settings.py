@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from project.settings import process
 from project.settings.environment import Environment
 
 KEY = "tests:WYMOvDpBhBEFZr8aKQ0IRz39y9SSzkmLFM0aXi+i5EE="
@@ -43,7 +42,7 @@ def python(*arguments: str, module: str = "prod", **environ: str) -> subprocess.
 
 def read(*names: str, serves: bool = False, **environ: str) -> list[Any]:
     """The values of these settings."""
-    serving = "from project.settings import process; process.serves(); " if serves else ""
+    serving = "from apps.core import process; process.serve(); " if serves else ""
     imports = f"{serving}import json; from django.conf import settings as s"
     answer = python("-c", f"{imports}; print(json.dumps([{', '.join(names)}]))", **environ)
     assert answer.returncode == 0, answer.stderr
@@ -108,7 +107,7 @@ def test_a_web_server_may_pool_its_connections_and_limit_its_statements_and_need
 
 
 @pytest.mark.parametrize(
-    ("argv", "kind"),
+    ("argv", "name"),
     [
         (["manage.py", "relay"], "relay"),
         (["/x/manage.py", "runserver", "8000"], "web"),
@@ -117,9 +116,10 @@ def test_a_web_server_may_pool_its_connections_and_limit_its_statements_and_need
         (["/x/bin/pytest", "tests"], "pytest"),
     ],
 )
-def test_a_process_is_told_by_what_it_was_started_as(argv, kind, monkeypatch: pytest.MonkeyPatch):
+def test_a_process_is_told_by_what_it_was_started_as(argv, name, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "argv", argv)
-    assert process.kind() == kind
+    monkeypatch.setattr(process, "_kind", "")
+    assert process.name() == name
 
 
 @pytest.fixture
