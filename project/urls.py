@@ -11,7 +11,6 @@ from apps.core.metrics import MetricsView
 from apps.core.views import ApiRoot, LoginView, healthz
 
 admin.autodiscover()
-admin.site.site_header = admin.site.site_title = "Chandlery"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),

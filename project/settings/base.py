@@ -21,6 +21,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 #: Of the code: shown with every process.
 VERSION = env.str("VERSION", default="0.1.0")
+#: What this installation is called, in the head of the admin's pages; empty: it is not said.
+ENVIRONMENT = env.str("ENVIRONMENT", default="")
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
 DEBUG = env.bool("DEBUG", default=False)
@@ -32,7 +34,6 @@ TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 FORWARDED_HEADER = env.str("FORWARDED_HEADER", default="x-forwarded-for")
 
 INSTALLED_APPS = [
-    "project.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -54,6 +55,8 @@ INSTALLED_APPS = [
     "apps.orders",
     "apps.webhooks",
     "apps.backtests",
+    # Behind all that have templates of its pages: the first that is found is used.
+    "project.apps.AdminConfig",
 ]
 
 MIDDLEWARE = [

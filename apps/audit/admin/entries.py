@@ -20,7 +20,7 @@ from apps.audit import actions, selectors, tasks
 from apps.audit.admin.filters import ActionFilter, OutcomeFilter, PeriodFilter
 from apps.audit.models import Entry
 from apps.core.admin.described import DescribedAdmin, Tone, badge, stacked
-from apps.events.admin.paging import BoundedPaginator, KeysetChangeList
+from apps.core.admin.paging import BoundedPaginator, KeysetChangeList
 
 #: Rows of the same request or object that a page of one entry shows.
 _RELATED = 20

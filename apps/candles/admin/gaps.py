@@ -19,7 +19,7 @@ from apps.candles.venues import VenueError
 from apps.candles.wording import count, when
 from apps.core import context
 from apps.core.admin.described import Subject, Tone, answered, badge, chosen, stacked
-from apps.tasks.admin.paging import BoundedPaginator
+from apps.core.admin.paging import BoundedPaginator
 
 _FIELDS = ("instrument", "start", "end", "length", "cause", "asked_at")
 

@@ -23,7 +23,7 @@ from apps.candles.models import Candle1m, QuarantinedCandle
 from apps.candles.sources import VALUES
 from apps.candles.wording import count, decimal, when
 from apps.core.admin.described import Subject, Tone, answered, badge, chosen, stacked
-from apps.tasks.admin.paging import BoundedPaginator
+from apps.core.admin.paging import BoundedPaginator
 
 State = QuarantinedCandle.State
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
@@ -14,9 +16,13 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince, timeuntil
+
+from apps.core.admin.paging import BoundedPaginator
 
 #: Rows that something is done to by one click.
 MOST = 500
@@ -35,13 +41,13 @@ class Subject(NamedTuple):
 class DescribedAdmin(admin.ModelAdmin[Any]):
     """Rows that follow from elsewhere: neither added, edited nor removed here."""
 
+    #: How rows come to be, for whoever sees none.
+    comes = ""
+    paginator = BoundedPaginator
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
     empty_value_display = ""
-
-    class Media:
-        css = {"all": ("core/admin.css",)}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -140,14 +146,41 @@ class Tone(StrEnum):
 
 def badge(state: str, tone: Tone, meaning: str = "") -> SafeString:
     """A state in its colour, with what it means in the tooltip."""
-    return format_html(
-        '<span class="row-badge row-{}" title="{}">{}</span>', tone, meaning, state.replace("_", " ")
-    )
+    return format_html('<span class="badge {}" title="{}">{}</span>', tone, meaning, state.replace("_", " "))
 
 
 def stacked(first: object, second: object) -> SafeString:
     """A cell of two lines."""
     return format_html('{}<div class="row-under">{}</div>', first, second)
+
+
+def moment(at: datetime | None, text: str = "") -> SafeString | str:
+    """A time in UTC, to the second or as *text* has it; how long ago that is stands in the tooltip."""
+    if at is None:
+        return ""
+    now = timezone.now()
+    age = f"{timesince(at, now)} ago" if at <= now else f"in {timeuntil(at, now)}"
+    return format_html(
+        '<time datetime="{}" title="{} UTC, {}">{}</time>',
+        at.isoformat(),
+        f"{at:%Y-%m-%d %H:%M:%S}",
+        age,
+        text or f"{at:%Y-%m-%d %H:%M:%S}",
+    )
+
+
+def row_link(page: str, pk: object, text: object) -> SafeString | str:
+    """A link to the page of a row, of the model that *page* names as ``app_model``; *text* where it has none."""
+    try:
+        return format_html('<a href="{}">{}</a>', reverse(f"admin:{page}_change", args=[pk]), text)
+    except NoReverseMatch:
+        return str(text)
+
+
+def list_link(page: str, text: str, **query: object) -> SafeString:
+    """A link to the list of a model, named as ``app_model``, with these parameters."""
+    address = reverse(f"admin:{page}_changelist")
+    return format_html('<a href="{}?{}">{}</a>', address, urlencode(query), text)
 
 
 def run_link(run: UUID, text: str) -> SafeString:

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.events import projections, registry
-from apps.events.admin.paging import BoundedPaginator, KeysetChangeList
+from apps.core.admin.paging import BoundedPaginator, KeysetChangeList
 from apps.events.models import Event
 
 #: A type that is rare would have the whole table searched for it.

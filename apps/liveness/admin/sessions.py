@@ -170,15 +170,15 @@ class WorkerSessionAdmin(BoardAdmin):
     @admin.display(description="user, worker")
     def user_and_worker(self, session: WorkerSession) -> SafeString:
         """Whose worker it is or was, and under that what it calls itself."""
-        return format_html('{}<div class="live-under">{}</div>', _line(session).user, session.worker)
+        return format_html('{}<div class="row-under">{}</div>', _line(session).user, session.worker)
 
     @admin.display(description="condition, reason")
     def condition(self, session: WorkerSession) -> SafeString:
         """How it stands now, or how it ended, and under that why."""
         condition = _line(session).standing.condition
         return format_html(
-            '<span class="live-badge live-{}{}" title="{}">{}</span><div class="live-under">{}</div>',
-            condition, " live-now" if session.state == SessionState.ACTIVE else "",
+            '<span class="badge live-{}{}" title="{}">{}</span><div class="row-under">{}</div>',
+            condition, " now" if session.state == SessionState.ACTIVE else "",
             SessionState(session.state).label, condition, session.reason,
         )  # fmt: skip
 
@@ -191,7 +191,7 @@ class WorkerSessionAdmin(BoardAdmin):
     def started_and_ended(self, session: WorkerSession) -> SafeString:
         """From when to when; nothing under the start: it has not ended."""
         ended = "" if session.ended_at is None else _moment(session.ended_at)
-        return format_html('{}<div class="live-under">{}</div>', _moment(session.started_at), ended)
+        return format_html('{}<div class="row-under">{}</div>', _moment(session.started_at), ended)
 
     @admin.display(description="running tasks")
     def running(self, session: WorkerSession) -> str:

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from apps.core.admin.described import DescribedAdmin, stacked
 from apps.orders.admin.shown import ModeFilter, amount, at, link, mode
 from apps.orders.models import Fill
-from apps.tasks.admin.paging import BoundedPaginator
+from apps.core.admin.paging import BoundedPaginator
 
 
 @admin.register(Fill)

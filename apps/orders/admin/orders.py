@@ -22,7 +22,7 @@ from apps.orders.models import Order
 from apps.orders.reasons import REASONS
 from apps.orders.resolving import RESOLUTIONS
 from apps.orders.states import ENDED, State
-from apps.tasks.admin.paging import BoundedPaginator
+from apps.core.admin.paging import BoundedPaginator
 from apps.tasks.models import TaskRun
 
 # Runs of an order that its page lists, the last first.

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from apps.core.admin.described import DescribedAdmin, stacked
 from apps.orders.admin.shown import ModeFilter, amount, at, mode
 from apps.orders.models import Position
-from apps.tasks.admin.paging import BoundedPaginator
+from apps.core.admin.paging import BoundedPaginator
 
 
 class HeldFilter(admin.SimpleListFilter):

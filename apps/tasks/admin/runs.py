@@ -22,7 +22,7 @@ from apps.tasks import conf, depths, selectors, stats, wording
 from apps.tasks.admin import filters
 from apps.tasks.admin.chart import chart
 from apps.tasks.admin.operating import OperatingAdmin
-from apps.tasks.admin.paging import BoundedPaginator
+from apps.core.admin.paging import BoundedPaginator
 from apps.tasks.models import TaskRun
 from apps.tasks.states import FOUND_IN, Operation, State
 
@@ -106,7 +106,7 @@ class TaskRunAdmin(OperatingAdmin):
     def state_badge(self, run: TaskRun) -> SafeString:
         """The state in its colour, with the share done of a running run."""
         return format_html(
-            '<span class="task-state task-{}">{}</span>{}', run.state, run.state, self._under_way(run)
+            '<span class="badge task-{}">{}</span>{}', run.state, run.state, self._under_way(run)
         )
 
     def _under_way(self, run: TaskRun) -> SafeString | str:
@@ -121,19 +121,19 @@ class TaskRunAdmin(OperatingAdmin):
     @admin.display(description="attempt, worker")
     def attempt_by(self, run: TaskRun) -> SafeString:
         """How many of how many, and who has or had the last."""
-        return format_html('{}/{}<div class="task-under">{}</div>', run.attempt, run.max_attempts, run.worker)
+        return format_html('{}/{}<div class="row-under">{}</div>', run.attempt, run.max_attempts, run.worker)
 
     @admin.display(description="task")
     def task_on_queue(self, run: TaskRun) -> SafeString:
         """The task, and under it the queue."""
-        return format_html('{}<div class="task-under">{}</div>', run.task, run.queue)
+        return format_html('{}<div class="row-under">{}</div>', run.task, run.queue)
 
     @admin.display(description="requested, due or ended (UTC)")
     def when(self, run: TaskRun) -> SafeString:
         """To the second; the year stands in the tooltip."""
         name, moment = ("ended", run.finished_at) if run.finished_at else ("due", run.due_at)
         return format_html(
-            '<span title="{} to {}">{}<div class="task-under">{} {}</div></span>',
+            '<span title="{} to {}">{}<div class="row-under">{} {}</div></span>',
             run.requested_at.isoformat(), moment.isoformat(),
             f"{run.requested_at:%m-%d %H:%M:%S}", name, f"{moment:%m-%d %H:%M:%S}",
         )  # fmt: skip

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from apps.core.admin.described import DescribedAdmin, Tone, badge, stacked
 from apps.orders.admin.shown import ModeFilter, link, mode
-from apps.tasks.admin.paging import BoundedPaginator
+from apps.core.admin.paging import BoundedPaginator
 from apps.webhooks.codes import CODES, Outcome
 from apps.webhooks.formats import FORMATS
 from apps.webhooks.models import Delivery, Endpoint
