@@ -8,8 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.core import context
-from apps.core.ids import uuid7
 from apps.core.admin.paging import BoundedPaginator
+from apps.core.ids import uuid7
 from apps.events.followers import follow
 from apps.events.models import Event
 from apps.events.records import NewEvent

@@ -11,11 +11,11 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from apps.core import context
+from apps.core.admin.paging import BoundedPaginator
 from apps.core.ids import uuid7
 from apps.events.selectors import read_stream
 from apps.tasks import batches, bulk, depths
 from apps.tasks.admin.chart import HEIGHT, chart
-from apps.core.admin.paging import BoundedPaginator
 from apps.tasks.models import BulkOperation, Step, TaskRun
 from apps.tasks.states import State
 from apps.tasks.stats import Minute

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
@@ -13,12 +16,12 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 
@@ -43,6 +46,8 @@ class DescribedAdmin(admin.ModelAdmin[Any]):
 
     #: How rows come to be, for whoever sees none.
     comes = ""
+    #: Columns of ids: a whole id is looked for in these alone, which their indexes answer.
+    id_fields: tuple[str, ...] = ("pk",)
     paginator = BoundedPaginator
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER
@@ -61,6 +66,24 @@ class DescribedAdmin(admin.ModelAdmin[Any]):
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who may do what there are buttons for."""
         return bool(request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}"))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By a whole id, or else by words."""
+        term = search_term.strip()
+        with suppress(ValueError):
+            wanted = UUID(term)
+            return queryset.filter(reduce(or_, (Q(**{name: wanted}) for name in self.id_fields))), False
+        if not term:
+            return queryset, False
+        return self.search_words(request, queryset, term)
+
+    def search_words(
+        self, request: HttpRequest, queryset: QuerySet[Any], term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Rows that *term*, which is no id, finds; and whether some may be found twice."""
+        return super().get_search_results(request, queryset, term)
 
     def page(self, request: HttpRequest, template: str, **more: object) -> HttpResponse:
         """A page of its own."""
@@ -170,7 +193,7 @@ def moment(at: datetime | None, text: str = "") -> SafeString | str:
 
 
 def row_link(page: str, pk: object, text: object) -> SafeString | str:
-    """A link to the page of a row, of the model that *page* names as ``app_model``; *text* where it has none."""
+    """A link to the page of a row of the model ``app_model``; the text alone where there is no such page."""
     try:
         return format_html('<a href="{}">{}</a>', reverse(f"admin:{page}_change", args=[pk]), text)
     except NoReverseMatch:
@@ -181,6 +204,19 @@ def list_link(page: str, text: str, **query: object) -> SafeString:
     """A link to the list of a model, named as ``app_model``, with these parameters."""
     address = reverse(f"admin:{page}_changelist")
     return format_html('<a href="{}?{}">{}</a>', address, urlencode(query), text)
+
+
+def elsewhere(request: HttpRequest, *, stream: str = "", **audit: object) -> SafeString:
+    """Where else something is told: the events of its *stream*, and the audit's entries that *audit* finds.
+
+    What *request*'s user may not see is left out.
+    """
+    found = []
+    if stream and request.user.has_perm("events.view_event"):
+        found.append(list_link("events_event", "its events", q=stream))
+    if any(audit.values()) and request.user.has_perm("audit.view_entry"):
+        found.append(list_link("audit_entry", "in the audit", **audit))
+    return format_html_join(" · ", "{}", ((one,) for one in found))
 
 
 def run_link(run: UUID, text: str) -> SafeString:

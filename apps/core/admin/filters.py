@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -35,10 +34,9 @@ def aged(field: str, title: str = "in the last") -> type[admin.SimpleListFilter]
             age = _AGES.get(self.value() or "")
             if age is None:
                 return None
-            since: datetime | UUID = timezone.now() - age[1]
-            if queryset.model._meta.get_field(field).get_internal_type() == "UUIDField":
-                since = first_of(since)
-            return queryset.filter(**{f"{field}__gte": since})
+            since = timezone.now() - age[1]
+            by_id = queryset.model._meta.get_field(field).get_internal_type() == "UUIDField"
+            return queryset.filter(**{f"{field}__gte": first_of(since) if by_id else since})
 
     AgeFilter.title = title
     return AgeFilter
