@@ -98,7 +98,7 @@ class BacktestAdmin(OwnedAdmin):
     actions = ("cancel", "remove")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Backtest]:
-        return selectors.with_results(super().get_queryset(request)).select_related("owner")
+        return selectors.with_results(super().get_queryset(request)).select_related("owner", "picked")
 
     def delete_model(self, request: HttpRequest, obj: Backtest) -> None:
         # What somebody else has deleted meanwhile is gone as well.

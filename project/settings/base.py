@@ -131,6 +131,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "project.formats"
 USE_I18N = False
 USE_TZ = True
 DATETIME_FORMAT = "Y-m-d H:i:s"

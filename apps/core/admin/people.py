@@ -28,6 +28,7 @@ def _groups() -> list[tuple[str, str]]:
 class UserAdmin(DjangoUserAdmin[Any]):
     """Users with their standing; and where else each is met."""
 
+    comes = "Users are added here."
     list_display = ("name", "email", "standing", "in_groups", "came", "joined")
     list_filter = (
         "is_active",
@@ -105,6 +106,7 @@ class UserAdmin(DjangoUserAdmin[Any]):
 class GroupAdmin(DjangoGroupAdmin):
     """Groups with how many are in them and how much they may."""
 
+    comes = "Groups give their members permissions; accounts of operators are best put into some."
     list_display = ("name", "members", "permission_count")
     show_facets = admin.ShowFacets.NEVER
 
