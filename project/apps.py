@@ -19,6 +19,7 @@ class AdminConfig(SimpleAdminConfig):
     """
 
     default = False
+    default_site = "project.operating.Site"
 
     def ready(self) -> None:
         checks.register(check_dependencies, checks.Tags.admin)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings.dev")
@@ -38,10 +39,10 @@ worker_class = "gthread"
 threads = int(os.environ.get("WEB_THREADS", "8"))
 timeout = 60
 graceful_timeout = 30
-# Longer than a load balancer keeps a connection that nobody uses, so that it is never the one that finds it closed.
+# Longer than a load balancer keeps a connection that nobody uses: it shall never find one closed.
 keepalive = 75
 # Signs of life of the processes: memory, where a disk that is busy would let them seem dead.
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # Whom to believe of TLS is for the product to say: gunicorn would believe whoever connects from this machine.
 secure_scheme_headers: dict[str, str] = {}
 # Its default place is the home folder, which may be shared or not writable.

@@ -13,7 +13,6 @@ from apps.core.problempages import problem_detail, problem_list
 from apps.core.views import ApiRoot, LoginView
 
 admin.autodiscover()
-admin.site.site_header = admin.site.site_title = "Chandlery"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),

@@ -18,7 +18,18 @@ from apps.backtests.services import Ended, backtest_cancel, backtest_delete
 from apps.backtests.sweeps import admin as _sweeps  # noqa: F401  (of this app, which Django does not look for)
 from apps.candles.timeframes import TIMEFRAMES
 from apps.candles.wording import when
-from apps.core.admin.described import OwnedAdmin, Subject, answered, chosen, looking, run_link
+from apps.core.admin.described import (
+    OwnedAdmin,
+    Subject,
+    answered,
+    chosen,
+    looking,
+    moment,
+    run_link,
+    stacked,
+)
+from apps.core.admin.filters import aged, among, yes_or_no
+from apps.tasks.admin.shown import run_badge
 from apps.tasks.states import State
 
 _FIELDS = (
@@ -39,32 +50,6 @@ class StateFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         value = self.value()
         return selectors.in_state(queryset, value) if value in State.values else None
-
-
-class TimeframeFilter(admin.SimpleListFilter):
-    """Backtests of one timeframe."""
-
-    title = parameter_name = "timeframe"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in TIMEFRAMES]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        return queryset.filter(timeframe=self.value()) if self.value() in TIMEFRAMES else None
-
-
-class SharedFilter(admin.SimpleListFilter):
-    """Backtests that there is a link to, or none."""
-
-    title = parameter_name = "shared"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "yes"), ("no", "no")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        if self.value() not in ("yes", "no"):
-            return None
-        return queryset.filter(share_hash__isnull=self.value() == "no")
 
 
 def _describe(page: list[Backtest]) -> None:
@@ -93,16 +78,27 @@ def _table(values: dict[str, Any] | None) -> SafeString | str:
 class BacktestAdmin(OwnedAdmin):
     """Backtests: how they stand, and what came of them."""
 
-    list_display = ("__str__", "owner", "start", "end", "created_at", "state", "done", "figures")
-    list_filter = (StateFilter, TimeframeFilter, SharedFilter, "missing", "reused")
+    comes = "Users request backtests over the API and on the command line."
+    list_display = ("__str__", "owner", "span", "created", "state", "done", "figures", "pages")
+    list_filter = (
+        StateFilter,
+        among("timeframe", lambda: [(name, name) for name in TIMEFRAMES]),
+        aged("id", "requested in the last"),
+        yes_or_no("shared", "shared", share_hash__isnull=False),
+        "missing",
+        "reused",
+    )
     sortable_by = ()
-    search_fields = ("id", "instruments", "strategy", "title", "owner__username", "spec_hash")
-    search_help_text = "Part of an id, an instrument, a strategy, a title, or an owner's name"
+    id_fields = ("pk", "task_run", "fetch_run")
+    search_fields = ("instruments", "strategy", "title", "owner__username", "=spec_hash")
+    search_help_text = (
+        "The id of a backtest or its run; part of an instrument, a strategy, a title, an owner's name"
+    )
     fields = readonly_fields = _FIELDS
     actions = ("cancel", "remove")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Backtest]:
-        return selectors.with_results(super().get_queryset(request)).select_related("owner")
+        return selectors.with_results(super().get_queryset(request)).select_related("owner", "picked")
 
     def delete_model(self, request: HttpRequest, obj: Backtest) -> None:
         # What somebody else has deleted meanwhile is gone as well.
@@ -112,10 +108,20 @@ class BacktestAdmin(OwnedAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return looking(_describe)
 
+    @admin.display(description="from, to (UTC)")
+    def span(self, backtest: Backtest) -> SafeString:
+        """The range of its bars."""
+        return stacked(when(backtest.start), when(backtest.end))
+
+    @admin.display(description="requested (UTC)")
+    def created(self, backtest: Backtest) -> SafeString | str:
+        """When."""
+        return moment(backtest.created_at)
+
     @admin.display(description="state")
-    def state(self, backtest: Backtest) -> str:
+    def state(self, backtest: Backtest) -> SafeString | str:
         """Of its run."""
-        return _status(backtest).state
+        return run_badge(_status(backtest).state)
 
     @admin.display(description="progress")
     def done(self, backtest: Backtest) -> str:
@@ -142,7 +148,7 @@ class BacktestAdmin(OwnedAdmin):
     def pages(self, backtest: Backtest) -> SafeString:
         """The page for its owner."""
         addresses = [page_of(backtest), sweep_page_of(backtest)]
-        links = ((address, address) for address in addresses if address)
+        links = zip(filter(None, addresses), ("report", "sweep"), strict=False)
         return format_html_join(" of ", '<a href="{}">{}</a>', links)
 
     @admin.display(description="runs")

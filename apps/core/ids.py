@@ -35,6 +35,11 @@ def uuid7_of(moment: datetime, name: str) -> uuid.UUID:
     return _assemble(milliseconds, int.from_bytes(digest[:10], "big") >> 6)
 
 
+def first_of(moment: datetime) -> uuid.UUID:
+    """The least identifier of an aware *moment*: those that are made then or later are not less."""
+    return _assemble(int(moment.timestamp() * 1000), 0)
+
+
 def moment_of(identifier: uuid.UUID) -> datetime:
     """The creation time carried by a UUIDv7, in UTC."""
     if identifier.version != 7:

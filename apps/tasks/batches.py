@@ -19,7 +19,7 @@ from celery import current_app
 from celery.canvas import Signature
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from apps.core import context
 from apps.core.database import execute
@@ -109,6 +109,22 @@ def batch_progress(batch_id: uuid.UUID | str) -> Progress:
         counts = {**dict.fromkeys(State.values, 0), **dict(cursor.fetchall())}
     failed = batch_runs(batch_id).filter(state__in=(State.DEAD, State.CANCELLED))
     return Progress(total=total, counts=counts, failed_runs=list(failed[:_FAILED_SHOWN]))
+
+
+def batches_progress(batch_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, tuple[int, int, int]]:
+    """Of each of these batches: how many runs, how many have ended, how many of them without success."""
+    counted = dict.fromkeys(State.values, 0)
+    found = {
+        pk: (total, dict(counted))
+        for pk, total in Batch.objects.filter(pk__in=list(batch_ids)).values_list("pk", "total")
+    }
+    rows = TaskRun.objects.filter(batch_id__in=found).order_by().values_list("batch_id", "state")
+    for batch_id, state, number in rows.annotate(number=Count("pk")):
+        found[batch_id][1][state] = number
+    return {
+        pk: (total, sum(counts[state] for state in ENDED), counts[State.DEAD] + counts[State.CANCELLED])
+        for pk, (total, counts) in found.items()
+    }
 
 
 def batch_runs(batch_id: uuid.UUID | str) -> QuerySet[TaskRun]:

@@ -24,6 +24,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 #: Of the code: shown with every process.
 VERSION = env.str("VERSION", default="0.1.0")
+#: What this installation is called, in the head of the admin's pages; empty: it is not said.
+ENVIRONMENT = env.str("ENVIRONMENT", default="")
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
 DEBUG = env.bool("DEBUG", default=False)
@@ -73,7 +75,6 @@ SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 INSTALLED_APPS = [
-    "project.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -96,6 +97,8 @@ INSTALLED_APPS = [
     "apps.orders",
     "apps.webhooks",
     "apps.backtests",
+    # Behind all that have templates of its pages: the first that is found is used.
+    "project.apps.AdminConfig",
 ]
 
 MIDDLEWARE = [
@@ -204,6 +207,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "project.formats"
 USE_I18N = False
 USE_TZ = True
 DATETIME_FORMAT = "Y-m-d H:i:s"

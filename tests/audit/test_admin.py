@@ -13,7 +13,7 @@ from apps.audit.admin.entries import Field, fields_of
 from apps.audit.admin.filters import span
 from apps.audit.chain import append, head
 from apps.audit.models import Entry, Verification
-from apps.events.admin import paging
+from apps.core.admin.paging import BoundedPaginator
 from apps.tasks.models import TaskRun
 from tests.audit.chaining import KEYS, entry, grow, sound_up_to, tamper, written
 
@@ -80,7 +80,7 @@ def test_periods_narrow_from_years_to_days(some, admin_client):
 
 
 def test_no_page_counts_the_table_and_all_ask_little(chain, admin_client, monkeypatch):
-    monkeypatch.setattr(paging, "COUNTED", 120)
+    monkeypatch.setattr(BoundedPaginator, "bound", 120)
     grow(130)
     with CaptureQueriesContext(connection) as queries:
         page = admin_client.get(LIST)

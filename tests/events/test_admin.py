@@ -8,8 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.core import context
+from apps.core.admin.paging import BoundedPaginator
 from apps.core.ids import uuid7
-from apps.events.admin import paging
 from apps.events.followers import follow
 from apps.events.models import Event
 from apps.events.records import NewEvent
@@ -56,7 +56,7 @@ def test_events_of_one_type_are_found_among_the_newest(admin_client, monkeypatch
 
 
 def test_no_page_counts_the_table(admin_client, monkeypatch):
-    monkeypatch.setattr(paging, "COUNTED", 120)
+    monkeypatch.setattr(BoundedPaginator, "bound", 120)
     append(stream="gadget:1", after=0, events=[MADE] * 300)
     with CaptureQueriesContext(connection) as queries:
         page = admin_client.get(LIST)
@@ -67,7 +67,7 @@ def test_no_page_counts_the_table(admin_client, monkeypatch):
 
 
 def test_what_is_older_is_reached_by_key(admin_client, monkeypatch):
-    monkeypatch.setattr(paging, "COUNTED", 60)
+    monkeypatch.setattr(BoundedPaginator, "bound", 60)
     append(stream="gadget:1", after=0, events=[MADE] * 130)
     seen, address = [], LIST
     while address:

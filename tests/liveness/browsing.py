@@ -37,7 +37,7 @@ def listed(web, **query):
 
 
 def conditions(page):
-    return re.findall(r'<span class="live-badge [^>]*>(\w+)</span>', page)
+    return re.findall(r'<span class="badge [^>]*>(\w+)</span>', page)
 
 
 def hidden(page, *names):

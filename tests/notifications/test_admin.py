@@ -55,7 +55,7 @@ def test_mails_are_found_by_state_kind_and_words(admin_client):
     Email.objects.filter(about="order:2").update(state="refused", reason="550 unknown")
     page = text(admin_client.get(LIST))
     assert "alice@example.com" in page
-    assert '<span class="row-badge row-bad"' in page
+    assert '<span class="badge bad"' in page
     for query, there in (
         ({"state": "refused"}, False), ({"state": "requested"}, True), ({"kind": "orphans"}, False),
         ({"kind": "order_rejected"}, True), ({"q": "alice"}, True), ({"q": "order:2"}, False),

@@ -11,11 +11,11 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from apps.core import context
+from apps.core.admin.paging import BoundedPaginator
 from apps.core.ids import uuid7
 from apps.events.selectors import read_stream
 from apps.tasks import batches, bulk, depths
 from apps.tasks.admin.chart import HEIGHT, chart
-from apps.tasks.admin.paging import BoundedPaginator
 from apps.tasks.models import BulkOperation, Step, TaskRun
 from apps.tasks.states import State
 from apps.tasks.stats import Minute
@@ -89,11 +89,11 @@ def test_the_board_takes_few_queries_and_counts_to_a_bound(
     dead(2)
     with django_assert_max_num_queries(15) as seen:
         text = admin_client.get(BOARD, {"state": "scheduled"}).content.decode()
-    assert "12 runs" in text
+    assert "12 task runs" in text
     assert not [one["sql"] for one in seen if "COUNT(*)" in one["sql"] and "LIMIT" not in one["sql"]]
     monkeypatch.setattr(BoundedPaginator, "bound", 10)
     text = admin_client.get(BOARD, {"state": "scheduled"}).content.decode()
-    assert "more than 10 runs" in text
+    assert "more than 10 task runs" in text
     # Sorting by a column is not offered, and not done.
     assert listed(admin_client, o="3.1") == listed(admin_client)
 

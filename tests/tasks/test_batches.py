@@ -319,7 +319,9 @@ def test_the_admin_shows_batches_with_progress_and_cancels_them(admin_client):
     assert "workload.refused" in listed
     assert other.id not in listed
     assert "two" in admin_client.get(reverse("admin:tasks_batch_change", args=[batch.pk])).content.decode()
-    answer = admin_client.post(board, {"action": "cancel", "_selected_action": [str(batch.pk)]}, follow=True)
+    chosen = {"action": "cancel", "_selected_action": [str(batch.pk)]}
+    assert "1 of 2 runs not ended" in admin_client.post(board, chosen).content.decode()
+    answer = admin_client.post(board, {**chosen, "answered": "yes"}, follow=True)
     assert "1 runs cancelled." in answer.content.decode()
     assert admin_client.get(reverse("admin:tasks_batch_add")).status_code == 403
 

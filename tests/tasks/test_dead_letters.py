@@ -213,12 +213,12 @@ def test_a_dead_letter_queue_that_is_not_there_does_not_hide_the_others(on_queue
 
 
 def act(client: Any, action: str) -> str:
-    response = client.post(
-        reverse("admin:tasks_deadletter_changelist"),
-        {"action": action, "_selected_action": [letter().pk]},
-        follow=True,
-    )
-    return response.content.decode()
+    """Choose an action, and answer the page that asks, without which nothing is done."""
+    chosen = {"action": action, "_selected_action": [letter().pk]}
+    board, before = reverse("admin:tasks_deadletter_changelist"), letter().gone_at
+    assert "No, go back" in client.post(board, chosen).content.decode()
+    assert letter().gone_at == before
+    return client.post(board, {**chosen, "answered": "yes"}, follow=True).content.decode()
 
 
 def test_the_admin_shows_redrives_and_deletes(on_queues, admin_client):

@@ -19,8 +19,8 @@ from django.views.decorators.http import require_POST
 from apps.audit import actions, selectors, tasks
 from apps.audit.admin.filters import ActionFilter, OutcomeFilter, PeriodFilter
 from apps.audit.models import Entry
-from apps.core.admin.described import DescribedAdmin, Tone, badge, stacked
-from apps.events.admin.paging import BoundedPaginator, KeysetChangeList
+from apps.core.admin.described import DescribedAdmin, Tone, badge, moment, stacked
+from apps.core.admin.paging import KeysetChangeList
 
 #: Rows of the same request or object that a page of one entry shows.
 _RELATED = 20
@@ -46,6 +46,7 @@ _TONES = {"succeeded": Tone.GOOD, "refused": Tone.LATE, "failed": Tone.BAD}
 class EntryAdmin(DescribedAdmin):
     """All entries, newest first, and one entry with what belongs to it."""
 
+    comes = "Logins, writes, changes of keys, orders and signals are entries of one chain."
     list_display = ("when", "what", "by", "on", "ended", "source")
     list_display_links = ("when", "what")
     list_filter = (OutcomeFilter, PeriodFilter, ActionFilter)
@@ -54,7 +55,6 @@ class EntryAdmin(DescribedAdmin):
         "A whole value: an actor (user:7), an object's key or type:key, an account, request, address or id"
     )
     ordering = ("-sequence",)
-    paginator = BoundedPaginator
     sortable_by = ()
     actions = None
     change_list_template = "admin/audit/list.html"
@@ -151,13 +151,9 @@ class EntryAdmin(DescribedAdmin):
         return [*reversed(after), *before]
 
     @admin.display(description="when (UTC)")
-    def when(self, entry: Entry) -> SafeString:
+    def when(self, entry: Entry) -> SafeString | str:
         """To the second; more in the tooltip."""
-        return format_html(
-            '<span title="{}">{}</span>',
-            entry.occurred_at.isoformat(),
-            f"{entry.occurred_at:%Y-%m-%d %H:%M:%S}",
-        )
+        return moment(entry.occurred_at)
 
     @admin.display(description="what")
     def what(self, entry: Entry) -> SafeString:

@@ -13,19 +13,39 @@ from apps.backtests.sweeps import selectors
 from apps.backtests.sweeps.announcing import page_of
 from apps.backtests.sweeps.ending import Ended, sweep_cancel, sweep_delete
 from apps.backtests.sweeps.models import Sweep
+from apps.candles.timeframes import TIMEFRAMES
 from apps.candles.wording import when
-from apps.core.admin.described import OwnedAdmin, Subject, answered, chosen, looking, run_link
+from apps.core.admin.described import (
+    OwnedAdmin,
+    Subject,
+    answered,
+    chosen,
+    looking,
+    moment,
+    run_link,
+    stacked,
+)
+from apps.core.admin.filters import aged, among, yes_or_no
+from apps.tasks.admin.shown import run_badge
 
 
 @admin.register(Sweep)
 class SweepAdmin(OwnedAdmin):
     """Sweeps: how they stand, and what they found."""
 
-    list_display = ("__str__", "owner", "start", "end", "created_at", "state", "done", "chunks_shown")
-    list_filter = ("method", "timeframe")
+    comes = "Users request sweeps over the API and on the command line."
+    list_display = ("__str__", "owner", "span", "created", "state", "done", "chunks_shown", "pages")
+    list_filter = (
+        "method",
+        among("timeframe", lambda: [(name, name) for name in TIMEFRAMES]),
+        aged("id", "requested in the last"),
+        yes_or_no("finished", "finished", finished_at__isnull=False),
+    )
     list_select_related = ("owner",)
     sortable_by = ()
-    search_fields = ("id", "instruments", "strategy", "owner__username")
+    id_fields = ("pk", "finish_run")
+    search_fields = ("instruments", "strategy", "owner__username")
+    search_help_text = "A sweep's id, or part of an instrument, a strategy or an owner's name"
     fields = (
         "id", "owner", "instruments", "timeframe", "start", "end", "strategy", "state", "done",
         "chunks_shown", "end_run", "method", "samples", "seed", "space", "metric", "walk_forward",
@@ -47,10 +67,20 @@ class SweepAdmin(OwnedAdmin):
         listed = matched is not None and str(matched.url_name).endswith("changelist")
         return found.defer("summary") if listed else found
 
+    @admin.display(description="from, to (UTC)")
+    def span(self, sweep: Sweep) -> SafeString:
+        """The range of its bars."""
+        return stacked(when(sweep.start), when(sweep.end))
+
+    @admin.display(description="requested (UTC)")
+    def created(self, sweep: Sweep) -> SafeString | str:
+        """When."""
+        return moment(sweep.created_at)
+
     @admin.display(description="state")
-    def state(self, sweep: Sweep) -> str:
+    def state(self, sweep: Sweep) -> SafeString | str:
         """How it stands."""
-        return _status(sweep).state
+        return run_badge(_status(sweep).state)
 
     @admin.display(description="done")
     def done(self, sweep: Sweep) -> str:
@@ -67,7 +97,7 @@ class SweepAdmin(OwnedAdmin):
     @admin.display(description="report")
     def pages(self, sweep: Sweep) -> SafeString:
         """The page for its owner."""
-        return format_html('<a href="{}">{}</a>', page_of(sweep), page_of(sweep))
+        return format_html('<a href="{}">report</a>', page_of(sweep))
 
     @admin.display(description="run of the end")
     def end_run(self, sweep: Sweep) -> SafeString:

@@ -11,12 +11,13 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps.candles import selectors
+from apps.candles import conf, selectors
 from apps.candles.admin.pages import CandlesAdmin
 from apps.candles.models import Backfill
 from apps.candles.selectors import BackfillState, BackfillStatus
 from apps.candles.wording import when
 from apps.core.admin.described import Tone, badge, looking, run_link, stacked
+from apps.core.admin.filters import aged, among
 from apps.tasks import wording
 
 _FIELDS = (
@@ -51,11 +52,16 @@ def _status(backfill: Backfill) -> BackfillStatus:
 class BackfillAdmin(CandlesAdmin):
     """Backfills and how far they have come."""
 
+    comes = "Backfills are asked for on an instrument's list here, over the API or on the command line."
     list_display = ("text_and_who", "span", "state_and_eta", "share", "stored")
-    list_filter = ("exchange",)
+    list_filter = (
+        among("exchange", lambda: [(name, name) for name in conf.exchange_urls()]),
+        aged("created_at", "asked for in the last"),
+    )
     sortable_by = ()
-    search_fields = ("id", "symbol", "requested_by")
-    search_help_text = "Part of an id, of a symbol, or of who asked"
+    id_fields = ("pk", "prepare_run")
+    search_fields = ("symbol", "requested_by")
+    search_help_text = "The id of a backfill or of its run, or part of a symbol, or of who asked"
     fields = readonly_fields = _FIELDS
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Backfill]:

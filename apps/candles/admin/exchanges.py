@@ -44,13 +44,32 @@ def _describe(page: list[Exchange]) -> None:
         vars(one)["counts"] = counts.get(one.name, (0, 0))
 
 
+class _RestingFilter(admin.SimpleListFilter):
+    """Those that asked to be left alone, or did not."""
+
+    title = "left alone"
+    parameter_name = "resting"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "yes"), ("no", "no")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Exchange]) -> QuerySet[Exchange] | None:
+        rests = Q(resting_until__gt=timezone.now())
+        if self.value() == "yes":
+            return queryset.filter(rests)
+        return queryset.exclude(rests) if self.value() == "no" else None
+
+
 @admin.register(Exchange)
 class ExchangeAdmin(CandlesAdmin):
     """Exchanges that were asked for something."""
 
     list_display = ("name", "resting", "catalogue", "instruments", "unreadable_count")
+    comes = "An exchange appears here once it was asked for its list of markets."
+    list_filter = (_RestingFilter,)
     sortable_by = ()
     fields = readonly_fields = _FIELDS
+    search_fields = ("name",)
     actions = ("read_markets",)
     change_list_template = "admin/candles/exchange/change_list.html"
     change_form_template = "admin/candles/exchange/change_form.html"

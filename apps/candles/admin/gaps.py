@@ -18,8 +18,8 @@ from apps.candles.models import Gap
 from apps.candles.venues import VenueError
 from apps.candles.wording import count, when
 from apps.core import context
-from apps.core.admin.described import Subject, Tone, answered, badge, chosen, stacked
-from apps.tasks.admin.paging import BoundedPaginator
+from apps.core.admin.described import Subject, Tone, answered, badge, chosen, row_link, stacked
+from apps.core.admin.filters import aged
 
 _FIELDS = ("instrument", "start", "end", "length", "cause", "asked_at")
 
@@ -35,15 +35,15 @@ _TONES = {
 class GapAdmin(CandlesAdmin):
     """Gaps that were asked for again, with nothing there."""
 
+    comes = "Minutes that an exchange was asked for again, and does not have, are listed here with the cause."
     list_display = ("instrument_text", "range", "length", "why")
     list_display_links = ("range",)
-    list_filter = ("cause", ExchangeFilter)
+    list_filter = ("cause", ExchangeFilter, aged("start", "begun in the last"))
     list_select_related = ("instrument",)
     search_fields = ("instrument__symbol", "=instrument__exchange")
     search_help_text = "Part of a symbol, or an exchange"
     ordering = ("-start", "instrument")
     sortable_by = ("range", "length")
-    paginator = BoundedPaginator
     fields = readonly_fields = _FIELDS
     actions = ("ask_again",)
 
@@ -58,9 +58,9 @@ class GapAdmin(CandlesAdmin):
         return lookup == "instrument__id__exact" or super().lookup_allowed(lookup, value, request)
 
     @admin.display(description="instrument", ordering="instrument")
-    def instrument_text(self, gap: Gap) -> str:
+    def instrument_text(self, gap: Gap) -> SafeString | str:
         """Whose minutes are missing."""
-        return gap.instrument.text
+        return row_link("candles_instrument", gap.instrument_id, gap.instrument.text)
 
     @admin.display(description="from, to (UTC)", ordering="start")
     def range(self, gap: Gap) -> SafeString:

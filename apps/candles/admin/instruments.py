@@ -90,6 +90,7 @@ class InstrumentAdmin(StoreAdmin):
     """Instruments come from exchanges; whether to follow one is decided here."""
 
     form = InstrumentForm
+    comes = "Instruments come with an exchange's list of markets, and with candles that are imported."
     list_display = ("exchange", "symbol", "what", "followed", "active", "span", "lag")
     list_display_links = ("symbol",)
     list_filter = ("followed", "active", "exchange", "kind")

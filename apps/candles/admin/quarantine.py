@@ -23,7 +23,7 @@ from apps.candles.models import Candle1m, QuarantinedCandle
 from apps.candles.sources import VALUES
 from apps.candles.wording import count, decimal, when
 from apps.core.admin.described import Subject, Tone, answered, badge, chosen, stacked
-from apps.tasks.admin.paging import BoundedPaginator
+from apps.core.admin.filters import aged
 
 State = QuarantinedCandle.State
 
@@ -76,13 +76,14 @@ class QuarantinedCandleAdmin(CandlesAdmin):
     """Candles that were given to be stored and were not."""
 
     list_display = ("at", "why", "came", "state_badge")
-    list_filter = ("state", ReasonFilter, OriginFilter, ExchangeFilter)
+    comes = "Candles that the quality gate refuses wait here for somebody to decide."
+    id_fields = ("pk", "run")
+    list_filter = ("state", ReasonFilter, OriginFilter, ExchangeFilter, aged("last_seen", "seen in the last"))
     list_select_related = ("instrument",)
     search_fields = ("instrument__symbol", "origin", "message")
     search_help_text = "Part of a symbol, of an origin (a file's name), or of a message"
     ordering = ("-last_seen", "-id")
     sortable_by = ()
-    paginator = BoundedPaginator
     actions = ("readmit", "discard")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:

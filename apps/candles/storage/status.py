@@ -72,7 +72,13 @@ def status() -> StoreStatus:
             [[level.table for level in (M1, *ROLLUPS)]],
         )
         sizes = [RelationSize(**dict(zip(_SIZES, row, strict=True))) for row in cursor.fetchall()]
-        sizes = [replace(one, rows=_rows(cursor, one, sizes, store, settled=not pending)) for one in sizes]
+        counted = _counted(cursor, sizes, store)
+        sizes = [
+            replace(one, rows=counted[one.name])
+            if one.name in counted
+            else replace(one, rows=_rows(cursor, one, sizes, settled=not pending))
+            for one in sizes
+        ]
     return StoreStatus(
         capabilities=capabilities,
         in_force=store,
@@ -88,16 +94,24 @@ def status() -> StoreStatus:
 _SIZES = ("name", "rows", "total_bytes", "parts", "compressed", "before_bytes", "after_bytes", "since")
 
 
-def _rows(cursor: Any, one: RelationSize, sizes: list[RelationSize], store: Store, *, settled: bool) -> int:
-    """How many rows a relation has: counted when it is small, minutes by their days when those are few.
+def _counted(cursor: Any, sizes: list[RelationSize], store: Store) -> dict[str, int]:
+    """How many rows those relations have that are small, in one query."""
+    small = [one.name for one in sizes if one.total_bytes < _SMALL and not one.compressed]
+    if not small:
+        return {}
+    aggregated = store.rollups == Rollups.AGGREGATES
+    tables = [f"{name}_done" if aggregated and name != M1.table else name for name in small]
+    count = sql(__package__, "rows.sql").strip().rstrip(";")
+    counts = ", ".join(f"({count.format(table=table)})" for table in tables)
+    cursor.execute(f"SELECT {counts}")
+    return dict(zip(small, cursor.fetchone(), strict=True))
+
+
+def _rows(cursor: Any, one: RelationSize, sizes: list[RelationSize], *, settled: bool) -> int:
+    """How many rows a relation has that is not small: minutes by their days where those are few.
 
     *settled* is whether no roll-up waits for a refresh.
     """
-    if one.total_bytes < _SMALL and not one.compressed:
-        materialised = one.name != M1.table and store.rollups == Rollups.AGGREGATES
-        table = f"{one.name}_done" if materialised else one.name
-        cursor.execute(sql(__package__, "rows.sql").format(table=table))
-        return int(cursor.fetchone()[0])
     days = next(other for other in sizes if other.name == D1.table)
     if one.name == M1.table and days.total_bytes < _SMALL:
         # Days stay when their minutes are dropped.

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
 from enum import StrEnum
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.utils.html import format_html
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince, timeuntil
+
+from apps.core.admin.paging import BoundedPaginator
 
 #: Rows that something is done to by one click.
 MOST = 500
@@ -35,13 +44,15 @@ class Subject(NamedTuple):
 class DescribedAdmin(admin.ModelAdmin[Any]):
     """Rows that follow from elsewhere: neither added, edited nor removed here."""
 
+    #: How rows come to be, for whoever sees none.
+    comes = ""
+    #: Columns of ids: a whole id is looked for in these alone, which their indexes answer.
+    id_fields: tuple[str, ...] = ("pk",)
+    paginator = BoundedPaginator
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
     empty_value_display = ""
-
-    class Media:
-        css = {"all": ("core/admin.css",)}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -55,6 +66,24 @@ class DescribedAdmin(admin.ModelAdmin[Any]):
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who may do what there are buttons for."""
         return bool(request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}"))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By a whole id, or else by words."""
+        term = search_term.strip()
+        with suppress(ValueError):
+            wanted = UUID(term)
+            return queryset.filter(reduce(or_, (Q(**{name: wanted}) for name in self.id_fields))), False
+        if not term:
+            return queryset, False
+        return self.search_words(request, queryset, term)
+
+    def search_words(
+        self, request: HttpRequest, queryset: QuerySet[Any], term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Rows that *term*, which is no id, finds; and whether some may be found twice."""
+        return super().get_search_results(request, queryset, term)
 
     def page(self, request: HttpRequest, template: str, **more: object) -> HttpResponse:
         """A page of its own."""
@@ -140,14 +169,54 @@ class Tone(StrEnum):
 
 def badge(state: str, tone: Tone, meaning: str = "") -> SafeString:
     """A state in its colour, with what it means in the tooltip."""
-    return format_html(
-        '<span class="row-badge row-{}" title="{}">{}</span>', tone, meaning, state.replace("_", " ")
-    )
+    return format_html('<span class="badge {}" title="{}">{}</span>', tone, meaning, state.replace("_", " "))
 
 
 def stacked(first: object, second: object) -> SafeString:
     """A cell of two lines."""
     return format_html('{}<div class="row-under">{}</div>', first, second)
+
+
+def moment(at: datetime | None, text: str = "") -> SafeString | str:
+    """A time in UTC, to the second or as *text* has it; how long ago that is stands in the tooltip."""
+    if at is None:
+        return ""
+    now = timezone.now()
+    age = f"{timesince(at, now)} ago" if at <= now else f"in {timeuntil(at, now)}"
+    return format_html(
+        '<time datetime="{}" title="{} UTC, {}">{}</time>',
+        at.isoformat(),
+        f"{at:%Y-%m-%d %H:%M:%S}",
+        age,
+        text or f"{at:%Y-%m-%d %H:%M:%S}",
+    )
+
+
+def row_link(page: str, pk: object, text: object) -> SafeString | str:
+    """A link to the page of a row of the model ``app_model``; the text alone where there is no such page."""
+    try:
+        return format_html('<a href="{}">{}</a>', reverse(f"admin:{page}_change", args=[pk]), text)
+    except NoReverseMatch:
+        return str(text)
+
+
+def list_link(page: str, text: str, **query: object) -> SafeString:
+    """A link to the list of a model, named as ``app_model``, with these parameters."""
+    address = reverse(f"admin:{page}_changelist")
+    return format_html('<a href="{}?{}">{}</a>', address, urlencode(query), text)
+
+
+def elsewhere(request: HttpRequest, *, stream: str = "", **audit: object) -> SafeString:
+    """Where else something is told: the events of its *stream*, and the audit's entries that *audit* finds.
+
+    What *request*'s user may not see is left out.
+    """
+    found = []
+    if stream and request.user.has_perm("events.view_event"):
+        found.append(list_link("events_event", "its events", q=stream))
+    if any(audit.values()) and request.user.has_perm("audit.view_entry"):
+        found.append(list_link("audit_entry", "in the audit", **audit))
+    return format_html_join(" · ", "{}", ((one,) for one in found))
 
 
 def run_link(run: UUID, text: str) -> SafeString:

@@ -12,8 +12,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.core.admin.described import DescribedAdmin, list_link, moment, row_link
+from apps.core.admin.paging import KeysetChangeList
+from apps.core.redaction import redact
 from apps.events import projections, registry
-from apps.events.admin.paging import BoundedPaginator, KeysetChangeList
 from apps.events.models import Event
 
 #: A type that is rare would have the whole table searched for it.
@@ -38,18 +40,21 @@ class TypeFilter(admin.SimpleListFilter):
 
 
 @admin.register(Event)
-class EventAdmin(admin.ModelAdmin[Event]):
+class EventAdmin(DescribedAdmin):
     """All events, newest first, or those of one stream."""
 
-    list_display = ("position", "stream_link", "version", "type", "recorded_at", "actor", "summary")
+    comes = "Whatever happens to runs, batches, orders, positions and workers is an event."
+    list_display = ("position", "stream_link", "version", "type", "when", "actor", "summary")
+    fields = (
+        "position", "stream_link", "about", "version", "type", "schema_version", "when", "actor", "cause",
+        "pretty_data", "pretty_meta",
+    )  # fmt: skip
+    readonly_fields = fields
     list_filter = (TypeFilter,)
-    list_per_page = 50
     search_fields = ("stream",)
     search_help_text = "A stream, as task:018f…, or the part behind the colon"
     ordering = ("-position",)
     sortable_by = ()
-    paginator = BoundedPaginator
-    show_full_result_count = False
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList
@@ -69,6 +74,37 @@ class EventAdmin(admin.ModelAdmin[Event]):
         """Leads to the whole stream."""
         return format_html('<a href="?{}">{}</a>', urlencode({"q": event.stream}), event.stream)
 
+    @admin.display(description="Recorded (UTC)")
+    def when(self, event: Event) -> SafeString | str:
+        """When."""
+        return moment(event.recorded_at)
+
+    @admin.display(description="About")
+    def about(self, event: Event) -> SafeString | str:
+        """The page of what it happened to."""
+        prefix, _, key = event.stream.partition(":")
+        for name in projections.names():
+            known = projections.projection(name)
+            if known.stream_prefix == f"{prefix}:":
+                return row_link(known.table, key, event.stream)
+        return ""
+
+    @admin.display(description="Of the same first cause")
+    def cause(self, event: Event) -> SafeString | str:
+        """What the audit has of it."""
+        cause = event.meta.get("correlation_id", "")
+        return list_link("audit_entry", cause, correlation_id=cause) if cause else ""
+
+    @admin.display(description="Data")
+    def pretty_data(self, event: Event) -> SafeString:
+        """All of it, without secrets."""
+        return format_html("<pre>{}</pre>", _pretty(event.data))
+
+    @admin.display(description="Context")
+    def pretty_meta(self, event: Event) -> SafeString:
+        """Who, when and because of what."""
+        return format_html("<pre>{}</pre>", _pretty(event.meta))
+
     @admin.display(description="By")
     def actor(self, event: Event) -> str:
         """Who did it."""
@@ -77,15 +113,9 @@ class EventAdmin(admin.ModelAdmin[Event]):
     @admin.display(description="Data")
     def summary(self, event: Event) -> str:
         """The beginning of the data."""
-        text = json.dumps(event.data, ensure_ascii=False)
+        text = json.dumps(redact(event.data), ensure_ascii=False)
         return text if len(text) <= _SUMMARY else f"{text[:_SUMMARY]}…"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        """What has happened does not change."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        return False
+def _pretty(value: Any) -> str:
+    return json.dumps(redact(value), indent=2, ensure_ascii=False, default=str)

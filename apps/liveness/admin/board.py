@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -17,9 +17,10 @@ from django.utils import timezone
 from django.utils.text import capfirst
 
 from apps.core import context
+from apps.core.admin.described import DescribedAdmin
 from apps.liveness import populations, selectors
 from apps.liveness.leases import Unavailable
-from apps.liveness.models import Scan, WorkerSession
+from apps.liveness.models import Scan
 from apps.liveness.populations import Population, Work
 from apps.liveness.reconciling import reconcile_orphans
 from apps.liveness.selectors import Roll
@@ -69,7 +70,7 @@ class Column:
     rebuilt_at: datetime | None
 
 
-class BoardAdmin(admin.ModelAdmin[WorkerSession]):
+class BoardAdmin(DescribedAdmin):
     """Adds the page ``now/``, and below it those that ask before something is done."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -83,10 +84,6 @@ class BoardAdmin(admin.ModelAdmin[WorkerSession]):
             for where, view, name in pages
         ]
         return [*own, *super().get_urls()]
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Who may declare dead, and have orphans looked for."""
-        return bool(request.user.has_perm("liveness.change_workersession"))
 
     def now_view(self, request: HttpRequest) -> HttpResponse:
         """All populations, and what the last looks for orphans came to."""
@@ -134,7 +131,7 @@ class BoardAdmin(admin.ModelAdmin[WorkerSession]):
             self.tell(request, subject.label, done=done)
             return HttpResponseRedirect(reverse(NOW))
         hidden = [("population", population.name), ("member", member), ("token", str(token))]
-        return self.ask(
+        return self.ask_reason(
             request,
             form,
             [subject],
@@ -144,7 +141,7 @@ class BoardAdmin(admin.ModelAdmin[WorkerSession]):
             back=reverse(NOW),
         )
 
-    def ask(
+    def ask_reason(
         self,
         request: HttpRequest,
         form: ReasonForm,

@@ -14,7 +14,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
+from apps.core.admin.described import DescribedAdmin, moment
+from apps.core.admin.filters import aged, yes_or_no
 from apps.liveness import populations
 from apps.liveness.admin.board import title_of
 from apps.liveness.models import Scan
@@ -54,17 +57,18 @@ class FoundFilter(admin.SimpleListFilter):
 
 
 @admin.register(Scan)
-class ScanAdmin(admin.ModelAdmin[Scan]):
+class ScanAdmin(DescribedAdmin):
     """What each look for orphans came to."""
 
+    comes = "Beat has orphans looked for every few seconds; each look is a row."
     list_display = ("when", "milliseconds", "members", "found", "settled", "left_alone")
-    list_filter = (FoundFilter,)
-    list_per_page = 50
-    show_facets = admin.ShowFacets.NEVER
-    show_full_result_count = False
+    list_filter = (
+        FoundFilter,
+        yes_or_no("refused", "left something alone", refused__gt=""),
+        aged("id", "in the last"),
+    )
     sortable_by = ()
     ordering = ("-id",)
-    empty_value_display = ""
 
     class Media:
         css = {"all": ("liveness/admin.css",)}
@@ -77,20 +81,10 @@ class ScanAdmin(admin.ModelAdmin[Scan]):
     ) -> HttpResponse:
         return super().changelist_view(request, {**(extra_context or {}), "title": "Looks for orphans"})
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Scan | None = None) -> bool:
-        """What was found does not change."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Scan | None = None) -> bool:
-        return False
-
     @admin.display(description="at (UTC)")
-    def when(self, scan: Scan) -> str:
+    def when(self, scan: Scan) -> SafeString | str:
         """To the second."""
-        return f"{scan.at:%Y-%m-%d %H:%M:%S}"
+        return moment(scan.at)
 
     @admin.display(description="took (ms)")
     def milliseconds(self, scan: Scan) -> str:

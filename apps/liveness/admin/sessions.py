@@ -21,6 +21,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core import context
+from apps.core.admin.described import elsewhere, moment, stacked
+from apps.core.admin.filters import aged
 from apps.core.redaction import redact
 from apps.events.registry import event_type
 from apps.liveness import selectors, services
@@ -80,9 +82,9 @@ class HistoryChangeList(ChangeList):
         self.result_list = page
 
 
-def _moment(at: datetime) -> SafeString:
+def _moment(at: datetime | None) -> SafeString | str:
     """To the second; the year stands in the tooltip."""
-    return format_html('<span title="{}">{}</span>', at.isoformat(), f"{at:%m-%d %H:%M:%S}")
+    return moment(at, "" if at is None else f"{at:%m-%d %H:%M:%S}")
 
 
 def _line(session: WorkerSession) -> Line:
@@ -109,16 +111,13 @@ class WorkerSessionAdmin(BoardAdmin):
     """The history of trading workers, and one session's page."""
 
     list_display = ("user_and_worker", "condition", "seen", "started_and_ended", "running")
-    list_filter = (StateFilter,)
-    list_per_page = 50
-    show_facets = admin.ShowFacets.NEVER
-    show_full_result_count = False
+    comes = "Each time that a user's trading worker starts, a session begins."
+    list_filter = (StateFilter, aged("id", "started in the last"))
     sortable_by = ()
     search_fields = ("id",)
     search_help_text = "Part of a user's name or of a worker's, or a session's id"
     ordering = ("-id",)
     actions = ("declare_dead",)
-    empty_value_display = ""
 
     class Media:
         css = {"all": ("liveness/admin.css",)}
@@ -155,43 +154,32 @@ class WorkerSessionAdmin(BoardAdmin):
             wanted |= Q(pk=uuid.UUID(term))
         return queryset.filter(wanted), False
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: WorkerSession | None = None) -> bool:
-        """Rows follow from events; a declaration of death is all that may be done to them."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: WorkerSession | None = None) -> bool:
-        return False
-
     # The list -------------------------------------------------------------------------------------
 
     @admin.display(description="user, worker")
     def user_and_worker(self, session: WorkerSession) -> SafeString:
         """Whose worker it is or was, and under that what it calls itself."""
-        return format_html('{}<div class="live-under">{}</div>', _line(session).user, session.worker)
+        return stacked(_line(session).user, session.worker)
 
     @admin.display(description="condition, reason")
     def condition(self, session: WorkerSession) -> SafeString:
         """How it stands now, or how it ended, and under that why."""
         condition = _line(session).standing.condition
         return format_html(
-            '<span class="live-badge live-{}{}" title="{}">{}</span><div class="live-under">{}</div>',
-            condition, " live-now" if session.state == SessionState.ACTIVE else "",
+            '<span class="badge live-{}{}" title="{}">{}</span><div class="row-under">{}</div>',
+            condition, " now" if session.state == SessionState.ACTIVE else "",
             SessionState(session.state).label, condition, session.reason,
         )  # fmt: skip
 
     @admin.display(description="heard of last (UTC)")
-    def seen(self, session: WorkerSession) -> SafeString:
+    def seen(self, session: WorkerSession) -> SafeString | str:
         """When the worker was heard of last."""
         return _moment(_line(session).standing.seen_at)
 
     @admin.display(description="started, ended")
     def started_and_ended(self, session: WorkerSession) -> SafeString:
         """From when to when; nothing under the start: it has not ended."""
-        ended = "" if session.ended_at is None else _moment(session.ended_at)
-        return format_html('{}<div class="live-under">{}</div>', _moment(session.started_at), ended)
+        return stacked(_moment(session.started_at), _moment(session.ended_at))
 
     @admin.display(description="running tasks")
     def running(self, session: WorkerSession) -> str:
@@ -228,6 +216,7 @@ class WorkerSessionAdmin(BoardAdmin):
                 for event in selectors.timeline(session)
                 for data in [event.current_data()]
             ],
+            elsewhere=elsewhere(request, stream=session.stream),
             may_declare_dead=active and self.has_operate_permission(request),
         )
 
@@ -277,7 +266,7 @@ class WorkerSessionAdmin(BoardAdmin):
             )
             for one in chosen
         ]
-        return self.ask(
+        return self.ask_reason(
             request,
             form,
             subjects,

@@ -7,8 +7,10 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
-from apps.core.admin.described import DescribedAdmin
+from apps.core.admin.described import DescribedAdmin, Tone, badge, moment, stacked
+from apps.core.admin.filters import aged
 from apps.notifications.addresses import suppression_lift
 from apps.notifications.models import SuppressedAddress
 
@@ -32,12 +34,28 @@ class StandingFilter(admin.SimpleListFilter):
 class SuppressedAddressAdmin(DescribedAdmin):
     """Addresses from which mail came back."""
 
-    list_display = ("address", "reason", "created_at", "lifted_at", "lifted_by")
-    list_filter = (StandingFilter,)
+    comes = "An address from which mail comes back for good is written to no more, until that is lifted."
+    list_display = ("address", "stands", "reason", "made", "lifted")
+    list_filter = (StandingFilter, aged("created_at", "in the last"))
     sortable_by = ()
     search_fields = ("address", "reason")
     fields = readonly_fields = ("address", "reason", "email", "created_at", "lifted_at", "lifted_by")
     actions = ("lift",)
+
+    @admin.display(description="state")
+    def stands(self, suppression: SuppressedAddress) -> SafeString:
+        """Whether nothing is sent there."""
+        return badge("lifted", Tone.OVER) if suppression.lifted_at else badge("nothing is sent", Tone.LATE)
+
+    @admin.display(description="made (UTC)")
+    def made(self, suppression: SuppressedAddress) -> SafeString | str:
+        """When."""
+        return moment(suppression.created_at)
+
+    @admin.display(description="lifted (UTC), by")
+    def lifted(self, suppression: SuppressedAddress) -> SafeString | str:
+        """When, and by whom."""
+        return stacked(moment(suppression.lifted_at), suppression.lifted_by) if suppression.lifted_at else ""
 
     @admin.action(description="Send to these addresses again", permissions=["operate"])
     def lift(self, request: HttpRequest, queryset: QuerySet[SuppressedAddress]) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.core.admin.described import MOST, Tone, badge, run_link, stacked
+from apps.core.admin.described import MOST, Tone, badge, moment, run_link, stacked
+from apps.core.admin.filters import aged, among
 from apps.notifications.admin.previews import PreviewAdmin, frames, styled_by
 from apps.notifications.kinds import all_kinds
 from apps.notifications.models import Email
@@ -32,39 +31,23 @@ _FIELDS = (
 )  # fmt: skip
 
 
-class KindFilter(admin.SimpleListFilter):
-    """Mails of one kind."""
-
-    title = parameter_name = "kind"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(kind.name, kind.label) for kind in all_kinds()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        return queryset.filter(kind=self.value()) if self.value() else None
-
-
-class StateFilter(admin.SimpleListFilter):
-    """Mails that stand so."""
-
-    title = parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(state.value, state.value) for state in EmailState]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        return queryset.filter(state=self.value()) if self.value() in EmailState.values else None
-
-
 @admin.register(Email)
 class EmailAdmin(PreviewAdmin):
     """What was sent, and what became of it."""
 
     list_display = ("subject_or_kind", "recipient", "state_badge", "reason", "when")
-    list_filter = (StateFilter, KindFilter)
+    comes = "Mails are asked for by what happens: orders that trade, workers that fail, backtests that end."
+    id_fields = ("pk", "task_run")
+    list_filter = (
+        among("state", lambda: [(state.value, state.value) for state in EmailState]),
+        among("kind", lambda: [(kind.name, kind.label) for kind in all_kinds()]),
+        aged("created_at", "asked for in the last"),
+    )
     sortable_by = ()
     search_fields = ("recipient", "about", "subject")
-    search_help_text = "Part of a recipient's address, of what it is about, or of a subject"
+    search_help_text = (
+        "A mail's or its run's id; part of a recipient's address, of what it is about, of a subject"
+    )
     fields = readonly_fields = _FIELDS
     actions = ("resend",)
 
@@ -82,8 +65,7 @@ class EmailAdmin(PreviewAdmin):
     @admin.display(description="asked for, sent (UTC)")
     def when(self, email: Email) -> SafeString:
         """When it was asked for and, under that, when it was taken."""
-        taken = "" if email.sent_at is None else f"{email.sent_at:%Y-%m-%d %H:%M:%S}"
-        return stacked(f"{email.created_at:%Y-%m-%d %H:%M:%S}", taken)
+        return stacked(moment(email.created_at), moment(email.sent_at))
 
     @admin.display(description="state")
     def state_badge(self, email: Email) -> SafeString:

@@ -8,6 +8,8 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
+from apps.core.admin.filters import among
+from apps.core.admin.paging import BoundedPaginator
 from apps.notifications import preferences
 from apps.notifications.kinds import user_kinds
 from apps.notifications.models import Preference
@@ -38,7 +40,15 @@ class PreferenceAdmin(admin.ModelAdmin[Preference]):
 
     form = PreferenceForm
     list_display = ("user", "kind", "enabled", "source", "changed_at")
-    list_filter = ("enabled", "source")
+    comes = "Users turn mails off and on over the API and by links in mails; without a row they get them."
+    list_filter = (
+        among("kind", lambda: [(kind.name, kind.label) for kind in user_kinds()]),
+        "enabled",
+        "source",
+    )
+    list_per_page = 50
+    paginator = BoundedPaginator
+    show_full_result_count = False
     list_select_related = ("user",)
     show_facets = admin.ShowFacets.NEVER
     search_fields = ("user__username", "user__email", "kind")

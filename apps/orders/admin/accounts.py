@@ -11,10 +11,11 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps.core.admin.described import DescribedAdmin, Subject, answered, chosen, stacked
+from apps.core.admin.described import DescribedAdmin, Subject, answered, chosen, list_link, stacked
+from apps.core.admin.filters import among
 from apps.core.crypto import NoKey
 from apps.orders import conf, services
 from apps.orders.accounts import account_set
@@ -68,11 +69,17 @@ class AccountAdmin(DescribedAdmin):
 
     form = AccountForm
     list_display = ("name_and_user", "exchange", "plan_and_limit", "mode", "keys", "enabled", "created")
-    list_filter = ("exchange", "plan", "simulation", "enabled")
+    comes = "Users make accounts over the API; operators add them here."
+    list_filter = (
+        among("exchange", lambda: [(name, name) for name in conf.exchanges()]),
+        among("plan", lambda: [(name, name) for name in sorted(conf.plans())]),
+        "simulation",
+        "enabled",
+    )
     list_select_related = ("user",)
     sortable_by = ()
-    search_fields = ("id", "name", "user__username", "key_hint")
-    search_help_text = "Part of an id, of a name, of a user's name, or the end of a key"
+    search_fields = ("name", "user__username", "key_hint")
+    search_help_text = "An account's id, part of its name or of a user's, or the end of a key"
     autocomplete_fields = ("user",)
     actions = ("disable",)
     change_form_template = "admin/orders/account/change_form.html"
@@ -86,10 +93,10 @@ class AccountAdmin(DescribedAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         if obj is None:
             return ("user", "exchange", *_FIELDS)
-        return ("id", "user", "exchange", *_FIELDS, "daily", "keys", "created_at")
+        return ("id", "user", "exchange", *_FIELDS, "daily", "keys", "created_at", "elsewhere")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return () if obj is None else ("id", "user", "exchange", "daily", "keys", "created_at")
+        return () if obj is None else ("id", "user", "exchange", "daily", "keys", "created_at", "elsewhere")
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.keys_view)
@@ -179,6 +186,16 @@ class AccountAdmin(DescribedAdmin):
         """As many as it may ask for."""
         return f"{daily_limit(account):,}"
 
+    @admin.display(description="see also")
+    def elsewhere(self, account: Account) -> SafeString:
+        """What is of this account."""
+        of = {"account__id__exact": account.pk}
+        pages = (("orders_order", "orders"), ("orders_fill", "fills"), ("orders_position", "positions"))
+        links = [(list_link(page, text, **of),) for page, text in pages]
+        links += [(list_link("webhooks_endpoint", "endpoints", **of),)]
+        links += [(list_link("audit_entry", "in the audit", account=account.pk),)]
+        return format_html_join(" · ", "{}", links)
+
     @admin.display(description="traded")
     def mode(self, account: Account) -> str:
         """On paper whatever is asked for, or as it is asked for."""
@@ -192,6 +209,6 @@ class AccountAdmin(DescribedAdmin):
         return format_html("<code>…{}</code> since {}", account.key_hint, at(account.keys_set_at))
 
     @admin.display(description="made (UTC)", ordering="id")
-    def created(self, account: Account) -> str:
+    def created(self, account: Account) -> SafeString | str:
         """When."""
         return at(account.created_at)

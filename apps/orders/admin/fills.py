@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from apps.core.admin.described import DescribedAdmin, stacked
-from apps.orders.admin.shown import ModeFilter, amount, at, link, mode
+from apps.core.admin.exporting import csv_of
+from apps.core.admin.filters import aged
+from apps.orders.admin.shown import EXCHANGE, ModeFilter, amount, at, link, mode, traded_by
 from apps.orders.models import Fill
-from apps.tasks.admin.paging import BoundedPaginator
 
 
 @admin.register(Fill)
@@ -16,16 +19,33 @@ class FillAdmin(DescribedAdmin):
     """Trades of orders, as brokers reported them."""
 
     list_display = ("trade", "what", "fee_shown", "whose", "of_order", "when")
-    list_filter = (ModeFilter, "account__exchange")
+    comes = "What brokers report as traded of orders, on paper or for real, is told here trade by trade."
+    id_fields = ("pk", "order_id")
+    list_filter = (ModeFilter, EXCHANGE, aged("id", "recorded in the last"))
     list_select_related = ("order", "account__user", "instrument")
     sortable_by = ()
-    search_fields = ("trade_id", "order__id", "instrument__symbol", "account__name")
-    search_help_text = "Part of a trade's or an order's id, of a symbol, or of an account's name"
+    search_fields = ("trade_id",)
+    search_help_text = (
+        "The id of a fill, an order or a trade; part of a symbol, an account's or a user's name"
+    )
+    actions = ("export",)
+    export = csv_of(
+        "id", "traded_at", "account", "instrument", "order_id", "trade_id", "price", "quantity", "fee",
+        "fee_currency", "simulation",
+    )  # fmt: skip
     fields = readonly_fields = (
         "id", "of_order", "whose", "instrument", "simulation", "trade_id", "price", "quantity", "fee",
         "fee_currency", "traded_at", "recorded_at",
     )  # fmt: skip
-    paginator = BoundedPaginator
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Also those of one account, where its page leads."""
+        return lookup == "account__id__exact" or super().lookup_allowed(lookup, value, request)
+
+    def search_words(
+        self, request: HttpRequest, queryset: QuerySet[Fill], term: str
+    ) -> tuple[QuerySet[Fill], bool]:
+        return queryset.filter(Q(trade_id=term) | traded_by(term)), False
 
     @admin.display(description="trade")
     def trade(self, fill: Fill) -> SafeString:
@@ -46,7 +66,7 @@ class FillAdmin(DescribedAdmin):
     @admin.display(description="account, user")
     def whose(self, fill: Fill) -> SafeString:
         """The account, and under it whose it is."""
-        return stacked(fill.account.name, fill.account.user)
+        return stacked(link("account", fill.account_id, fill.account.name), fill.account.user)
 
     @admin.display(description="order")
     def of_order(self, fill: Fill) -> SafeString:

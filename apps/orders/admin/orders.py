@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
@@ -14,15 +16,24 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from apps.core.admin.described import DescribedAdmin, Subject, answered, chosen, stacked
+from apps.core.admin.described import (
+    DescribedAdmin,
+    Subject,
+    answered,
+    chosen,
+    elsewhere,
+    row_link,
+    stacked,
+)
+from apps.core.admin.exporting import csv_of
+from apps.core.admin.filters import aged
 from apps.orders import selectors, services
 from apps.orders.admin.placing import PlaceForm
-from apps.orders.admin.shown import ModeFilter, amount, at, mode, state_badge
+from apps.orders.admin.shown import EXCHANGE, ModeFilter, amount, at, link, mode, state_badge, traded_by
 from apps.orders.models import Order
 from apps.orders.reasons import REASONS
 from apps.orders.resolving import RESOLUTIONS
 from apps.orders.states import ENDED, State
-from apps.tasks.admin.paging import BoundedPaginator
 from apps.tasks.models import TaskRun
 
 # Runs of an order that its page lists, the last first.
@@ -66,21 +77,40 @@ class OrderAdmin(DescribedAdmin):
     """Orders and what becomes of them."""
 
     list_display = ("what", "state_badge", "traded", "whose", "asked", "why")
-    list_filter = (StateFilter, ModeFilter, "side", "kind", "intent", "source", "account__exchange")
+    comes = "Orders come from signals to endpoints, from requests of users, or from here."
+    list_filter = (
+        StateFilter, ModeFilter, aged("created_at", "asked for in the last"), EXCHANGE, "side", "kind",
+        "intent", "source",
+    )  # fmt: skip
     list_select_related = ("account__user", "instrument")
     sortable_by = ()
     ordering = ("-created_at", "-id")
-    search_fields = (
-        "id", "client_order_id", "venue_order_id", "source_id", "reason_code", "instrument__symbol",
-        "account__name", "account__user__username",
+    search_fields = ("id",)
+    search_help_text = (
+        "An order's or a delivery's id, the broker's id of it, a reason's code, or part of a symbol, an"
+        " account's or a user's name"
+    )
+    actions = ("cancel", "look_again", "resolve", "export")
+    export = csv_of(
+        "id", "created_at", "account", "instrument", "side", "kind", "quantity", "price", "state", "filled",
+        "average_price", "cost", "reason_code", "ended_at", "simulation", "source",
     )  # fmt: skip
-    search_help_text = "Part of an id, a symbol, a reason's code, an account's or a user's name"
-    paginator = BoundedPaginator
-    actions = ("cancel", "look_again", "resolve")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Also those of one account, where its page leads."""
         return lookup == "account__id__exact" or super().lookup_allowed(lookup, value, request)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
+    ) -> tuple[QuerySet[Order], bool]:
+        """By what it may be, each of which is looked for by itself."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        with suppress(ValueError):
+            return queryset.filter(Q(pk=UUID(term)) | Q(client_order_id=term) | Q(source_id=term)), False
+        found = Q(client_order_id=term) | Q(venue_order_id=term) | Q(source_id=term)
+        return queryset.filter(found | Q(reason_code__startswith=term) | traded_by(term)), False
 
     # Placing --------------------------------------------------------------------------------------
 
@@ -133,7 +163,7 @@ class OrderAdmin(DescribedAdmin):
     @admin.display(description="account, user")
     def whose(self, order: Order) -> SafeString:
         """The account, and under it whose it is."""
-        return stacked(order.account.name, order.account.user)
+        return stacked(link("account", order.account_id, order.account.name), order.account.user)
 
     @admin.display(description="asked for, ended (UTC)")
     def asked(self, order: Order) -> SafeString:
@@ -260,6 +290,10 @@ class OrderAdmin(DescribedAdmin):
             earlier=earlier,
             entries=Order.objects.filter(after=order),
             runs=_runs(order),
+            elsewhere=elsewhere(request, stream=order.stream, q=order.pk),
+            source=row_link("webhooks_delivery", order.source_id, order.source_id)
+            if order.source == Order.Source.WEBHOOK
+            else order.source_id,
             deeds=_deeds(order) if self.has_operate_permission(request) else [],
         )
 

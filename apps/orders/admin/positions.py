@@ -10,10 +10,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from apps.core.admin.described import DescribedAdmin, stacked
-from apps.orders.admin.shown import ModeFilter, amount, at, mode
+from apps.core.admin.described import DescribedAdmin, list_link, stacked
+from apps.core.admin.exporting import csv_of
+from apps.orders.admin.shown import EXCHANGE, ModeFilter, amount, at, link, mode, traded_by
 from apps.orders.models import Position
-from apps.tasks.admin.paging import BoundedPaginator
 
 
 class HeldFilter(admin.SimpleListFilter):
@@ -35,17 +35,36 @@ class PositionAdmin(DescribedAdmin):
     """What accounts hold by their fills."""
 
     list_display = ("what", "held", "realised_shown", "fees_shown", "whose", "changed")
-    list_filter = (HeldFilter, ModeFilter, "account__exchange")
+    comes = "The first fill of an account and an instrument opens a position; it stays when it is flat."
+    list_filter = (HeldFilter, ModeFilter, EXCHANGE)
     list_select_related = ("account__user", "instrument")
     sortable_by = ()
     ordering = ("-updated_at", "-id")
-    search_fields = ("id", "instrument__symbol", "account__name", "account__user__username")
-    search_help_text = "Part of an id, of a symbol, of an account's or a user's name"
+    search_fields = ("id",)
+    search_help_text = "A position's id, or part of a symbol, an account's or a user's name"
+    actions = ("export",)
+    export = csv_of(
+        "id", "account", "instrument", "simulation", "quantity", "average_price", "cost", "realised",
+        "updated_at",
+    )  # fmt: skip
     fields = readonly_fields = (
         "id", "whose", "instrument", "simulation", "quantity", "cost", "average_price", "realised",
-        "fees_shown", "updated_at",
+        "fees_shown", "updated_at", "events",
     )  # fmt: skip
-    paginator = BoundedPaginator
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Also those of one account, where its page leads."""
+        return lookup == "account__id__exact" or super().lookup_allowed(lookup, value, request)
+
+    def search_words(
+        self, request: HttpRequest, queryset: QuerySet[Position], term: str
+    ) -> tuple[QuerySet[Position], bool]:
+        return queryset.filter(traded_by(term)), False
+
+    @admin.display(description="see also")
+    def events(self, position: Position) -> SafeString:
+        """Everything that changed it."""
+        return list_link("events_event", "its events", q=f"position:{position.pk}")
 
     @admin.display(description="instrument")
     def what(self, position: Position) -> SafeString:
@@ -70,9 +89,9 @@ class PositionAdmin(DescribedAdmin):
     @admin.display(description="account, user")
     def whose(self, position: Position) -> SafeString:
         """The account, and under it whose it is."""
-        return stacked(position.account.name, position.account.user)
+        return stacked(link("account", position.account_id, position.account.name), position.account.user)
 
     @admin.display(description="changed (UTC)")
-    def changed(self, position: Position) -> str:
+    def changed(self, position: Position) -> SafeString | str:
         """When last."""
         return at(position.updated_at)

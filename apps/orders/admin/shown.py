@@ -7,15 +7,22 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.core.admin.described import Tone, badge
+from apps.candles.models import Instrument
+from apps.core.admin.described import Tone, badge, moment
+from apps.core.admin.filters import among
+from apps.orders import conf
 from apps.orders.amounts import text
+from apps.orders.models import Account
 from apps.orders.states import State
+
+#: Accounts and instruments that a search takes for meant.
+_FOUND = 1000
 
 _TONES = {
     State.RECEIVED: Tone.WAIT,
@@ -41,9 +48,9 @@ def amount(value: Decimal | None) -> str:
     return "" if value is None else text(value)
 
 
-def at(moment: datetime | None) -> str:
+def at(when: datetime | None) -> SafeString | str:
     """To the second, in UTC; empty for none."""
-    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+    return moment(when)
 
 
 def mode(simulation: bool) -> str:
@@ -54,6 +61,24 @@ def mode(simulation: bool) -> str:
 def link(page: str, pk: Any, label: Any) -> SafeString:
     """A link to the page of a row of this app."""
     return format_html('<a href="{}">{}</a>', reverse(f"admin:orders_{page}_change", args=[pk]), label)
+
+
+#: By the exchange of the account.
+EXCHANGE: type[admin.SimpleListFilter] = among(
+    "exchange", lambda: [(name, name) for name in conf.exchanges()], field="account__exchange"
+)
+
+
+def traded_by(term: str) -> Q:
+    """Rows of accounts, of their users, or of instruments that *term* is a part of the name of.
+
+    These are looked for first: conditions on other tables would have the whole table read.
+    """
+    accounts = Account.objects.filter(Q(name__icontains=term) | Q(user__username__icontains=term))
+    instruments = Instrument.objects.filter(symbol__icontains=term)
+    return Q(account_id__in=list(accounts.values_list("pk", flat=True)[:_FOUND])) | Q(
+        instrument_id__in=list(instruments.values_list("pk", flat=True)[:_FOUND])
+    )
 
 
 class ModeFilter(admin.SimpleListFilter):

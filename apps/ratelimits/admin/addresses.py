@@ -11,7 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.core.admin.described import Tone, badge, stacked
+from apps.core.admin.described import Tone, badge, moment, stacked
+from apps.core.admin.filters import yes_or_no
 from apps.core.clients import client_address
 from apps.core.networks import Networks
 from apps.ratelimits import services
@@ -54,10 +55,11 @@ class AddressRuleForm(forms.ModelForm[AddressRule]):
 class AddressRuleAdmin(OperatedAdmin):
     """Networks, each with its verdict."""
 
+    comes = "Nobody is let through or shut out beside what the settings say, until somebody is added here."
     form = AddressRuleForm
     list_display = ("network", "shown_verdict", "ends", "note", "created")
     list_display_links = ("network",)
-    list_filter = ("verdict",)
+    list_filter = ("verdict", yes_or_no("ends", "for a time", until__isnull=False))
     search_fields = ("network", "note")
     search_help_text = "Part of a network or of a note"
     change_list_template = "admin/ratelimits/addressrule/change_list.html"
@@ -105,13 +107,13 @@ class AddressRuleAdmin(OperatedAdmin):
         """When it ends, and whether it has."""
         if row.until is None:
             return "until it is deleted"
-        until = f"{row.until:%Y-%m-%d %H:%M:%S}"
+        until = moment(row.until)
         return stacked(until, "over: it changes nothing") if _is_over(row) else until
 
     @admin.display(description="made (UTC)")
-    def created(self, row: AddressRule) -> str:
+    def created(self, row: AddressRule) -> SafeString | str:
         """When."""
-        return f"{row.created_at:%Y-%m-%d %H:%M:%S}"
+        return moment(row.created_at)
 
 
 def _is_over(row: AddressRule) -> bool:

@@ -19,7 +19,7 @@ class OperatedAdmin(DescribedAdmin):
     sortable_by = ()
 
     class Media:
-        css = {"all": ("core/admin.css", "ratelimits/admin.css")}
+        css = {"all": ("ratelimits/admin.css",)}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.has_operate_permission(request)

@@ -10,7 +10,8 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from apps.core.admin.described import stacked
+from apps.core.admin.described import moment, stacked
+from apps.core.admin.filters import among, yes_or_no
 from apps.ratelimits import conf, services
 from apps.ratelimits.admin.operated import actor
 from apps.ratelimits.admin.pages import PagesAdmin
@@ -64,9 +65,17 @@ class PolicyChangeForm(forms.ModelForm[PolicyChange]):
 class PolicyChangeAdmin(PagesAdmin):
     """Above the rows the rules in force; below them what operators changed."""
 
+    comes = "The rules above are as the settings have them until somebody changes one here."
     form = PolicyChangeForm
     list_display = ("which", "what", "in_settings", "note", "changed")
     list_display_links = ("which",)
+    list_filter = (
+        among("group", lambda: [(one.name, one.name) for one in engine().groups if one.rules]),
+        "mode",
+        yes_or_no("plan", "of a plan", plan__gt=""),
+    )
+    search_fields = ("group", "rule", "plan", "note")
+    search_help_text = "Part of a group's, a rule's or a plan's name, or of a note"
     change_list_template = "admin/ratelimits/policychange/change_list.html"
     readonly_fields = ("in_settings", "in_force")
 
@@ -147,9 +156,9 @@ class PolicyChangeAdmin(PagesAdmin):
         return _described(engine().rules().rule(f"{row.group}/{row.rule}"), row.plan)
 
     @admin.display(description="changed (UTC)")
-    def changed(self, row: PolicyChange) -> str:
+    def changed(self, row: PolicyChange) -> SafeString | str:
         """When it was last."""
-        return f"{row.changed_at:%Y-%m-%d %H:%M:%S}"
+        return moment(row.changed_at)
 
 
 def _rule(row: PolicyChange) -> Rule | None:

@@ -2,65 +2,105 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.core.admin.described import (
+    Subject,
+    Tone,
+    answered,
+    badge,
+    chosen,
+    list_link,
+    looking,
+    moment,
+    stacked,
+)
+from apps.core.admin.filters import aged
 from apps.tasks import batches
+from apps.tasks.admin.shown import OfRunsAdmin, acting
+from apps.tasks.batchstates import BatchState
 from apps.tasks.models import Batch
+from apps.tasks.wording import runs
+
+_TONES = {BatchState.OPEN: Tone.WAIT, BatchState.INCOMPLETE: Tone.BAD, BatchState.COMPLETED: Tone.GOOD}
+
+
+def _describe(page: list[Batch]) -> None:
+    """Set how far each of these batches is."""
+    counted = batches.batches_progress([one.pk for one in page])
+    for one in page:
+        vars(one)["counted"] = counted[one.pk]
 
 
 @admin.register(Batch)
-class BatchAdmin(admin.ModelAdmin[Batch]):
+class BatchAdmin(OfRunsAdmin):
     """The batches with their progress."""
 
-    list_display = ("id", "description", "state_name", "progress", "runs", "created_at", "completed_at")
-    list_filter = ("state", "completes_when")
-    search_fields = ("id", "description")
-    search_help_text = "Batch id or description"
+    comes = "Here are batches that were requested together, chords of Celery's among them."
+    list_display = ("id", "description", "state_badge", "progress", "runs", "times")
+    list_filter = ("state", "completes_when", aged("id", "requested in the last"))
+    sortable_by = ()
+    search_fields = ("description",)
+    search_help_text = "A batch's id, or part of a description"
     ordering = ("-id",)
-    list_per_page = 50
     actions = ("cancel",)
-    show_full_result_count = False
     readonly_fields = ("progress", "runs")
 
-    @admin.display(description="State", ordering="state")
-    def state_name(self, batch: Batch) -> str:
-        """The state without its explanation."""
-        return batch.state
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return looking(_describe)
+
+    @admin.display(description="State")
+    def state_badge(self, batch: Batch) -> SafeString:
+        """The state, with its explanation in the tooltip."""
+        state = BatchState(batch.state)
+        return badge(state.value, _TONES[state], state.label)
 
     @admin.display(description="Progress")
-    def progress(self, batch: Batch) -> str:
+    def progress(self, batch: Batch) -> SafeString:
         """How many runs have ended, and how many of them without success."""
-        counted = batches.batch_progress(batch.pk)
-        failed = f", {counted.failed} failed" if counted.failed else ""
-        return f"{counted.done} of {counted.total}{failed}"
+        if "counted" not in vars(batch):
+            _describe([batch])
+        total, done, failed = vars(batch)["counted"]
+        share = format_html('<progress max="{}" value="{}"></progress>', max(total, 1), done)
+        return format_html("{} of {}{} {}", done, total, f", {failed} failed" if failed else "", share)
 
     @admin.display(description="Runs")
     def runs(self, batch: Batch) -> SafeString:
         """Leads to the batch's runs."""
-        board = reverse("admin:tasks_taskrun_changelist")
-        return format_html('<a href="{}?batch_id={}">runs</a>', board, batch.pk)
+        return list_link("tasks_taskrun", "runs", batch_id=batch.pk)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    @admin.display(description="Requested, completed (UTC)")
+    def times(self, batch: Batch) -> SafeString:
+        """When."""
+        return stacked(moment(batch.created_at), moment(batch.completed_at))
 
-    def has_change_permission(self, request: HttpRequest, obj: Batch | None = None) -> bool:
-        """Rows follow from events."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Batch | None = None) -> bool:
-        return False
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Who may cancel: who may cancel runs."""
-        return request.user.has_perm("tasks.change_taskrun")
-
-    @admin.action(description="Cancel the runs of the selected batches", permissions=["operate"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
-        actor = f"user:{request.user.pk}"
-        count = sum(batches.batch_cancel(batch_id=batch.pk, actor=actor) for batch in queryset)
-        self.message_user(request, f"{count} runs cancelled.")
+    @admin.action(description="Cancel the runs of the selected batches …", permissions=["operate"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Batch]) -> HttpResponse | None:
+        """Cancel what has not ended, after a question."""
+        found = chosen(queryset)
+        if not answered(request):
+            counted = batches.batches_progress([one.pk for one in found])
+            return self.ask(
+                request,
+                [
+                    Subject(one.pk, str(one), f"{total - done:,} of {runs(total)} not ended")
+                    for one in found
+                    for total, done, _ in [counted[one.pk]]
+                ],
+                action="cancel",
+                title=f"Cancel the runs of {len(found)} batch{'' if len(found) == 1 else 'es'}",
+                consequence="What waits is cancelled at once; what runs ends when it next reports progress.",
+                button="Cancel them",
+                grave=True,
+            )
+        count = sum(batches.batch_cancel(batch_id=batch.pk, actor=acting(request)) for batch in found)
+        level = messages.SUCCESS if count else messages.WARNING
+        self.message_user(request, f"{count} runs cancelled.", level)
+        return None

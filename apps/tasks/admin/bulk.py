@@ -3,36 +3,58 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from apps.core.admin.described import Tone, badge, moment, run_link, stacked
+from apps.core.admin.filters import aged, yes_or_no
+from apps.tasks.admin.shown import OfRunsAdmin
 from apps.tasks.filters import RunFilter
 from apps.tasks.models import BulkOperation
 
 
 @admin.register(BulkOperation)
-class BulkOperationAdmin(admin.ModelAdmin[BulkOperation]):
+class BulkOperationAdmin(OfRunsAdmin):
     """Who ordered what on which runs."""
 
-    list_display = ("created_at", "operation", "on", "actor", "bound", "done", "refused", "finished_at")
-    list_filter = ("operation",)
+    comes = "What is done to many runs at once from the task board, the API or the command line is told here."
+    id_fields = ("pk", "run_id")
+    list_display = ("times", "operation_name", "on", "actor", "how_far", "runs_done", "run")
+    list_filter = (
+        "operation",
+        yes_or_no("finished", "finished", finished_at__isnull=False),
+        aged("id", "ordered in the last"),
+    )
     sortable_by = ()
-    show_full_result_count = False
+    search_fields = ("=actor",)
+    search_help_text = "The id of an operation or of the run that does it, or an actor (user:7)"
     fields = (
         "operation", "on", "run_at", "actor", "created_at", "bound", "done", "refused", "why", "more",
         "finished_at", "run",
     )  # fmt: skip
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    @admin.display(description="ordered, finished (UTC)")
+    def times(self, bulk: BulkOperation) -> SafeString:
+        """When."""
+        return stacked(moment(bulk.created_at), moment(bulk.finished_at))
 
-    def has_change_permission(self, request: HttpRequest, obj: BulkOperation | None = None) -> bool:
-        return False
+    @admin.display(description="operation")
+    def operation_name(self, bulk: BulkOperation) -> str:
+        """Without its explanation."""
+        return bulk.operation
 
-    def has_delete_permission(self, request: HttpRequest, obj: BulkOperation | None = None) -> bool:
-        return False
+    @admin.display(description="state")
+    def how_far(self, bulk: BulkOperation) -> SafeString:
+        """Whether it goes on."""
+        if bulk.finished_at is None:
+            return badge("goes on", Tone.WAIT)
+        return badge("with refusals", Tone.LATE) if bulk.refused else badge("finished", Tone.GOOD)
+
+    @admin.display(description="done, refused")
+    def runs_done(self, bulk: BulkOperation) -> SafeString:
+        """Of how many runs."""
+        refused = f"{bulk.refused:,} refused" if bulk.refused else ""
+        return stacked(f"{bulk.done:,} of {bulk.bound:,}", refused)
 
     @admin.display(description="on")
     def on(self, bulk: BulkOperation) -> str:
@@ -50,6 +72,4 @@ class BulkOperationAdmin(admin.ModelAdmin[BulkOperation]):
         """The run that does it in the background."""
         if bulk.run_id is None:
             return "done at once"
-        return format_html(
-            '<a href="{}">{}</a>', reverse("admin:tasks_taskrun_change", args=[bulk.run_id]), bulk.run_id
-        )
+        return run_link(bulk.run_id, f"…{str(bulk.run_id)[-12:]}")

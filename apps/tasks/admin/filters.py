@@ -12,9 +12,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from apps.tasks import conf, selectors
+from apps.tasks import selectors
+from apps.tasks.admin.shown import queue_names, task_names
 from apps.tasks.filters import RunFilter
-from apps.tasks.models import Resolution, Statistic, TaskRun
+from apps.tasks.models import TaskRun
 from apps.tasks.states import State
 
 _AGES = {
@@ -56,15 +57,14 @@ class QueueFilter(BoardFilter):
     title = parameter_name = "queue"
 
     def values(self) -> list[tuple[str, str]]:
-        return [(queue, queue) for queue in conf.queues()]
+        return queue_names()
 
 
 class TaskFilter(BoardFilter):
     title = parameter_name = "task"
 
     def values(self) -> list[tuple[str, str]]:
-        names = Statistic.objects.filter(resolution=Resolution.TOTAL).values_list("task", flat=True)
-        return [(name, name) for name in names.order_by("task").distinct()]
+        return task_names()
 
 
 class ErrorFilter(BoardFilter):

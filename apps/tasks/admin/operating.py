@@ -17,6 +17,7 @@ from django.utils.html import format_html
 from apps.core import context
 from apps.tasks import bulk, wording
 from apps.tasks.admin import filters
+from apps.tasks.admin.shown import OfRunsAdmin
 from apps.tasks.filters import RunFilter
 from apps.tasks.models import BulkOperation, TaskRun
 from apps.tasks.states import Operation
@@ -25,7 +26,7 @@ LIST = "admin:tasks_taskrun_changelist"
 RUN = "admin:tasks_taskrun_change"
 
 
-class OperatingAdmin(admin.ModelAdmin[TaskRun]):
+class OperatingAdmin(OfRunsAdmin):
     """Adds the page ``operate/``, and an action for every operation that leads to it."""
 
     actions = ("redrive", "retry", "cancel", "reschedule")
@@ -33,10 +34,6 @@ class OperatingAdmin(admin.ModelAdmin[TaskRun]):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.operate)
         return [path("operate/", view, name="tasks_taskrun_operate"), *super().get_urls()]
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Who may operate runs."""
-        return bool(request.user.has_perm("tasks.change_taskrun"))
 
     @admin.action(description="Redrive the selected runs …", permissions=["operate"])
     def redrive(self, request: HttpRequest, queryset: QuerySet[TaskRun]) -> HttpResponse:

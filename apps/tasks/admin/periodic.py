@@ -10,9 +10,11 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
+from apps.core.admin.described import moment, run_link, stacked
+from apps.core.admin.filters import yes_or_no
 from apps.tasks import conf
 from apps.tasks.models import PeriodicTask
 from apps.tasks.models.periodic import Origin
@@ -86,19 +88,25 @@ class PeriodicTaskAdmin(admin.ModelAdmin[PeriodicTask]):
     """All entries with their last and next ticks. Edits are kept in Django's admin log."""
 
     form = PeriodicTaskForm
+    comes = "Entries of CELERY_BEAT_SCHEDULE appear here when beat has read them; others are added here."
+    show_facets = admin.ShowFacets.NEVER
     list_display = (
-        "name",
-        "task",
-        "schedule_text",
+        "name_and_task",
+        "schedule_and_misfire",
         "enabled",
-        "misfire_name",
         "origin_name",
-        "last_tick_at",
-        "last_run_link",
-        "next_tick_at",
+        "last",
+        "next",
         "trouble",
     )
-    list_filter = ("enabled", "origin", "misfire")
+    list_filter = (
+        "enabled",
+        "origin",
+        "misfire",
+        yes_or_no("failing", "cannot be requested", last_error__gt=""),
+        yes_or_no("gone", "gone from the settings", retired_at__isnull=False),
+    )
+    sortable_by = ("name_and_task", "next")
     search_fields = ("name", "task")
     search_help_text = "Name or task"
     ordering = ("name",)
@@ -141,35 +149,46 @@ class PeriodicTaskAdmin(admin.ModelAdmin[PeriodicTask]):
         else:
             services.save(entry=obj)
 
-    @admin.display(description="Schedule")
-    def schedule_text(self, entry: PeriodicTask) -> str:
-        return entry.schedule_text
+    @admin.display(description="Name, task", ordering="name")
+    def name_and_task(self, entry: PeriodicTask) -> SafeString:
+        """What it is called, and under it what it requests."""
+        return stacked(entry.name, entry.task)
 
-    @admin.display(description="Misfire", ordering="misfire")
-    def misfire_name(self, entry: PeriodicTask) -> str:
-        """The policy without its explanation."""
-        return entry.misfire
+    @admin.display(description="Schedule, misfire")
+    def schedule_and_misfire(self, entry: PeriodicTask) -> SafeString:
+        """When, and under it what is done about ticks that were missed."""
+        return stacked(entry.schedule_text, entry.misfire)
+
+    @admin.display(description="Last tick (UTC), run")
+    def last(self, entry: PeriodicTask) -> SafeString:
+        """When it was, and under it the run that was requested."""
+        return stacked(moment(entry.last_tick_at), self.last_run_link(entry))
+
+    @admin.display(description="Next tick (UTC)", ordering="next_tick_at")
+    def next(self, entry: PeriodicTask) -> SafeString | str:
+        """When it will be."""
+        return moment(entry.next_tick_at)
 
     @admin.display(description="Origin", ordering="origin")
     def origin_name(self, entry: PeriodicTask) -> str:
         return f"{entry.origin} (gone)" if entry.retired_at else entry.origin
 
     @admin.display(description="Last run")
-    def last_run_link(self, entry: PeriodicTask) -> str:
+    def last_run_link(self, entry: PeriodicTask) -> SafeString | str:
         """The run that was requested last and its state."""
         if entry.last_run is None:
             return "-"
         state = getattr(entry, "last_run_state", None)
         if state is None:
             return f"{entry.last_run} (not kept)"
-        return format_html(
-            '<a href="{}">{}</a>', reverse("admin:tasks_taskrun_change", args=[entry.last_run]), state
-        )
+        return run_link(entry.last_run, state)
 
     @admin.display(description="Trouble")
-    def trouble(self, entry: PeriodicTask) -> str:
+    def trouble(self, entry: PeriodicTask) -> SafeString | str:
         """Why no run can be requested, in short."""
-        return entry.last_error[:120]
+        if not entry.last_error:
+            return ""
+        return format_html('<span class="row-bad">{}</span>', entry.last_error[:120])
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who may use the actions."""

@@ -17,12 +17,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core import redaction
+from apps.core.admin.described import elsewhere, moment, stacked
 from apps.core.redaction import redact
 from apps.tasks import conf, depths, selectors, stats, wording
 from apps.tasks.admin import filters
 from apps.tasks.admin.chart import chart
 from apps.tasks.admin.operating import OperatingAdmin
-from apps.tasks.admin.paging import BoundedPaginator
+from apps.tasks.admin.shown import run_badge
 from apps.tasks.models import TaskRun
 from apps.tasks.states import FOUND_IN, Operation, State
 
@@ -34,19 +35,15 @@ _FAILURES = 15
 class TaskRunAdmin(OperatingAdmin):
     """The task board, one run's page, and the board of queues."""
 
+    comes = "Every task that somebody requests is a run, from its request to its end, and for a while after."
     list_display = ("short_id", "task_on_queue", "state_badge", "attempt_by", "when", "last_error")
     list_display_links = ("short_id", "task_on_queue")
-    show_facets = admin.ShowFacets.NEVER
     list_filter = filters.FILTERS
-    list_per_page = 50
     # Sorting a million rows by any column is no way to find one.
     sortable_by = ()
     search_fields = ("id",)
     search_help_text = "Id of a run, batch or first cause, a task's name, or how a unique or group key begins"
     ordering = ("-id",)
-    paginator = BoundedPaginator
-    show_full_result_count = False
-    empty_value_display = ""
 
     class Media:
         css = {"all": ("tasks/admin.css",)}
@@ -69,16 +66,6 @@ class TaskRunAdmin(OperatingAdmin):
         """Only the board's own parameters: what else selected runs would be unknown to operations on all."""
         return lookup in filters.PARAMETERS
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: TaskRun | None = None) -> bool:
-        """Rows follow from events; the operations are what may be done to them."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: TaskRun | None = None) -> bool:
-        return False
-
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.queues_view)
         return [path("queues/", view, name="tasks_taskrun_queues"), *super().get_urls()]
@@ -93,7 +80,6 @@ class TaskRunAdmin(OperatingAdmin):
             "title": "Task board",
             "parameters": parameters,
             "operations": _names(list(Operation)) if self.has_operate_permission(request) else [],
-            "bound": BoundedPaginator.bound,
         }
         return super().changelist_view(request, context)
 
@@ -105,9 +91,7 @@ class TaskRunAdmin(OperatingAdmin):
     @admin.display(description="state")
     def state_badge(self, run: TaskRun) -> SafeString:
         """The state in its colour, with the share done of a running run."""
-        return format_html(
-            '<span class="task-state task-{}">{}</span>{}', run.state, run.state, self._under_way(run)
-        )
+        return format_html("{}{}", run_badge(run.state), self._under_way(run))
 
     def _under_way(self, run: TaskRun) -> SafeString | str:
         if run.needs_review:
@@ -121,22 +105,19 @@ class TaskRunAdmin(OperatingAdmin):
     @admin.display(description="attempt, worker")
     def attempt_by(self, run: TaskRun) -> SafeString:
         """How many of how many, and who has or had the last."""
-        return format_html('{}/{}<div class="task-under">{}</div>', run.attempt, run.max_attempts, run.worker)
+        return stacked(f"{run.attempt}/{run.max_attempts}", run.worker)
 
     @admin.display(description="task")
     def task_on_queue(self, run: TaskRun) -> SafeString:
         """The task, and under it the queue."""
-        return format_html('{}<div class="task-under">{}</div>', run.task, run.queue)
+        return stacked(run.task, run.queue)
 
     @admin.display(description="requested, due or ended (UTC)")
     def when(self, run: TaskRun) -> SafeString:
         """To the second; the year stands in the tooltip."""
-        name, moment = ("ended", run.finished_at) if run.finished_at else ("due", run.due_at)
-        return format_html(
-            '<span title="{} to {}">{}<div class="task-under">{} {}</div></span>',
-            run.requested_at.isoformat(), moment.isoformat(),
-            f"{run.requested_at:%m-%d %H:%M:%S}", name, f"{moment:%m-%d %H:%M:%S}",
-        )  # fmt: skip
+        name, at = ("ended", run.finished_at) if run.finished_at else ("due", run.due_at)
+        requested = moment(run.requested_at, f"{run.requested_at:%m-%d %H:%M:%S}")
+        return stacked(requested, format_html("{} {}", name, moment(at, f"{at:%m-%d %H:%M:%S}")))
 
     @admin.display(description="last error")
     def last_error(self, run: TaskRun) -> str:
@@ -182,6 +163,9 @@ class TaskRunAdmin(OperatingAdmin):
                 "continuation": _pretty(run.continuation) if run.continuation else "",
                 "operations": _names(operations) if self.has_operate_permission(request) else [],
                 "ended": run.finished_at is not None,
+                "elsewhere": elsewhere(
+                    request, stream=run.stream, correlation_id=run.meta.get("correlation_id", "")
+                ),
             },
         )
 

@@ -15,9 +15,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.core.admin.described import DescribedAdmin, Tone, badge, stacked
+from apps.core.admin.described import DescribedAdmin, Tone, badge, list_link, moment, stacked
+from apps.core.admin.filters import aged, among
 from apps.orders.admin.shown import ModeFilter, link, mode
-from apps.tasks.admin.paging import BoundedPaginator
 from apps.webhooks.codes import CODES, Outcome
 from apps.webhooks.formats import FORMATS
 from apps.webhooks.models import Delivery, Endpoint
@@ -36,39 +36,19 @@ _FIELDS = (
 )  # fmt: skip
 
 
-class FormatFilter(admin.SimpleListFilter):
-    """Of one format: which there are is not asked of the log, which is long."""
-
-    title, parameter_name = "format", "format"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in FORMATS]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery] | None:
-        return queryset.filter(format=self.value()) if self.value() else None
-
-
-class CodeFilter(admin.SimpleListFilter):
-    """For one reason."""
-
-    title, parameter_name = "code", "code"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(code, code.replace("_", " ")) for code in (*CODES, "no_action")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery] | None:
-        return queryset.filter(code=self.value()) if self.value() else None
-
-
 @admin.register(Delivery)
 class DeliveryAdmin(DescribedAdmin):
     """Every request that came to a webhook's address."""
 
     list_display = ("when", "to", "outcome_badge", "what", "order", "sender", "took")
-    list_filter = ("outcome", "layer", FormatFilter, ModeFilter, CodeFilter)
+    comes = "Every request to the address of an endpoint is logged, whatever came of it."
+    list_filter = (
+        "outcome", "layer", aged("at", "in the last"), ModeFilter,
+        among("format", lambda: [(name, name) for name in FORMATS]),
+        among("code", lambda: [(code, code.replace("_", " ")) for code in (*CODES, "no_action")]),
+    )  # fmt: skip
     list_select_related = ("endpoint__user",)
     sortable_by = ()
-    paginator = BoundedPaginator
     #: That there are any shows the field; `get_search_results` says which.
     search_fields = ("id", "order_id", "request_id", "key", "address", "endpoint__name", "endpoint__user")
     search_help_text = (
@@ -101,9 +81,9 @@ class DeliveryAdmin(DescribedAdmin):
         return queryset.filter(found), False
 
     @admin.display(description="at (UTC)", ordering="id")
-    def when(self, delivery: Delivery) -> str:
+    def when(self, delivery: Delivery) -> SafeString | str:
         """To the millisecond."""
-        return f"{delivery.at:%Y-%m-%d %H:%M:%S}.{delivery.at.microsecond // 1000:03d}"
+        return moment(delivery.at, f"{delivery.at:%Y-%m-%d %H:%M:%S}.{delivery.at.microsecond // 1000:03d}")
 
     @admin.display(description="endpoint, user")
     def to(self, delivery: Delivery) -> SafeString | str:
@@ -163,6 +143,9 @@ class DeliveryAdmin(DescribedAdmin):
 
     @admin.display(description="audit")
     def audit(self, delivery: Delivery) -> SafeString:
-        """A link to its entry."""
-        url = reverse("admin:audit_entry_changelist")
-        return format_html('<a href="{}?q={}">its entry</a>', url, delivery.pk)
+        """Links to its entry, and to those of the same request."""
+        its = list_link("audit_entry", "its entry", q=delivery.pk)
+        if not delivery.request_id:
+            return its
+        same = list_link("audit_entry", "of the same request", correlation_id=delivery.request_id)
+        return format_html("{} · {}", its, same)

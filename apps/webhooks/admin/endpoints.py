@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from apps.core.admin.described import DescribedAdmin, Subject, answered, chosen, stacked
 from apps.core.crypto import NoKey
-from apps.orders.admin.shown import at, link
+from apps.orders.admin.shown import EXCHANGE, at, link
 from apps.webhooks import examples, services
 from apps.webhooks.addresses import presets
 from apps.webhooks.endpoints import LONGEST_OVERLAP, endpoint_set
@@ -100,14 +100,19 @@ class EndpointAdmin(DescribedAdmin):
         "enabled",
         "created",
     )
-    list_filter = ("enabled", "require_secret", "account__exchange")
+    comes = "Users make endpoints over the API; operators add them here, for an account."
+    list_filter = ("enabled", "require_secret", EXCHANGE)
     list_select_related = ("user", "account")
     sortable_by = ()
-    search_fields = ("id", "name", "user__username", "account__name", "token_hint")
-    search_help_text = "Part of an id, of a name, of a user's or account's name, or the end of a token"
+    search_fields = ("name", "user__username", "account__name", "token_hint")
+    search_help_text = "An endpoint's id, part of its name, a user's or an account's, or the end of a token"
     autocomplete_fields = ("account",)
     actions = ("disable",)
     change_form_template = "admin/webhooks/endpoint/change_form.html"
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Also those of one account, where its page leads."""
+        return lookup == "account__id__exact" or super().lookup_allowed(lookup, value, request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("webhooks.add_endpoint"))
@@ -267,7 +272,7 @@ class EndpointAdmin(DescribedAdmin):
             "signing secret": endpoint.previous_signing_until,
         }
         return (
-            ", ".join(f"the last {name} until {at(moment)}" for name, moment in until.items() if moment)
+            ", ".join(f"the last {name} until {end:%Y-%m-%d %H:%M:%S}" for name, end in until.items() if end)
             or "none"
         )
 
@@ -282,7 +287,7 @@ class EndpointAdmin(DescribedAdmin):
         return f"{endpoint.window_seconds} s"
 
     @admin.display(description="made (UTC)", ordering="id")
-    def created(self, endpoint: Endpoint) -> str:
+    def created(self, endpoint: Endpoint) -> SafeString | str:
         """When."""
         return at(endpoint.created_at)
 

@@ -1,4 +1,4 @@
-"""Paging through a table that is too long to be counted."""
+"""Paging through tables that are too long to be counted."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
-#: Rows that are counted, and paged through by number; behind them one goes on by key.
-COUNTED = 5000
-
 
 class BoundedPaginator(Paginator[Any]):
-    """Counts no further than `COUNTED`."""
+    """Counts to a bound and no further; what lies beyond is found by filtering, or by key."""
+
+    bound = 10_000
 
     @cached_property
     def count(self) -> int:
+        """How many there are, or the bound."""
         rows = self.object_list
         if isinstance(rows, QuerySet):
             # Without an order: the first rows that come are as good as any to be counted.
-            return rows.order_by().values("pk")[:COUNTED].count()
-        return len(rows[:COUNTED])
+            return rows.order_by().values("pk")[: self.bound].count()
+        return len(rows[: self.bound])
 
 
 class KeysetChangeList(ChangeList):

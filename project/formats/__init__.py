@@ -1,0 +1,1 @@
+"""How Django writes times where nothing else is said: as everywhere else here, in UTC."""
