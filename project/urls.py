@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from apps.core.metrics import MetricsView
+from apps.core.signing_in import SignInView, SignOutView
 from apps.core.views import ApiRoot, LoginView, healthz
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Chandlery"
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="docs")),
+    # Before the admin: one of its addresses is the dashboard's.
+    path("", include("apps.operations.urls")),
+    path("login", SignInView.as_view(), name="sign-in"),
+    path("logout", SignOutView.as_view(), name="sign-out"),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
     path("metrics", MetricsView.as_view(), name="metrics"),

@@ -32,7 +32,6 @@ TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 FORWARDED_HEADER = env.str("FORWARDED_HEADER", default="x-forwarded-for")
 
 INSTALLED_APPS = [
-    "project.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -54,6 +53,9 @@ INSTALLED_APPS = [
     "apps.orders",
     "apps.webhooks",
     "apps.backtests",
+    "apps.operations",
+    # Behind all that have templates of its pages: the first that is found is used.
+    "project.apps.AdminConfig",
 ]
 
 MIDDLEWARE = [
@@ -131,6 +133,10 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
 DATETIME_FORMAT = "Y-m-d H:i:s"
+
+# Where people sign in who are no staff, and what follows where nothing else does.
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "landing"
 
 STATIC_URL = "static/"
 STATIC_ROOT = env.str("STATIC_ROOT", default="") or None
@@ -351,7 +357,7 @@ RATELIMITS_GROUPS = env.json(
         {"name": "exempt", "routes": ["healthz"], "prefixes": [f"/{STATIC_URL}"], "exempt": True},
         {
             "name": "login",
-            "routes": ["login", "admin:login"],
+            "routes": ["login", "admin:login", "sign-in"],
             "methods": ["POST"],
             "outage": "local",
             "rules": {"address": {"by": "address", "rate": "20/5m"}},
@@ -446,6 +452,9 @@ REDACT_KEYS = env.list("REDACT_KEYS", default=[])
 
 # Who may read /metrics besides staff: whoever sends this as a bearer token.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
+# Whether everybody is shown which server and process is up, or only staff.
+STATUS_PUBLIC = env.bool("STATUS_PUBLIC", default=False)
 
 # Who is told of dead letters by e-mail, and how often at most (seconds).
 OPERATORS = env.list("OPERATOR_EMAILS", default=[])
