@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from apps.core.health import healthz, readyz
 from apps.core.metrics import MetricsView
 from apps.core.problempages import problem_detail, problem_list
+from apps.core.signing_in import SignInView, SignOutView
 from apps.core.views import ApiRoot, LoginView
 
 admin.autodiscover()
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="docs")),
+    # Before the admin: one of its addresses is the dashboard's.
+    path("", include("apps.operations.urls")),
+    path("login", SignInView.as_view(), name="sign-in"),
+    path("logout", SignOutView.as_view(), name="sign-out"),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),

@@ -97,6 +97,7 @@ INSTALLED_APPS = [
     "apps.orders",
     "apps.webhooks",
     "apps.backtests",
+    "apps.operations",
     # Behind all that have templates of its pages: the first that is found is used.
     "project.apps.AdminConfig",
 ]
@@ -213,6 +214,9 @@ USE_TZ = True
 DATETIME_FORMAT = "Y-m-d H:i:s"
 
 CSRF_FAILURE_VIEW = "apps.core.problems.csrf_failure"
+# Where people sign in who are no staff, and what follows where nothing else does.
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "landing"
 
 STATIC_URL = "static/"
 STATIC_ROOT = env.str("STATIC_ROOT", default="") or None
@@ -447,7 +451,7 @@ RATELIMITS_GROUPS = env.json(
         {"name": "exempt", "routes": ["healthz", "readyz"], "prefixes": [f"/{STATIC_URL}"], "exempt": True},
         {
             "name": "login",
-            "routes": ["login", "admin:login"],
+            "routes": ["login", "admin:login", "sign-in"],
             "methods": ["POST"],
             "outage": "local",
             "rules": {"address": {"by": "address", "rate": "20/5m"}},
@@ -545,6 +549,9 @@ REDACT_KEYS = env.list("REDACT_KEYS", default=[])
 
 # Who may read /metrics besides staff: whoever sends this as a bearer token.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
+# Whether everybody is shown which server and process is up, or only staff.
+STATUS_PUBLIC = env.bool("STATUS_PUBLIC", default=False)
 
 # Who is told of dead letters by e-mail, and how often at most (seconds).
 OPERATORS = env.list("OPERATOR_EMAILS", default=[])

@@ -18,5 +18,6 @@ from .environment import env  # noqa: E402
 
 SECRET_KEY = env.str("SECRET_KEY", default="development-only")
 INSTALLED_APPS = [*INSTALLED_APPS, "apps.stack"]
+STATUS_PUBLIC = env.bool("STATUS_PUBLIC", default=True)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 env.settle()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from apps.core import process
 from project.settings.environment import Environment
 
 KEY = "tests:WYMOvDpBhBEFZr8aKQ0IRz39y9SSzkmLFM0aXi+i5EE="
