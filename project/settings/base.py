@@ -546,6 +546,8 @@ LOGGING = {
     "loggers": {
         "botocore": {"level": "WARNING"},
         "ccxt": {"level": "WARNING"},
+        # Anybody may send any Host, and is answered 400: no traceback for each.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # Django's own handlers stand nearer to it than ours.
         "django.request": {"filters": ["tokens"]},
     },
