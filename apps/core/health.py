@@ -16,13 +16,11 @@ from apps.core.readiness import Status, readiness
 
 View = Callable[[HttpRequest], HttpResponse]
 
-_HEADERS = {"Cache-Control": "no-store"}
-
 
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """Answers while this process can answer at all; asks nothing of other servers."""
-    return JsonResponse({"status": "ok"}, headers=_HEADERS)
+    return _answer({"status": "ok"}, 200)
 
 
 @require_safe
@@ -36,9 +34,16 @@ def readyz(request: HttpRequest) -> HttpResponse:
     if bears(request, settings.METRICS_TOKEN):
         body["faults"] = {name: fault for name, fault in report.faults.items() if fault}
     code = 503 if report.status is Status.UNREADY else 200
-    response = JsonResponse(body, status=code, headers=_HEADERS)
+    response = _answer(body, code)
     # That it is so was logged when it came to be so, and not for each who asks.
     response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
+
+
+def _answer(body: dict[str, Any], code: int) -> HttpResponse:
+    response = JsonResponse(body, status=code, headers={"Cache-Control": "no-store"})
+    # What would write it stands further in.
+    response.headers["Content-Length"] = str(len(response.content))
     return response
 
 

@@ -591,6 +591,8 @@ LOGGING: dict[str, Any] = {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING", "filters": ["runs"]},
         "django.server": {"level": "WARNING", "handlers": [], "propagate": True},
+        # Anybody may send any Host, and is answered 400: no traceback for each.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # Django's own handlers stand nearer to it than ours. What it tells as an error has a trace.
         "django.request": {"level": "ERROR", "filters": ["tokens"]},
     },

@@ -47,6 +47,7 @@ def test_a_process_that_has_everything_is_ready(committed, own_queues, ready, st
     assert asked() == (200, {"status": "ready", "checks": dict.fromkeys(names, "ok")})
     head = Client().head("/readyz", secure=True)
     assert (head.status_code, head["Cache-Control"]) == (200, "no-store")
+    assert int(head["Content-Length"]) > 0
     assert "X-Request-ID" in head.headers
     assert Client().post("/readyz", secure=True).status_code == 405
 
