@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from apps.core.metrics import MetricsView
-from apps.core.views import ApiRoot, LoginView, healthz
+from apps.core.views import ApiRoot, healthz
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Chandlery"
@@ -21,7 +21,7 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/v1/", ApiRoot.as_view(), name="root"),
-    path("api/v1/auth/login", LoginView.as_view(), name="login"),
+    path("api/v1/", include("apps.identity.urls")),
     path("api/v1/", include("apps.audit.urls")),
     path("api/v1/", include("apps.tasks.urls")),
     path("api/v1/", include("apps.liveness.urls")),

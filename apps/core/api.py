@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.core.problems import CONTENT_TYPE, problem
+from apps.core.redaction import KEY_PREFIX
 
 #: For descriptions of operations: an answer that is a problem, and how lists go on.
 PROBLEM = OpenApiResponse(description="problem+json; `errors` names each field at fault.")
@@ -47,8 +48,11 @@ def idempotency_key(request: Request, *, longest: int) -> str:
 
 
 def bears(request: Request, token: str) -> bool | None:
-    """Whether the request's bearer token is *token*; None without one, or where *token* is empty."""
+    """Whether the request's bearer token is *token*; None without one, or where *token* is empty.
+
+    Keys of users are bearer tokens, too, and none of this kind.
+    """
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if not token or scheme.lower() != "bearer":
+    if not token or scheme.lower() != "bearer" or given.strip().startswith(KEY_PREFIX):
         return None
     return hmac.compare_digest(given.strip().encode(), token.encode())

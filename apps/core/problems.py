@@ -25,6 +25,7 @@ TITLES = {
     "malformed-body": "The body could not be parsed",
     "not-authenticated": "Credentials are missing or wrong",
     "permission-denied": "This is not allowed to you",
+    "insufficient-scope": "The key was not granted this",
     "not-found": "There is nothing at this address",
     "method-not-allowed": "The method is not allowed here",
     "not-acceptable": "None of the accepted media types is available",

@@ -1,4 +1,4 @@
-"""The base of API views, where the API begins, signing in, and the health of this process."""
+"""The base of API views, where the API begins, and the health of this process."""
 
 from __future__ import annotations
 
@@ -6,26 +6,33 @@ from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 from drf_spectacular.utils import extend_schema, inline_serializer
-from knox.views import LoginView as KnoxLoginView
 from rest_framework import serializers
-from rest_framework.authentication import BasicAuthentication
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from apps.core import context
+from apps.core import context, scopes
 
 
 class ApiView(APIView):
-    """An API view whose caller is named in every event that follows from the request."""
+    """An API view whose caller is named in every event that follows from the request.
+
+    A key is let in only with the scope that the address needs (`apps.core.scopes`).
+    """
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authenticate, check permissions, and name the actor."""
         super().initial(request, *args, **kwargs)
         if request.user.is_authenticated:
             context.set_actor(f"user:{request.user.pk}")
+
+    def check_permissions(self, request: Request) -> None:
+        """Raises what the view's permissions do, and `InsufficientScope`."""
+        super().check_permissions(request)
+        match = request.resolver_match
+        scopes.check(request.auth, match.route if match is not None else "", request.method or "")
 
 
 def link_next(request: Request, response: Response, cursor: str) -> None:
@@ -41,6 +48,8 @@ _BEGINNINGS = {
     "docs": "docs",
     "schema": "schema",
     "login": "login",
+    "me": "me",
+    "keys": "key-list",
     "instruments": "instrument-list",
     "candles": "candle-list",
     "backfills": "backfill-list",
@@ -73,20 +82,6 @@ class ApiRoot(APIView):
     )
     def get(self, request: Request) -> Response:
         return Response({name: reverse(route, request=request) for name, route in _BEGINNINGS.items()})
-
-
-@extend_schema(
-    request=None,
-    responses=inline_serializer(
-        "Login",
-        {"expiry": serializers.DateTimeField(), "token": serializers.CharField()},
-    ),
-    description="Exchange a name and password (HTTP Basic) for a token: `Authorization: Token <token>`.",
-)
-class LoginView(KnoxLoginView):  # type: ignore[misc]
-    """The one place where a password is sent; everything else takes the token."""
-
-    authentication_classes = [BasicAuthentication]
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
