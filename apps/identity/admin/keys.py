@@ -24,6 +24,7 @@ _TONES = {"active": Tone.GOOD, "expired": Tone.OVER, "revoked": Tone.BAD}
 class IssueForm(forms.ModelForm[ApiKey]):
     """What operators choose of a new key."""
 
+    name = forms.CharField(max_length=64, help_text="What it is for.")
     scopes = forms.MultipleChoiceField(
         choices=[(scope, scope) for scope in SCOPES],
         widget=forms.CheckboxSelectMultiple,
@@ -46,7 +47,6 @@ class IssueForm(forms.ModelForm[ApiKey]):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.initial.setdefault("expires_in_days", conf.usual_days())
-        self.fields["name"].required = True
 
     def clean_networks(self) -> list[str]:
         """The lines."""
