@@ -56,7 +56,7 @@ def charge(*, username: str, address: str) -> Guess:
     if not conf.enabled() or address in limits.rules().allowed:
         return Guess()
     place = place_of(address)
-    from_address = _hit(FROM_ADDRESS, f"{place} {username}")
+    from_address = _hit(FROM_ADDRESS, f"{place}/{username}")
     if not from_address:
         raise TooManyGuesses(from_address.retry_after)
     of_account = _hit(OF_ACCOUNT, username or _NONE)

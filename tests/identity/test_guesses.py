@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import aauthenticate
+from django.core.management import call_command
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
@@ -63,6 +65,14 @@ def test_guesses_of_every_kind_are_counted_together_and_then_not_even_the_right_
     # Of nobody else, and from nowhere else.
     assert statuses(1, name="bob") == [401]
     assert attempt(PASSWORD, address="192.0.2.2").status_code == 200
+
+
+def test_an_operator_lifts_the_limit_of_an_account(limits):
+    limits(account="2/h")
+    assert statuses(3) == [401, 401, 429]
+    for subject in ("login:alice", "login:192.0.2.1/alice"):
+        call_command("ratelimits", "reset", subject, "--yes", stdout=io.StringIO())
+    assert statuses(3) == [401, 401, 429]
 
 
 def test_a_network_of_ipv6_is_one_address(limits):
