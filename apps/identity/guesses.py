@@ -52,8 +52,7 @@ class Guess:
 
 def charge(*, username: str, address: str) -> Guess:
     """Charge a guess at the password of *username*, before it is looked at. Raises `TooManyGuesses`."""
-    limits = engine()
-    if not conf.enabled() or address in limits.rules().allowed:
+    if not conf.enabled() or address in engine().rules().allowed:
         return Guess()
     place = place_of(address)
     from_address = _hit(FROM_ADDRESS, f"{place}/{username}")
@@ -74,7 +73,7 @@ def give_back(guess: Guess) -> None:
 
 def place_of(address: str) -> str:
     """What an address is counted as."""
-    return bucket_of(address, engine().config.ipv6_prefix) or _NONE
+    return bucket_of(address, conf.config().ipv6_prefix) or _NONE
 
 
 @contextmanager

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from django.db.models import Q
+from django.db import connection
 
 from apps.core.networks import Networks
+from apps.core.resources import sql
 from apps.identity.models import ApiKey
 
 #: How often it is written that a key is used.
@@ -34,12 +35,9 @@ def used(key: ApiKey, *, address: str, now: datetime) -> None:
     """Record that it is used, unless that was recorded within the last minute or somebody else does it."""
     if key.last_used_at is not None and now - key.last_used_at < _EVERY:
         return
-    due = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - _EVERY)
-    # Nobody waits for a row that another request holds until it is answered.
-    free = ApiKey.objects.filter(due, pk=key.pk).select_for_update(skip_locked=True, no_key=True)
-    ApiKey.objects.filter(pk__in=free.values("pk")).update(
-        last_used_at=now, last_used_address=address or None
-    )
+    given = {"key": key.pk, "now": now, "address": address or None, "due": now - _EVERY}
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "use_key.sql"), given)
 
 
 @lru_cache(maxsize=1024)

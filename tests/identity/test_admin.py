@@ -6,11 +6,12 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from apps.identity.models import ApiKey
+from apps.identity.models import ApiKey, KnownPlace
 from tests.audit.chaining import waiting
 from tests.identity.helpers import bearing, key_of
 
@@ -89,3 +90,16 @@ def test_keys_are_found_and_revoked_after_a_question(clerk, alice):
     key.refresh_from_db()
     assert key.state == "revoked"
     assert "key.revoked" in [one["action"] for one in waiting()]
+
+
+def test_a_user_is_deleted_with_their_keys_and_a_key_alone_not_without_a_word_to_the_audit(
+    admin_client, clerk, alice
+):
+    key, other = key_of(alice).key, key_of(alice).key
+    KnownPlace.objects.create(user=alice, network="192.0.2.1")
+    clerk.post(reverse("admin:identity_apikey_delete", args=[key.pk]), {"post": "yes"})
+    assert list(ApiKey.objects.all()) == [other]
+    assert "key.revoked" in [one["action"] for one in waiting()]
+    admin_client.post(reverse("admin:auth_user_delete", args=[alice.pk]), {"post": "yes"})
+    assert not get_user_model().objects.filter(pk=alice.pk).exists()
+    assert not ApiKey.objects.exists()

@@ -13,12 +13,14 @@ from knox.models import get_token_model
 
 from apps.core import redaction
 from apps.identity.models import ApiKey
+from apps.ratelimits.engine import engine
 from tests.identity.helpers import PASSWORD, basic, bearing, key_of, problem, send
+from tests.ratelimits.requesting import left
 
 ORDERS = "/api/v1/positions"
 
 
-def test_a_token_costs_one_query_and_that_it_was_used_is_written_once_a_minute(alice):
+def test_a_token_costs_one_query_and_that_it_was_used_is_written_once_a_minute(transactional_db, alice):
     issued = key_of(alice)
     web = bearing(issued.token, REMOTE_ADDR="192.0.2.7")
     assert web.get(ORDERS).status_code == 200
@@ -110,3 +112,20 @@ def test_names_and_passwords_are_taken_only_to_sign_in_where_the_setting_says_so
     token = web.post("/api/v1/auth/login").json()["token"]
     assert bearing(token).get(ORDERS).status_code == 200
     assert send(Client(), "GET", ORDERS).status_code == 401
+
+
+def test_a_key_that_was_revoked_is_not_trusted_by_limits_either(alice, settings):
+    settings.RATELIMITS_ENABLED = True
+    settings.RATELIMITS_TIMEOUT = 5.0
+    rules = {
+        "key": {"by": "key", "rate": "9/m"},
+        "failures": {"by": "address", "rate": "2/m", "failures": True},
+    }
+    settings.RATELIMITS_GROUPS = [{"name": "default", "rules": rules}]
+    issued = key_of(alice)
+    web = bearing(issued.token)
+    assert [left(web.get(ORDERS))["default/key"] for _ in range(2)] == [8, 7]
+    ApiKey.objects.update(revoked_at=timezone.now())
+    # Once it is known that it is nobody's, it is a guess like any other.
+    assert [web.get(ORDERS).status_code for _ in range(4)] == [401, 401, 401, 429]
+    engine().keeper.stop()

@@ -79,9 +79,10 @@ def test_a_key_gives_its_user_no_more_rights_than_they_have(alice):
 
 
 def test_logins_and_sessions_may_do_all_that_their_user_may(alice, token):
-    session = Client()
+    session, older = Client(), Client()
     session.force_login(alice)
-    for web in (bearing(token), bearing(token, "Token"), session):
+    older.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    for web in (bearing(token), bearing(token, "Token"), session, older):
         assert send(web, "POST", "/api/v1/orders", {}).status_code == 400
         assert send(web, "GET", "keys").status_code == 200
 

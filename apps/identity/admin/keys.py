@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.core.admin.described import DescribedAdmin, Subject, Tone, answered, badge, chosen, stacked
+from apps.core.admin.described import OwnedAdmin, Subject, Tone, answered, badge, chosen, stacked
 from apps.core.scopes import SCOPES
 from apps.identity import conf, selectors, services
 from apps.identity.models import ApiKey
@@ -88,7 +88,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(DescribedAdmin):
+class ApiKeyAdmin(OwnedAdmin):
     """Keys and logins of all users."""
 
     form = IssueForm
@@ -169,6 +169,11 @@ class ApiKeyAdmin(DescribedAdmin):
         ended = sum(services.key_revoke(key=one, by=f"user:{request.user.pk}") for one in keys)
         self.message_user(request, f"{ended} revoked.")
         return None
+
+    def delete_model(self, request: HttpRequest, obj: ApiKey) -> None:
+        """End it, which the audit is told, and forget it."""
+        services.key_revoke(key=obj, by=f"user:{request.user.pk}")
+        super().delete_model(request, obj)
 
     # Columns --------------------------------------------------------------------------------------
 

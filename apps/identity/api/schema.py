@@ -12,13 +12,13 @@ _TOKEN = "token"  # noqa: S105 (the name of a scheme)
 _PASSWORD = {"type": "http", "scheme": "basic"}
 
 
-class TokenScheme(OpenApiAuthenticationExtension):
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Login tokens and keys, in either spelling of the header."""
 
     target_class = "apps.identity.authentication.TokenAuthentication"
     name = [_TOKEN, "bearer"]
 
-    def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:  # type: ignore[override]
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
         return [
             {
                 "type": "apiKey",
