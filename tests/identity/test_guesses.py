@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import aauthenticate
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.management import call_command
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -100,6 +101,20 @@ def test_names_that_are_nobodys_are_answered_and_counted_like_others(limits):
     assert known[0].json() == unknown[0].json()
     for odd in ("", "x" * 150, "a b:c|d{e}"):
         assert statuses(4, name=odd)[-1] in (400, 429)
+
+
+def test_a_name_that_is_nobodys_costs_as_many_hashes_as_a_wrong_password(alice, monkeypatch):
+    hashed, encode = [], MD5PasswordHasher.encode
+
+    def counted(self: Any, password: str, salt: str) -> str:
+        hashed.append(password)
+        return encode(self, password, salt)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", counted)
+    for name in ("alice", "nobody"):
+        assert attempt("guess", name=name).status_code == 401
+        assert hashed == ["guess"], name
+        hashed.clear()
 
 
 def test_whoever_guesses_from_many_addresses_locks_out_none_but_strangers(limits):
