@@ -10,7 +10,7 @@ from apps.core.health import healthz, readyz
 from apps.core.metrics import MetricsView
 from apps.core.problempages import problem_detail, problem_list
 from apps.core.signing_in import SignInView, SignOutView
-from apps.core.views import ApiRoot, LoginView
+from apps.core.views import ApiRoot
 
 admin.autodiscover()
 
@@ -32,7 +32,7 @@ urlpatterns = [
         name="docs",
     ),
     path("api/v1/", ApiRoot.as_view(), name="root"),
-    path("api/v1/auth/login", LoginView.as_view(), name="login"),
+    path("api/v1/", include("apps.identity.urls")),
     path("api/v1/", include("apps.audit.urls")),
     path("api/v1/", include("apps.tasks.urls")),
     path("api/v1/", include("apps.liveness.urls")),

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.core.problems import CONTENT_TYPE, problem
+from apps.core.redaction import KEY_PREFIX
 
 #: For descriptions of operations: an answer that is a problem like others of its status, of which
 #: `apps.core.openapi` says more; and how lists go on.
@@ -60,8 +61,11 @@ def replayed(response: Response, *, repeated: bool) -> Response:
 
 
 def bears(request: Request | HttpRequest, token: str) -> bool | None:
-    """Whether the request's bearer token is *token*; None without one, or where *token* is empty."""
+    """Whether the request's bearer token is *token*; None without one, or where *token* is empty.
+
+    Keys of users are bearer tokens, too, and none of this kind.
+    """
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if not token or scheme.lower() != "bearer":
+    if not token or scheme.lower() != "bearer" or given.strip().startswith(KEY_PREFIX):
         return None
     return hmac.compare_digest(given.strip().encode(), token.encode())

@@ -43,6 +43,11 @@ _TYPES = (
         "Ask somebody who may, or for the permission that `detail` names.",
     ),
     ProblemType(
+        "insufficient-scope", "The key was not granted this", (403,),
+        "An API key may do what its scopes say, and this needs the one that `required_scope` names.",
+        "Make a key with that scope, or let a credential that has it make the request.",
+    ),
+    ProblemType(
         "not-found", "There is nothing at this address", (404,),
         "There is no such thing, or it is not yours.",
         "Check the address and the id in it.",

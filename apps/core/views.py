@@ -1,4 +1,4 @@
-"""The base of API views, where the API begins, and signing in."""
+"""The base of API views, and where the API begins."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from drf_spectacular.utils import extend_schema, inline_serializer
-from knox.views import LoginView as KnoxLoginView
 from rest_framework import serializers
-from rest_framework.authentication import BasicAuthentication
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -19,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from apps.core import context, idempotency, tags
+from apps.core import context, idempotency, scopes, tags
 from apps.core.api import idempotency_key
 from apps.core.problems import PreconditionFailed
 
@@ -32,7 +30,7 @@ class ApiView(APIView):
 
     Answers that are read have an ``ETag`` and are not sent to who has them (304). A change with ``If-Match``
     is made to what the client has seen, or not at all (412). A POST with an ``Idempotency-Key`` is done once,
-    and answered the same again.
+    and answered the same again. A key needs the scope that the address is for (`apps.core.scopes`).
     """
 
     #: Whether a POST's answer is kept for whoever repeats it. Off where the view recognises repeats itself,
@@ -128,6 +126,12 @@ class ApiView(APIView):
         if errors:
             raise ValidationError(errors)
 
+    def check_permissions(self, request: Request) -> None:
+        """Raises what the view's permissions do, and `InsufficientScope`."""
+        super().check_permissions(request)
+        match = request.resolver_match
+        scopes.check(request.auth, match.route if match is not None else "", request.method or "")
+
 
 def link_next(request: Request, response: Response, cursor: str) -> None:
     """Let the header ``Link`` of a page lead to the one that follows it, which begins at *cursor*."""
@@ -142,6 +146,8 @@ _BEGINNINGS = {
     "docs": "docs",
     "schema": "schema",
     "login": "login",
+    "me": "me",
+    "keys": "key-list",
     "instruments": "instrument-list",
     "candles": "candle-list",
     "backfills": "backfill-list",
@@ -175,17 +181,3 @@ class ApiRoot(ApiView):
     )
     def get(self, request: Request) -> Response:
         return Response({name: reverse(route, request=request) for name, route in _BEGINNINGS.items()})
-
-
-@extend_schema(
-    request=None,
-    responses=inline_serializer(
-        "Login",
-        {"expiry": serializers.DateTimeField(), "token": serializers.CharField()},
-    ),
-    description="Exchange a name and password (HTTP Basic) for a token: `Authorization: Token <token>`.",
-)
-class LoginView(KnoxLoginView):  # type: ignore[misc]
-    """The one place where a password is sent; everything else takes the token."""
-
-    authentication_classes = [BasicAuthentication]

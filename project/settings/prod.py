@@ -22,6 +22,7 @@ if "SECRET_KEY" not in env.faults and (
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="json")
 LOGGING["formatters"]["lines"]["form"] = LOG_FORMAT
+API_BASIC_AUTH = env.bool("API_BASIC_AUTH", default=False)
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=True)

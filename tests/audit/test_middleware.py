@@ -11,13 +11,13 @@ from django.db import DatabaseError, transaction
 from django.http import HttpResponse, JsonResponse
 from django.test import Client
 from django.urls import include, path
-from knox.models import AuthToken
 from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 
 from apps.audit import recording
 from apps.audit.middleware import AuditMiddleware
 from apps.core.views import ApiView
+from apps.identity.models import ApiKey
 from project.urls import urlpatterns as product
 from tests.audit.chaining import findings, waiting, written
 
@@ -58,7 +58,7 @@ def api(chain, settings, client, django_user_model) -> Client:
     """A client with the token of an ordinary user."""
     settings.ROOT_URLCONF = __name__
     user = django_user_model.objects.create_user("ann", password="x")
-    client.defaults["HTTP_AUTHORIZATION"] = f"Token {AuthToken.objects.create(user)[1]}"
+    client.defaults["HTTP_AUTHORIZATION"] = f"Token {ApiKey.objects.create(user)[1]}"
     client.user = user
     client.raise_request_exception = False
     return client

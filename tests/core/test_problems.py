@@ -44,7 +44,7 @@ def test_missing_and_wrong_credentials(client: Client):
 
 def test_a_user_who_may_not(client: Client, django_user_model):
     client.force_login(django_user_model.objects.create_user("alice", password="x"))
-    assert_problem(client.get("/api/v1/tasks"), 403, "permission-denied")
+    assert_problem(client.get("/api/v1/tasks/stats"), 403, "permission-denied")
 
 
 def test_a_method_that_is_not_there(client: Client):

@@ -10,7 +10,7 @@ from django.test import Client
 def test_the_api_says_where_everything_is(client: Client):
     places = client.get("/api/v1/").json()
     assert set(places) == {
-        "docs", "schema", "login", "instruments", "candles", "backfills", "backtests", "sweeps",
+        "docs", "schema", "login", "me", "keys", "instruments", "candles", "backfills", "backtests", "sweeps",
         "strategies", "accounts", "orders", "positions", "fills", "tasks", "periodic", "workers", "emails",
         "preferences", "audit", "webhooks",
     }  # fmt: skip
