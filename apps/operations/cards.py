@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.urls import reverse
@@ -35,6 +35,8 @@ class Stat:
     tone: str = ""
     hint: str = ""
     url: str = ""
+    #: Who may go there; empty: whoever sees the card.
+    permission: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +100,17 @@ class _Area:
 
 def cards(seen: Snapshot, *, may: Callable[[str], bool]) -> list[Card]:
     """The cards of those areas of which *may* says that the viewer has the permission."""
-    return [_card(area, seen) for area in _AREAS if may(area.permission)]
+    return [_card(area, seen, may) for area in _AREAS if may(area.permission)]
 
 
-def _card(area: _Area, seen: Snapshot) -> Card:
+def _card(area: _Area, seen: Snapshot, may: Callable[[str], bool]) -> Card:
     url = reverse(area.route, query=area.query or None)
     missing: list[Part[Any]] = [one for name in area.parts if not (one := getattr(seen, name))]
     if missing:
         return Card(name=area.name, title=area.title, url=url, reason=missing[0].reason)
-    return Card(name=area.name, title=area.title, url=url, **area.fill(seen))
+    card = Card(name=area.name, title=area.title, url=url, **area.fill(seen))
+    stats = [one if not one.permission or may(one.permission) else replace(one, url="") for one in card.stats]
+    return replace(card, stats=stats)
 
 
 def _age(seconds: float | None) -> str:
@@ -269,6 +273,7 @@ def _ingestion(seen: Snapshot) -> dict[str, Any]:
                 number=f"{missing:,}",
                 tone=_tone(missing, "late"),
                 url=reverse("admin:candles_gap_changelist"),
+                permission="candles.view_gap",
             ),
         ],
         "lines": [_followed(one, bound) for one in worst[:_WORST]],
@@ -399,6 +404,7 @@ def _audit(seen: Snapshot) -> dict[str, Any]:
                 number="sound" if sound else "broken",
                 tone="good" if sound else "bad",
                 url=reverse("admin:audit_verification_changelist"),
+                permission="audit.view_verification",
             ),
             Stat(label="on their way", number=f"{found.waiting:,}", tone=_age(found.lag)),
         ],
@@ -416,6 +422,7 @@ def _backtests(seen: Snapshot) -> dict[str, Any]:
                 label="parts of sweeps",
                 number=f"{found.active('backtests.sweep_chunk', 'backtests.sweep_finish'):,}",
                 url=reverse("admin:backtests_sweep_changelist"),
+                permission="backtests.view_sweep",
             ),
         ],
     }
