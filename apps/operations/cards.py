@@ -10,78 +10,20 @@ from django.urls import reverse
 
 from apps.candles import conf as candles_conf
 from apps.candles.following import Following
-from apps.operations.drawing import Bars, Piece, bars, pieces
+from apps.operations.drawing import bars, pieces
+from apps.operations.figures import Card, Line, QueueLine, Stat
 from apps.operations.parts import Part
 from apps.operations.selectors import MOST_DELIVERIES
 from apps.operations.snapshot import Snapshot
 from apps.orders.selectors import Unfinished
 from apps.orders.states import State as OrderState
 from apps.tasks import wording
-from apps.tasks.queues import Depth
 from apps.tasks.stats import Backlog
 
 #: Ages of what waits from which it is worth a look, and from which it is in trouble (seconds).
 _SLOW, _STUCK = 30.0, 300.0
 _WORST = 5
 _BOARD = "admin:tasks_taskrun_changelist"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stat:
-    """One number."""
-
-    label: str
-    number: str
-    tone: str = ""
-    hint: str = ""
-    url: str = ""
-    #: Who may go there; empty: whoever sees the card.
-    permission: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One line of a list."""
-
-    label: str
-    value: str
-    tone: str = ""
-    url: str = ""
-    hint: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class QueueLine:
-    """One queue: what waits on it, what runs, and what SQS says."""
-
-    backlog: Backlog
-    url: str
-    #: Waiting and running, as parts of the fullest queue.
-    level: Sequence[Piece]
-    tone: str
-    oldest: str
-    rate: str
-    depth: Depth | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """One area."""
-
-    name: str
-    title: str
-    url: str
-    #: Why there is nothing to show; empty: there is.
-    reason: str = ""
-    wide: bool = False
-    stats: Sequence[Stat] = ()
-    chart: Bars | None = None
-    #: Tone and meaning of what is drawn.
-    legend: Sequence[tuple[str, str]] = ()
-    shares: Sequence[Piece] = ()
-    lines: Sequence[Line] = ()
-    queues: Sequence[QueueLine] = ()
-    foot: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
