@@ -3,83 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.urls import reverse
 
 from apps.candles import conf as candles_conf
 from apps.candles.following import Following
-from apps.operations.drawing import Bars, Piece, bars, pieces
+from apps.operations.drawing import bars, pieces
+from apps.operations.figures import Card, Line, QueueLine, Stat
 from apps.operations.parts import Part
 from apps.operations.selectors import MOST_DELIVERIES
 from apps.operations.snapshot import Snapshot
 from apps.orders.selectors import Unfinished
 from apps.orders.states import State as OrderState
 from apps.tasks import wording
-from apps.tasks.queues import Depth
 from apps.tasks.stats import Backlog
 
 #: Ages of what waits from which it is worth a look, and from which it is in trouble (seconds).
 _SLOW, _STUCK = 30.0, 300.0
 _WORST = 5
 _BOARD = "admin:tasks_taskrun_changelist"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stat:
-    """One number."""
-
-    label: str
-    number: str
-    tone: str = ""
-    hint: str = ""
-    url: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One line of a list."""
-
-    label: str
-    value: str
-    tone: str = ""
-    url: str = ""
-    hint: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class QueueLine:
-    """One queue: what waits on it, what runs, and what SQS says."""
-
-    backlog: Backlog
-    url: str
-    #: Waiting and running, as parts of the fullest queue.
-    level: Sequence[Piece]
-    tone: str
-    oldest: str
-    rate: str
-    depth: Depth | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """One area."""
-
-    name: str
-    title: str
-    url: str
-    #: Why there is nothing to show; empty: there is.
-    reason: str = ""
-    wide: bool = False
-    stats: Sequence[Stat] = ()
-    chart: Bars | None = None
-    #: Tone and meaning of what is drawn.
-    legend: Sequence[tuple[str, str]] = ()
-    shares: Sequence[Piece] = ()
-    lines: Sequence[Line] = ()
-    queues: Sequence[QueueLine] = ()
-    foot: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +42,17 @@ class _Area:
 
 def cards(seen: Snapshot, *, may: Callable[[str], bool]) -> list[Card]:
     """The cards of those areas of which *may* says that the viewer has the permission."""
-    return [_card(area, seen) for area in _AREAS if may(area.permission)]
+    return [_card(area, seen, may) for area in _AREAS if may(area.permission)]
 
 
-def _card(area: _Area, seen: Snapshot) -> Card:
+def _card(area: _Area, seen: Snapshot, may: Callable[[str], bool]) -> Card:
     url = reverse(area.route, query=area.query or None)
     missing: list[Part[Any]] = [one for name in area.parts if not (one := getattr(seen, name))]
     if missing:
         return Card(name=area.name, title=area.title, url=url, reason=missing[0].reason)
-    return Card(name=area.name, title=area.title, url=url, **area.fill(seen))
+    card = Card(name=area.name, title=area.title, url=url, **area.fill(seen))
+    stats = [one if not one.permission or may(one.permission) else replace(one, url="") for one in card.stats]
+    return replace(card, stats=stats)
 
 
 def _age(seconds: float | None) -> str:
@@ -269,6 +215,7 @@ def _ingestion(seen: Snapshot) -> dict[str, Any]:
                 number=f"{missing:,}",
                 tone=_tone(missing, "late"),
                 url=reverse("admin:candles_gap_changelist"),
+                permission="candles.view_gap",
             ),
         ],
         "lines": [_followed(one, bound) for one in worst[:_WORST]],
@@ -399,6 +346,7 @@ def _audit(seen: Snapshot) -> dict[str, Any]:
                 number="sound" if sound else "broken",
                 tone="good" if sound else "bad",
                 url=reverse("admin:audit_verification_changelist"),
+                permission="audit.view_verification",
             ),
             Stat(label="on their way", number=f"{found.waiting:,}", tone=_age(found.lag)),
         ],
@@ -416,6 +364,7 @@ def _backtests(seen: Snapshot) -> dict[str, Any]:
                 label="parts of sweeps",
                 number=f"{found.active('backtests.sweep_chunk', 'backtests.sweep_finish'):,}",
                 url=reverse("admin:backtests_sweep_changelist"),
+                permission="backtests.view_sweep",
             ),
         ],
     }

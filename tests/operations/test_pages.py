@@ -146,6 +146,10 @@ def test_staff_see_the_cards_and_needs_that_their_permissions_are_for(client, st
     assert _CARD.findall(page) == ["runs", "queues", "dead"]
     assert "1 dead run" in page
     assert "no worker alive" not in page
+    client.force_login(permitted(type(staff).objects.get(pk=staff.pk), "audit.view_entry"))
+    page = text(client.get("/admin/live"))
+    assert "sound" in page
+    assert "audit/verification" not in page
 
 
 def test_only_staff_get_the_part_that_changes_and_not_twice(client, admin_client, new_user):
