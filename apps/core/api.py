@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from typing import Any
 
 from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiResponse
@@ -51,6 +52,11 @@ def idempotency_key(request: Request, *, longest: int = 255) -> str:
         message = f"From 1 to {longest} printable ASCII characters, no spaces."
         raise ValidationError({"Idempotency-Key": [message]})
     return text
+
+
+def key_schema(longest: int = 255) -> dict[str, Any]:
+    """What OpenAPI says of the header that `idempotency_key` reads."""
+    return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": f"^{_KEY.pattern}$"}
 
 
 def replayed(response: Response, *, repeated: bool) -> Response:

@@ -11,7 +11,7 @@ class CoreConfig(AppConfig):
     def ready(self) -> None:
         from django.core import checks
 
-        from apps.core import crypto
+        from apps.core import crypto, strictschema  # noqa: F401 (read by drf-spectacular)
         from apps.core.checks import check_encryption_keys, check_proxies, check_public_url
         from apps.core.collectors import registry
         from apps.core.instruments import Own

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.core.api import PROBLEM_DESCRIPTION
+from apps.core.api import PROBLEM_DESCRIPTION, key_schema
 from apps.core.problemtypes import PROBLEM_TYPES
 from apps.core.views import ApiView
 
@@ -86,7 +86,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
             " once, and answered the same again for a day (IDEMPOTENCY_HOURS), with `Idempotency-Replayed`;"
             " another request with it is refused (409)."
         ),
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+        "schema": key_schema(),
     },
     "IfNoneMatch": {
         "in": "header",
@@ -154,6 +154,7 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
     used = {
         tag for item in result["paths"].values() for operation in item.values() for tag in operation["tags"]
     }
+    _let_be_null(result["components"]["schemas"])
     result["tags"] = [{"name": tag, "description": about} for tag, (about, _) in AREAS.items() if tag in used]
     return result
 
@@ -193,6 +194,19 @@ def _complete(operation: dict[str, Any], path: str, method: str, view: type[Any]
     for code in statuses | {int(one) for one in responses if one >= "400"}:
         responses[str(code)] = _as_problem(code, responses.get(str(code), {}))
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _let_be_null(described: Any) -> None:
+    """Say of what refers to another schema and may be null that it may: ``nullable`` alone would not do."""
+    if isinstance(described, dict):
+        if described.get("nullable") and "allOf" in described and "type" not in described:
+            del described["nullable"]
+            described["oneOf"] = [*described.pop("allOf"), {"enum": [None]}]
+        for one in described.values():
+            _let_be_null(one)
+    elif isinstance(described, list):
+        for one in described:
+            _let_be_null(one)
 
 
 def _headers(method: str, status: str, parameters: set[Any], *, ours: bool) -> list[str]:

@@ -16,6 +16,16 @@ from rest_framework import serializers
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
+#: Kinds of fields, the first that fits -> what their values are in JSON, and how that is called.
+_JSON_TYPES: tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], tuple[type, ...], str], ...] = (
+    (serializers.BooleanField, (bool,), "true or false"),
+    (serializers.IntegerField, (int,), "a whole number"),
+    (serializers.FloatField, (int, float), "a number"),
+    (serializers.CharField, (str,), "a string"),
+    (serializers.ChoiceField, (str,), "a string"),
+    (serializers.UUIDField, (str,), "a string"),
+)
+
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -26,13 +36,14 @@ def utc(moment: datetime) -> str:
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses what it does not know, and query parameters that are given twice."""
+    """Refuses what it does not know, JSON of another type, and query parameters that are given twice."""
 
     #: Query parameters that may be given several times: their fields are given the list of values.
     repeatable: frozenset[str] = frozenset()
 
     def to_internal_value(self, data: Any) -> Any:
         errors: dict[str, list[str]] = {}
+        asked = data
         if isinstance(data, QueryDict):
             times = Counter({name: len(data.getlist(name)) for name in data})
             errors = {
@@ -45,9 +56,36 @@ class StrictSerializer(serializers.Serializer[Any]):
             known = ", ".join(self.fields)
             for name in data.keys() - self.fields.keys():
                 errors[str(name)] = [f"Not known here. Known are: {known}."]
+            if not isinstance(asked, QueryDict):
+                errors |= self._of_other_types(data)
         if errors:
             raise serializers.ValidationError(errors)
         return super().to_internal_value(data)
+
+    def _of_other_types(self, data: Mapping[str, Any]) -> dict[str, list[str]]:
+        errors = {}
+        for name, field in self.fields.items():
+            value = data.get(name)
+            if isinstance(field, serializers.ListField | serializers.DictField):
+                # What is no list or object, the field itself refuses.
+                held = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
+                wanted = next(filter(None, (_other_type(field.child, one) for one in held)), None)
+            else:
+                wanted = _other_type(field, value)
+            if wanted is not None:
+                errors[name] = [f"Has to be {wanted}."]
+        return errors
+
+
+def _other_type(field: Any, value: Any) -> str | None:
+    """What a value of the field has to be, where this one is of another type."""
+    for kind, types, name in _JSON_TYPES:
+        if isinstance(field, kind):
+            if isinstance(value, bool) and bool not in types:
+                return name
+            whole = isinstance(value, float) and value.is_integer() and int in types
+            return None if isinstance(value, types) or whole or value is None else name
+    return None
 
 
 @extend_schema_field(

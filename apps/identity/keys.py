@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
 from knox.models import get_digest_token
@@ -60,7 +61,7 @@ def key_create(
     given = key_check(name=name, scopes=scopes, networks=networks, expires_in_days=expires_in_days)
     life = given.pop("life")
     # Two at once would each count what the other has not made.
-    type(user)._default_manager.select_for_update(no_key=True).get(pk=user.pk)
+    get_user_model()._default_manager.select_for_update(no_key=True).get(pk=user.pk)
     if selectors.keys(user=user).filter(selectors.active(), kind=ApiKey.Kind.KEY).count() >= MOST_KEYS:
         raise InvalidKey("name", f"There are {MOST_KEYS} keys already: revoke one first.")
     key, token = ApiKey.objects.create(user, life, kind=ApiKey.Kind.KEY, **given)

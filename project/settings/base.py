@@ -298,6 +298,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.core.openapi.complete",
         "apps.identity.api.schema.tell_scopes",
+        "apps.core.examples.show",
     ],
     "ENUM_NAME_OVERRIDES": {
         "TaskState": "apps.tasks.states.State",

@@ -111,9 +111,7 @@ class BacktestListQuerySerializer(PageQuerySerializer):
     strategy = serializers.CharField(required=False, help_text="Its name.")
     state = serializers.ChoiceField(choices=State.choices, required=False)
     label = serializers.CharField(required=False)  # type: ignore[assignment]
-    shared = serializers.BooleanField(
-        required=False, allow_null=True, default=None, help_text="Whether there is a link to it."
-    )
+    shared = serializers.BooleanField(required=False, help_text="Whether there is a link to it.")
     created_since = MomentField(required=False)
     created_until = MomentField(required=False)
     ordering = serializers.ChoiceField(

@@ -34,7 +34,7 @@ from apps.backtests.api.shown import (
     ShareSerializer,
 )
 from apps.backtests.models import Backtest
-from apps.core.api import PAGES, PROBLEM, idempotency_key, replayed
+from apps.core.api import PAGES, PROBLEM, idempotency_key, key_schema, replayed
 from apps.core.clients import actor_of
 from apps.core.paging import followed
 from apps.core.problems import CONTENT_TYPE, Conflict, IdempotencyKeyReused, problem
@@ -59,7 +59,7 @@ class BacktestList(ApiView):
         parameters=[
             OpenApiParameter(
                 "Idempotency-Key",
-                str,
+                key_schema(),
                 OpenApiParameter.HEADER,
                 description=(
                     "Up to 255 printable characters. The same key with the same body gives the same backtest"

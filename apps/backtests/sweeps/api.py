@@ -47,7 +47,7 @@ from apps.backtests.sweeps.shown import (
     SweepSerializer,
     SweepSummarySerializer,
 )
-from apps.core.api import PAGES, PROBLEM, check_operable, replayed
+from apps.core.api import PAGES, PROBLEM, check_operable, key_schema, replayed
 from apps.core.clients import actor_of
 from apps.core.paging import followed, newest
 from apps.core.problems import CONTENT_TYPE, Conflict, IdempotencyKeyReused
@@ -73,7 +73,7 @@ class SweepList(ApiView):
         parameters=[
             OpenApiParameter(
                 "Idempotency-Key",
-                str,
+                key_schema(),
                 OpenApiParameter.HEADER,
                 description=(
                     "Up to 255 printable characters. The same key with the same body gives the same sweep"

@@ -56,7 +56,7 @@ class InstrumentPage:
 
 
 def page(
-    *, after: tuple[str, str] | None, limit: int, stored: bool | None, **conditions: Any
+    *, after: tuple[str, str] | None, limit: int, stored: bool | None = None, **conditions: Any
 ) -> InstrumentPage:
     """Up to *limit* instruments after this exchange and symbol, with or without candles.
 

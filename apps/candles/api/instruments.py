@@ -33,15 +33,11 @@ class InstrumentQuerySerializer(PageQuerySerializer):
     kind = serializers.ChoiceField(choices=Instrument.Kind.choices, required=False)
     base = serializers.CharField(required=False, help_text="As `BTC`.")
     quote = serializers.CharField(required=False, help_text="As `USDT`.")
-    active = serializers.BooleanField(
-        required=False, allow_null=True, default=None, help_text="Whether the exchange trades it now."
-    )
+    active = serializers.BooleanField(required=False, help_text="Whether the exchange trades it now.")
     followed = serializers.BooleanField(
-        required=False, allow_null=True, default=None, help_text="Whether its newest minutes are kept stored."
+        required=False, help_text="Whether its newest minutes are kept stored."
     )
-    stored = serializers.BooleanField(
-        required=False, allow_null=True, default=None, help_text="Whether there are candles of it."
-    )
+    stored = serializers.BooleanField(required=False, help_text="Whether there are candles of it.")
 
     def place(self, attrs: dict[str, Any]) -> tuple[Callable[[str], Any], ...]:
         """The exchange and the symbol after which to go on."""

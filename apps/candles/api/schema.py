@@ -39,12 +39,17 @@ class CandleColumnsSerializer(serializers.Serializer[Any]):
     volume = serializers.ListField(child=serializers.FloatField(), help_text="In the base currency.")
 
 
-class _Rows(serializers.Serializer[Any]):
-    columns = serializers.ListField(child=serializers.CharField(), help_text="What a row holds.")
+class CandleBareRowsSerializer(serializers.Serializer[Any]):
+    """Bars as rows."""
+
     rows = serializers.ListField(
         child=serializers.ListField(child=serializers.FloatField()),
         help_text="Of each bar its open time in milliseconds, open, high, low, close and volume.",
     )
+
+
+class _Rows(CandleBareRowsSerializer):
+    columns = serializers.ListField(child=serializers.CharField(), help_text="What a row holds.")
 
 
 class _Range(serializers.Serializer[Any]):
@@ -151,13 +156,16 @@ CANDLES: dict[str, Any] = {
     ),
 }  # fmt: skip
 
+_SENT = PolymorphicProxySerializer(
+    component_name="CandlesSent",
+    serializers=[CandleColumnsSerializer, CandleBareRowsSerializer],
+    resource_type_field_name=None,
+)
+
 UPLOAD: dict[str, Any] = {
     "operation_id": "candles_upload",
     "parameters": [UploadQuerySerializer],
-    "request": {
-        name: CandleColumnsSerializer if name == "application/json" else OpenApiTypes.BINARY
-        for name in UPLOAD_TYPES
-    },
+    "request": {name: _SENT if name == "application/json" else OpenApiTypes.BINARY for name in UPLOAD_TYPES},
     "responses": {
         200: inline_serializer(
             "CandleUpload",

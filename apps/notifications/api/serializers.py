@@ -82,7 +82,9 @@ class BounceReportSerializer(StrictSerializer):
 class BounceSerializer(serializers.Serializer[Any]):
     """What a report came to."""
 
-    email = serializers.UUIDField(source="email.pk", default=None, help_text="The mail; null: not known.")
+    email = serializers.UUIDField(
+        source="email.pk", default=None, allow_null=True, help_text="The mail; null: not known."
+    )
     recipient = serializers.CharField()
     reason = serializers.CharField()
     suppressed = serializers.BooleanField(help_text="Whether nothing is sent to the address any more.")

@@ -11,7 +11,7 @@ from apps.candles.models import Instrument
 from apps.candles.selectors import instrument_get
 from apps.core.paging import PageQuerySerializer, number
 from apps.core.serializers import MomentField, StrictSerializer
-from apps.orders.api.fields import AmountField
+from apps.orders.api.fields import AskedAmountField
 from apps.orders.resolving import RESOLUTIONS
 from apps.orders.states import Kind, Side, State
 
@@ -72,8 +72,8 @@ class OrderRequestSerializer(StrictSerializer):
     instrument = serializers.CharField(max_length=100, help_text=_INSTRUMENT)
     side = serializers.ChoiceField(choices=Side.choices)
     kind = serializers.ChoiceField(choices=Kind.choices, default=Kind.MARKET)
-    quantity = AmountField(help_text="In units of the base currency.")
-    price = AmountField(required=False, allow_null=True, help_text="The limit; for limit orders only.")
+    quantity = AskedAmountField(help_text="In units of the base currency.")
+    price = AskedAmountField(required=False, allow_null=True, help_text="The limit; for limit orders only.")
     simulation = serializers.BooleanField(default=True, help_text="Trade it on paper.")
 
     def validate_instrument(self, value: str) -> Instrument:
@@ -88,7 +88,7 @@ class OrderResolveSerializer(StrictSerializer):
     """The body of ``POST /orders/<id>/resolve``."""
 
     outcome = serializers.ChoiceField(choices=[(state.value, state.label) for state in RESOLUTIONS])
-    price = AmountField(
+    price = AskedAmountField(
         required=False,
         allow_null=True,
         help_text="Of `filled`, where not all trades are recorded: what the rest was traded at.",
@@ -101,9 +101,7 @@ class ListQuerySerializer(PageQuerySerializer):
 
     account = serializers.UUIDField(required=False)
     instrument = serializers.CharField(required=False, max_length=100, help_text=_INSTRUMENT)
-    simulation = serializers.BooleanField(
-        required=False, allow_null=True, default=None, help_text="On paper, or for real."
-    )
+    simulation = serializers.BooleanField(required=False, help_text="On paper, or for real.")
 
 
 class AccountListQuerySerializer(PageQuerySerializer):

@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from apps.orders.amounts import text
 
-_DECIMAL = re.compile(r"\d{1,40}(\.\d{1,40})?")
+_DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?")
 #: Digits that a number of JSON keeps.
 _SAFE_DIGITS = 15
 
@@ -38,3 +38,16 @@ class AmountField(serializers.Field[Decimal, Any, str, Any]):
 
     def to_representation(self, value: Decimal) -> str:
         return text(value)
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "format": "decimal", "pattern": f"^{_DECIMAL.pattern}$"},
+            {"type": "number", "minimum": 0},
+        ],
+        "example": "0.25",
+    }
+)
+class AskedAmountField(AmountField):
+    """An amount that is asked for, and not answered."""

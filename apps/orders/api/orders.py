@@ -13,7 +13,7 @@ from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import PAGES, PROBLEM, idempotency_key, refused, replayed
+from apps.core.api import PAGES, PROBLEM, idempotency_key, key_schema, refused, replayed
 from apps.core.clients import actor_of
 from apps.core.paging import followed
 from apps.core.problems import Conflict, IdempotencyKeyReused
@@ -51,7 +51,7 @@ class OrderList(ApiView):
         parameters=[
             OpenApiParameter(
                 "Idempotency-Key",
-                str,
+                key_schema(128),
                 OpenApiParameter.HEADER,
                 description=(
                     "Up to 128 printable characters. The same key with the same body gives the same order"

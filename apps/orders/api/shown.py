@@ -12,6 +12,7 @@ from apps.orders.api.fields import AmountField
 from apps.orders.limits import daily_limit
 from apps.orders.models import Account, Fill, Order, Position
 from apps.orders.selectors import TimelineEntry
+from apps.orders.signals import Signal
 
 
 class AccountSerializer(serializers.ModelSerializer[Account]):
@@ -43,6 +44,9 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
     """An order as it stands. Amounts are decimal text."""
 
     instrument = serializers.CharField(source="instrument.text")
+    signal = serializers.ChoiceField(
+        choices=Signal.choices, allow_blank=True, read_only=True, help_text="Empty: asked for without one."
+    )
     quantity = AmountField()
     price = AmountField(allow_null=True)
     filled = AmountField()

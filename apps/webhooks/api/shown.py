@@ -71,6 +71,9 @@ class IssuedSerializer(serializers.Serializer[Issued]):
 class DeliverySerializer(serializers.ModelSerializer[Delivery]):
     """A delivery, and what became of it."""
 
+    layer = serializers.ChoiceField(
+        choices=Layer.choices, allow_blank=True, read_only=True, help_text="Which refused it; may be empty."
+    )
     body = serializers.JSONField(
         allow_null=True, help_text="What was read of the body, without secrets; cut where it is long."
     )
