@@ -339,6 +339,7 @@ def test_an_idempotency_key_gives_the_same_sweep_again(api: Any, few: str) -> No
     key = {"HTTP_IDEMPOTENCY_KEY": "k-1"}
     first, second = (post(api, brief(few), **key) for _ in range(2))
     assert first.json()["id"] == second.json()["id"]
+    assert ["Idempotency-Replayed" in one for one in (first, second)] == [False, True]
     other = post(api, brief(few, best=1), **key)
     assert other.status_code == 409
     assert post(api, brief(few), HTTP_IDEMPOTENCY_KEY="no spaces").status_code == 400
