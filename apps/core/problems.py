@@ -169,7 +169,8 @@ def answer(
     if for_people(request):
         # Without the context processors of a request: one of them may be what is broken.
         kind = PROBLEM_TYPES[name]
-        page = {"problem": body, "kind": kind, "remedy": kind.remedy.replace("`", "")}
+        remedy = kind.remedy.replace("`", "")
+        page = {"request": request, "problem": body, "kind": kind, "remedy": remedy}
         response = HttpResponse(loader.render_to_string("core/problem.html", page), status=code)
     else:
         response = JsonResponse(body, status=code, content_type=CONTENT_TYPE)
