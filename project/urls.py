@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from apps.core.health import healthz, readyz
 from apps.core.metrics import MetricsView
-from apps.core.views import ApiRoot, LoginView, healthz
+from apps.core.problempages import problem_detail, problem_list
+from apps.core.signing_in import SignInView, SignOutView
+from apps.core.views import ApiRoot
 
 admin.autodiscover()
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="docs")),
+    # Before the admin: one of its addresses is the dashboard's.
+    path("", include("apps.operations.urls")),
+    path("login", SignInView.as_view(), name="sign-in"),
+    path("logout", SignOutView.as_view(), name="sign-out"),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("metrics", MetricsView.as_view(), name="metrics"),
+    path("problems/", problem_list, name="problem-list"),
+    path("problems/<str:name>", problem_detail, name="problem-detail"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path(
+        "api/docs",
+        SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="core/docs.html"),
+        name="docs",
+    ),
     path("api/v1/", ApiRoot.as_view(), name="root"),
-    path("api/v1/auth/login", LoginView.as_view(), name="login"),
+    path("api/v1/", include("apps.identity.urls")),
     path("api/v1/", include("apps.audit.urls")),
     path("api/v1/", include("apps.tasks.urls")),
     path("api/v1/", include("apps.liveness.urls")),

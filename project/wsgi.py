@@ -6,6 +6,10 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from apps.core import process
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings.dev")
+process.serve()
 
 application = get_wsgi_application()
+process.begin("web")

@@ -17,6 +17,7 @@ from apps.backtests.engine.spec import SCHEMA
 from apps.candles.models import Gap
 from apps.candles.quality import Reason
 from apps.candles.timeframes import TIMEFRAMES
+from apps.core.problemtypes import PROBLEM_TYPES
 from apps.events.registry import all_types
 from apps.liveness.states import TRANSITIONS as WORKER_TRANSITIONS
 from apps.liveness.states import SessionState
@@ -69,6 +70,13 @@ def test_every_state_event_and_code_of_orders_is_documented():
     assert first_column("order code") == list(REASONS)
     for code, why in REASONS.items():
         assert f"| `{code}` | {why[0].lower()}{why[1:].removesuffix('.')} |" in README
+
+
+def test_every_problem_is_documented():
+    assert first_column("problem") == list(PROBLEM_TYPES)
+    for one in PROBLEM_TYPES.values():
+        statuses = ", ".join(map(str, one.statuses))
+        assert f"| `{one.name}` | {statuses} | {one.meaning} {one.remedy} |" in README
 
 
 def test_signals_and_what_refuses_them_are_documented():
@@ -124,11 +132,11 @@ def test_the_readmes_task_takes_the_options_that_are_shown():
         assert name == "queue" or hasattr(DurableTask, name)
 
 
-@pytest.mark.parametrize("file", ["base.txt", "dev.txt", "prod.txt", "bench.txt"])
+@pytest.mark.parametrize("file", ["base.txt", "dev.txt", "prod.txt", "bench.txt", "otel.txt"])
 def test_every_requirement_has_a_range_and_a_reason(file):
     for line in (ROOT / "requirements" / file).read_text().splitlines():
         if line and not line.startswith(("#", "-r")):
-            assert re.fullmatch(r"[\w\[\],.-]+>=[\d.]+(\.post\d)?,<[\d.]+ +# \S.*", line), line
+            assert re.fullmatch(r"[\w\[\],.-]+>=[\d.]+(\.post\d|b\d)?,<[\d.]+ +# \S.*", line), line
 
 
 def test_every_metric_is_defined_with_its_source():

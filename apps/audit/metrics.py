@@ -8,11 +8,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from apps.audit import recording, selectors
+from apps.audit import selectors
 
 
 class AuditCollector(Collector):
-    """Reads the database; what could not be recorded is counted by the process that answers."""
+    """Reads the database."""
 
     def collect(self) -> Iterator[Metric]:
         """Everything, as of now."""
@@ -36,9 +36,4 @@ class AuditCollector(Collector):
         )
         yield GaugeMetricFamily(
             "chandlery_audit_unverified", "Audit entries since the last sound verification", state.unverified
-        )
-        yield CounterMetricFamily(
-            "chandlery_audit_unrecorded",
-            "Audit entries that could not be made, and were logged instead, by the process that answers",
-            recording.unrecorded(),
         )

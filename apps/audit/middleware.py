@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 _READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _API, _ADMIN = "/api/", "/admin/"
 #: Entries of their own tell of these.
-_LOGINS = frozenset({"admin:login", "admin:logout", "login"})
+_LOGINS = frozenset({"admin:login", "admin:logout", "login", "logout"})
 #: What the admin names its pages behind application and model.
 _PAGES = ("add", "change", "delete", "history", "changelist", "password_change")
 #: Fields of the admin's forms that say nothing of what was asked for.

@@ -7,12 +7,14 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from threading import Lock
 from typing import Any
+
+from prometheus_client import Counter
 
 from apps.audit.entries import Outcome, checked
 from apps.audit.tasks import write_entries
 from apps.core import context
+from apps.core.instruments import Instrument
 from apps.core.redaction import redact
 
 logger = logging.getLogger(__name__)
@@ -94,8 +96,9 @@ def _payload(*, occurred_at: datetime | None, **fields: Any) -> dict[str, Any]:
     return payload
 
 
-_unrecorded = 0
-_lock = Lock()
+UNRECORDED = Instrument(
+    Counter, "chandlery_audit_unrecorded", "Audit entries that could not be made, and were logged instead"
+)
 
 
 def record_afterwards(**entry: Any) -> None:
@@ -103,12 +106,10 @@ def record_afterwards(**entry: Any) -> None:
 
     An entry that cannot be made is logged as an error, with all that it says but its secrets.
     """
-    global _unrecorded
     try:
         record(**entry)
     except Exception:
-        with _lock:
-            _unrecorded += 1
+        UNRECORDED.metric.inc()
         told = {**_context(), **entry}
         logger.exception("no audit entry could be made of %s", json.dumps(redact(told), default=str))
 
@@ -124,4 +125,4 @@ def _context() -> dict[str, str]:
 
 def unrecorded() -> int:
     """How many entries `record_afterwards` could not make in this process."""
-    return _unrecorded
+    return int(next(sample.value for family in UNRECORDED.metric.collect() for sample in family.samples))

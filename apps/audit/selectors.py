@@ -103,3 +103,24 @@ def state() -> AuditState:
         unverified=max(0, (head.sequence if head else 0) - (sound.through if sound else 0)),
         last=verifying.last(),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditHealth:
+    """Whether the audit is sound, as far as that shows at a glance."""
+
+    #: Whether the row is there that holds the end of the chain.
+    has_head: bool
+    #: Entries that are not in the chain yet, and seconds that the first of them has waited.
+    waiting: int
+    lag: float
+    #: What the last look found and nobody has accepted.
+    findings: int
+
+
+def health() -> AuditHealth:
+    """How the audit stands, in one query by indexes."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "health.sql"), {"task": write_entries.name})
+        heads, waiting, lag, findings = cursor.fetchone()
+    return AuditHealth(has_head=heads > 0, waiting=waiting, lag=lag, findings=findings)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from rest_framework import serializers
 
 from apps.audit import actions
 from apps.audit.entries import OUTCOMES
 from apps.audit.models import Entry
-from apps.core.serializers import MomentField, StrictSerializer
+from apps.core.paging import PageQuerySerializer, number
+from apps.core.serializers import MomentField
 
 
 class AuditEntrySerializer(serializers.ModelSerializer[Entry]):
@@ -45,16 +49,7 @@ class AuditEntrySerializer(serializers.ModelSerializer[Entry]):
         return bytes(entry.hash).hex()
 
 
-class PageSerializer(StrictSerializer):
-    """Which page of a list."""
-
-    limit = serializers.IntegerField(min_value=1, max_value=500, default=50)
-    cursor = serializers.IntegerField(
-        required=False, min_value=1, max_value=2**63 - 1, help_text="From the `Link` of the page before."
-    )
-
-
-class AuditMineQuerySerializer(PageSerializer):
+class AuditMineQuerySerializer(PageQuerySerializer):
     """Which of one's own entries are meant; all conditions must hold."""
 
     action = serializers.CharField(
@@ -66,6 +61,10 @@ class AuditMineQuerySerializer(PageSerializer):
     outcome = serializers.ChoiceField(required=False, choices=OUTCOMES)
     since = MomentField(required=False, help_text="Done then or later.")
     until = MomentField(required=False, help_text="Done before this moment.")
+
+    def place(self, attrs: dict[str, Any]) -> tuple[Callable[[str], Any], ...]:
+        """By the sequence of the chain."""
+        return (number,)
 
     def validate_action(self, value: str) -> str:
         known = [action.name for action in actions.all_actions()]

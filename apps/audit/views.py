@@ -17,11 +17,11 @@ from apps.audit.serializers import (
     AuditEntrySerializer,
     AuditMineQuerySerializer,
     AuditQuerySerializer,
-    PageSerializer,
 )
 from apps.core.api import PAGES, PROBLEM
 from apps.core.clients import actor_of
-from apps.core.views import ApiView, link_next
+from apps.core.paging import PageQuerySerializer, followed
+from apps.core.views import ApiView
 
 
 class AuditList(ApiView):
@@ -61,6 +61,7 @@ class AuditDetail(ApiView):
     """One entry."""
 
     permission_classes = [IsAdminUser]
+    takes_parameters = False
 
     @extend_schema(
         operation_id="audit_retrieve",
@@ -74,13 +75,11 @@ class AuditDetail(ApiView):
         return Response(AuditEntrySerializer(entry).data)
 
 
-def _page(request: Request, query: PageSerializer, **conditions: Any) -> Response:
+def _page(request: Request, query: PageQuerySerializer, **conditions: Any) -> Response:
     query.is_valid(raise_exception=True)
     asked = dict(query.validated_data)
-    before, limit = asked.pop("cursor", None), asked.pop("limit")
+    before, limit = asked.pop("after", None), asked.pop("limit")
     found = selectors.filtered(Entry.objects.all(), **asked, **conditions)
     page, following = selectors.page(found, before=before, limit=limit)
     response = Response(AuditEntrySerializer(page, many=True).data)
-    if following is not None:
-        link_next(request, response, str(following))
-    return response
+    return followed(request, response, None if following is None else (following,))

@@ -118,6 +118,9 @@ class Backtest(models.Model):
     shared_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    #: Whether it was returned to a request with the key of an earlier one. Not stored.
+    was_there = False
+
     class Meta:
         db_table = "backtests_backtest"
         ordering = ["-id"]

@@ -113,6 +113,8 @@ def _earlier(owner_id: int, key: Key) -> Backtest | None:
     found = Backtest.objects.filter(owner_id=owner_id, idempotency_key=key.text).first()
     if found is not None and found.body_hash != key.body_hash:
         raise KeyReused(f"The key {key.text!r} came with another body before: backtest {found.pk}.")
+    if found is not None:
+        found.was_there = True
     return found
 
 

@@ -7,3 +7,9 @@ class CandlesConfig(AppConfig):
     name = "apps.candles"
     label = "candles"
     verbose_name = "Candles"
+
+    def ready(self) -> None:
+        from apps.candles.metrics import CandleCollector
+        from apps.core.collectors import registry
+
+        registry.register(CandleCollector())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from csp.constants import NONE
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -13,23 +14,11 @@ from django.views.decorators.http import require_safe
 from apps.candles.timeframes import TIMEFRAMES
 from apps.candles.udf.parameters import RESOLUTIONS, SUPPORTED, UdfError
 from apps.candles.udf.symbols import find, ticker
+from apps.core import csp
 
 _DEFAULT = "1h"
 #: Seconds between the page's questions for the newest bar.
 _POLL = 5
-#: Everything comes from here: no other host, no script and no style inside the page.
-_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
 
 
 @require_safe
@@ -60,6 +49,5 @@ def chart(request: HttpRequest, exchange: str, symbol: str) -> HttpResponse:
     else:
         context |= {"instrument": instrument, "ticker": ticker(instrument)}
         response = render(request, "candles/chart.html", context)
-    response["Content-Security-Policy"] = _POLICY
     patch_vary_headers(response, ["Accept"])
-    return response
+    return csp.replace(response, form_action=[NONE])

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from apps.candles.models import Backfill
 from apps.candles.selectors import BackfillState, BackfillStatus
-from apps.core.serializers import MomentField, StrictSerializer
+from apps.core.serializers import MomentField, StrictSerializer, utc
 
 
 class BackfillRequestSerializer(StrictSerializer):
@@ -86,7 +86,7 @@ class BackfillSerializer(serializers.ModelSerializer[Backfill]):
     @extend_schema_field(serializers.DateTimeField(allow_null=True))
     def get_eta(self, backfill: Backfill) -> str | None:
         eta = self._status.eta
-        return eta.isoformat() if eta else None
+        return utc(eta) if eta else None
 
     @extend_schema_field(BackfillErrorSerializer(many=True))
     def get_errors(self, backfill: Backfill) -> Any:

@@ -56,6 +56,7 @@ class BackfillList(ApiView):
 class BackfillDetail(ApiView):
     """One backfill."""
 
+    takes_parameters = False
     permission_classes = [IsAdminUser]
 
     @extend_schema(

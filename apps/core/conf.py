@@ -36,3 +36,8 @@ def public_url_fault() -> str:
     if not sound or any(one in url for one in " \t\r\n<>\"'?#"):
         return f"PUBLIC_URL has to be an address that begins with http:// or https://, not {url[:200]!r}"
     return ""
+
+
+def idempotency_hours() -> float:
+    """Hours for which answers to requests with an ``Idempotency-Key`` are given again."""
+    return float(settings.IDEMPOTENCY_HOURS)

@@ -28,13 +28,17 @@ class Context:
     address: str = ""
     #: What the client calls itself, cut short. For the audit, not stored with events.
     user_agent: str = ""
+    #: The W3C trace that all of it is a part of, and the part of it that the code belongs to.
+    traceparent: str = ""
+    #: Which attempt of the run it is whose handler is executing. For log lines, not stored with events.
+    attempt: str = ""
 
     def as_meta(self) -> dict[str, str]:
         """The known parts, as they are stored with events."""
         return {key: value for key, value in self.__dict__.items() if value and key not in _NOT_STORED}
 
 
-_NOT_STORED = frozenset({"address", "user_agent"})
+_NOT_STORED = frozenset({"address", "user_agent", "attempt"})
 _NOBODY = Context()
 _current: ContextVar[Context] = ContextVar("chandlery_context", default=_NOBODY)
 _who: ContextVar[Callable[[], str] | None] = ContextVar("chandlery_who", default=None)
@@ -46,6 +50,11 @@ def current() -> Context:
     if not context.actor and (who := _who.get()) is not None:
         return replace(context, actor=who())
     return context
+
+
+def known() -> Context:
+    """The context in force here, without an actor that would have to be asked for."""
+    return _current.get()
 
 
 def set_actor(actor: str) -> None:

@@ -1,4 +1,4 @@
-"""Who a request comes from where trusted proxies stand in between.
+"""Who a request comes from, and by which scheme, where trusted proxies stand in between.
 
 One header is believed, and only from a connection of a trusted proxy. It is read from the right, where the
 nearest proxy has written: what a client writes there itself stands to the left of that and is not reached.
@@ -39,9 +39,8 @@ def client_of(meta: Mapping[str, Any], *, trusted: tuple[str, ...], header: str)
     *trusted* are networks of proxies, or ``unix``; what is neither trusts nobody. *header* is one of
     `HEADERS`; with another name no header is believed. The work is bounded, however long the header is.
     """
-    given = meta.get("REMOTE_ADDR", "")
-    peer = usual_form(given)
-    if not (_trusts(trusted, peer) if given else _proxies(trusted).unix):
+    peer = usual_form(meta.get("REMOTE_ADDR", ""))
+    if not _is_proxy(meta, trusted):
         return peer
     told = meta.get(HEADERS[header], "") if header in HEADERS else ""
     if not told:
@@ -50,12 +49,36 @@ def client_of(meta: Mapping[str, Any], *, trusted: tuple[str, ...], header: str)
     return _last_untrusted(peer, told[-(TAIL + 1) :], trusted, header)
 
 
+def scheme_of(meta: Mapping[str, Any], *, trusted: tuple[str, ...], header: str) -> str:
+    """By which scheme the client came, in lower case; empty where no trusted proxy says so. Never raises.
+
+    Beside ``X-Forwarded-For`` it is told by ``X-Forwarded-Proto``: of several, what the nearest proxy wrote.
+    In ``Forwarded`` it stands in the element that is for the client.
+    """
+    if header not in HEADERS or not _is_proxy(meta, trusted):
+        return ""
+    if header == "x-forwarded-for":
+        return str(meta.get(SCHEME_HEADER, ""))[-TAIL:].rpartition(",")[2].strip().lower()
+    found = ""
+    for element in islice(_elements(meta.get(HEADERS[header], "")[-(TAIL + 1) :]), HOPS):
+        found = _value(element, "proto").lower()
+        address = _address(_value(element, "for"))
+        if not address or not _trusts(trusted, address):
+            break
+    return found
+
+
+def _is_proxy(meta: Mapping[str, Any], trusted: tuple[str, ...]) -> bool:
+    """Whether the connection is one of a trusted proxy."""
+    given = meta.get("REMOTE_ADDR", "")
+    return _trusts(trusted, usual_form(given)) if given else _proxies(trusted).unix
+
+
 @lru_cache(maxsize=2048)
 def _last_untrusted(peer: str, tail: str, trusted: tuple[str, ...], header: str) -> str:
     found = peer
     for entry in islice(_READERS[header](tail), HOPS):
-        node = _NODE.fullmatch(entry)
-        address = usual_form(node[1] or node[2] or node[3]) if node else ""
+        address = _address(entry)
         if not address:
             # Whom the hop before has it from is not known, so nothing further to the left can be believed.
             return found
@@ -63,6 +86,12 @@ def _last_untrusted(peer: str, tail: str, trusted: tuple[str, ...], header: str)
         if not _trusts(trusted, address):
             return found
     return found
+
+
+def _address(entry: str) -> str:
+    """The address of an entry in its usual form; empty where it has none."""
+    node = _NODE.fullmatch(entry)
+    return usual_form(node[1] or node[2] or node[3]) if node else ""
 
 
 def is_unix(entry: str) -> bool:
@@ -104,9 +133,17 @@ def _forwarded_for(tail: str) -> Iterator[str]:
 
 
 def _forwarded(tail: str) -> Iterator[str]:
-    """Whom the elements of ``Forwarded`` (RFC 7239) are for, the last one first, but for one that is cut.
+    """Whom the elements of ``Forwarded`` (RFC 7239) are for, as `_elements` finds them.
 
-    A malformed one is for nobody (empty), and one that nobody can tell the beginning of is the end.
+    A malformed one is for nobody (empty).
+    """
+    return (_value(element, "for") for element in _elements(tail))
+
+
+def _elements(tail: str) -> Iterator[str]:
+    """The elements of ``Forwarded``, the last one first, but for one that is cut.
+
+    One that nobody can tell the beginning of is the end.
     Quoted strings are found from the right as well. From the left, a client that opens one and never closes
     it would take in what the proxy has written.
     """
@@ -120,7 +157,7 @@ def _forwarded(tail: str) -> Iterator[str]:
             continue
         if _cut(tail, comma):
             return
-        yield _for(tail[comma + 1 : end])
+        yield tail[comma + 1 : end]
         end = at = comma
 
 
@@ -140,15 +177,15 @@ def _opening(text: str, closing: int) -> int:
     return -1
 
 
-def _for(element: str) -> str:
-    """The value of ``for`` in an element; empty where there is none, or more than one, or it is malformed."""
+def _value(element: str, wanted: str) -> str:
+    """The value of a pair of an element; empty where there is none, or more than one, or it is malformed."""
     found, at = None, 0
     while at < len(element):
         pair = _PAIR.match(element, at)
         if pair is None:
             return ""
         name, token, quoted = pair.groups()
-        if name and name.lower() == "for":
+        if name and name.lower() == wanted:
             if found is not None:
                 return ""
             found = token or _ESCAPED.sub(r"\1", quoted)
@@ -159,6 +196,8 @@ def _for(element: str) -> str:
 _READERS: Mapping[str, Callable[[str], Iterator[str]]] = MappingProxyType(
     {"x-forwarded-for": _forwarded_for, "forwarded": _forwarded}
 )
+#: What tells the scheme beside ``X-Forwarded-For``.
+SCHEME_HEADER = "HTTP_X_FORWARDED_PROTO"
 #: Name of a header -> the key that a request has it under.
 HEADERS: Mapping[str, str] = MappingProxyType(
     {name: f"HTTP_{name.upper().replace('-', '_')}" for name in _READERS}

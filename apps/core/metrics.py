@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 
 from apps.core.api import bears
 from apps.core.collectors import registry
+from apps.core.views import ApiView
 
 
 class MayScrape(BasePermission):
@@ -39,7 +40,7 @@ class AnyContent(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
-class MetricsView(APIView):
+class MetricsView(ApiView):
     """The figures of all collectors, in Prometheus's text format or OpenMetrics."""
 
     permission_classes = [MayScrape]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
+import re
 import uuid
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
@@ -18,6 +19,9 @@ from apps.core.serializers import StrictSerializer
 from apps.core.views import link_next
 
 Row = TypeVar("Row", bound=Model)
+
+_PAGING = frozenset({"limit", "after"})
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 def newest(found: QuerySet[Row], *, before: Any, limit: int, by: str = "pk") -> tuple[list[Row], Any | None]:
@@ -49,6 +53,30 @@ def page(
     return some[:limit], None if last is None else (last.created_at, last.pk)
 
 
+def moment(text: str) -> datetime:
+    """A part of a cursor that is a moment, in UTC. Raises `ValueError`."""
+    found = datetime.fromisoformat(text)
+    if found.utcoffset() is None:
+        raise ValueError(text)
+    return found.astimezone(UTC)
+
+
+def number(text: str) -> int:
+    """A part of a cursor that is a whole number of 64 bits. Raises `ValueError`."""
+    if _NUMBER.fullmatch(text) is None:
+        raise ValueError(text)
+    return int(text)
+
+
+def words(text: str) -> str:
+    """A part of a cursor that is text which a database takes. Raises `ValueError`."""
+    # Half of a surrogate pair is none.
+    text.encode()
+    if "\0" in text:
+        raise ValueError(text)
+    return text
+
+
 class PageQuerySerializer(StrictSerializer):
     """The query parameters that lists have: ``after``, once they are read, is for `page`."""
 
@@ -58,12 +86,20 @@ class PageQuerySerializer(StrictSerializer):
     limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
     cursor = serializers.CharField(required=False, help_text="From the `Link` of the page before.")
 
+    def place(self, attrs: dict[str, Any]) -> tuple[Callable[[str], Any], ...]:
+        """How each part of a cursor of this list is read, given what else was asked for."""
+        return (moment, uuid.UUID) if self.timed else (uuid.UUID,)
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Read the cursor."""
         if "cursor" in attrs:
-            moment, pk = _read_cursor(attrs.pop("cursor"), timed=self.timed)
-            attrs["after"] = (moment, pk) if self.timed else pk
+            place = _read_cursor(attrs.pop("cursor"), self.place(attrs))
+            attrs["after"] = place if len(place) > 1 else place[0]
         return attrs
+
+    def conditions(self) -> dict[str, Any]:
+        """What was asked for beside the page, once it is valid."""
+        return {name: value for name, value in self.validated_data.items() if name not in _PAGING}
 
 
 def listed(
@@ -76,8 +112,13 @@ def listed(
     after, limit = asked.validated_data.get("after"), asked.validated_data["limit"]
     rows, following = page(found, after=after, limit=limit, timed=asked.timed)
     response = Response(shown(rows, many=True, context={"request": request}).data)
-    if following is not None:
-        link_next(request, response, write_cursor(*following))
+    return followed(request, response, following)
+
+
+def followed(request: Request, response: Response, place: tuple[Any, ...] | None) -> Response:
+    """*response* with the address of the page that begins at *place*, if there is one."""
+    if place is not None:
+        link_next(request, response, write_cursor(*place))
     return response
 
 
@@ -87,15 +128,12 @@ def write_cursor(*place: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(shown).encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str, *, timed: bool) -> tuple[datetime | None, uuid.UUID]:
-    """Where a page begins: the moment, if its order is *timed*, and the id. Raises `ValidationError`."""
+def _read_cursor(cursor: str, place: tuple[Callable[[str], Any], ...]) -> tuple[Any, ...]:
+    """Where a page begins, each part as *place* says. Raises `ValidationError`."""
     try:
         parts = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if not isinstance(parts, list) or len(parts) != (2 if timed else 1):
+        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
             raise ValueError(cursor)
-        moment = datetime.fromisoformat(parts[0]) if timed else None
-        if moment is not None and moment.utcoffset() is None:
-            raise ValueError(cursor)
-        return moment, uuid.UUID(parts[-1])
-    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error, RecursionError):
+        return tuple(read(part) for read, part in zip(place, parts, strict=True))
+    except (ValueError, OverflowError, RecursionError):
         raise serializers.ValidationError({"cursor": "Is not of a page of this list."}) from None

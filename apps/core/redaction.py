@@ -4,7 +4,7 @@ What is secret is told by its key: the name of a field, a header, a query parame
 A key is compared word by word (``apiKey``, ``X-Api-Key`` and ``API_KEY`` are the same two words), so
 ``token`` hides ``refresh_token`` and leaves ``tokens_left`` alone. The setting ``REDACT_KEYS`` adds
 patterns to `WORDS`. Beside keys, the forms of credentials that have none are known: passwords in
-URLs, ``Bearer`` and ``Basic`` credentials, JSON Web Tokens, and private keys in PEM.
+URLs, ``Bearer`` and ``Basic`` credentials, JSON Web Tokens, private keys in PEM, and this product's own keys.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from django.conf import settings
 
 #: What stands in the place of a secret.
 MASK = "***"
+
+#: What the keys and login tokens of this product's API begin with.
+KEY_PREFIX = "chd_"
 
 #: Words, joined by underscores where there are several, that make a key secret. Regular expressions.
 WORDS = (
@@ -59,6 +62,7 @@ _JWT = re.compile(
     re.VERBOSE,
 )
 _PEM = re.compile(r"-----BEGIN (?P<kind>[A-Z ]*PRIVATE KEY)-----.*?(?:-----END (?P=kind)-----|\Z)", re.DOTALL)
+_KEY_OF_OURS = re.compile(rf"(?<![A-Za-z0-9]){KEY_PREFIX}[0-9a-f]{{16,}}")
 
 #: The fewest characters of a credential that is known by its form: a JSON Web Token's.
 _SHORTEST = 17
@@ -88,6 +92,7 @@ def text(value: str) -> str:
     value = _USERINFO.sub(rf"\g<start>:{MASK}@", value)
     value = _pairs(value)
     value = _CREDENTIALS.sub(rf"\g<scheme> {MASK}", value)
+    value = _KEY_OF_OURS.sub(MASK, value)
     return _JWT.sub(rf"\g<before>{MASK}", value)
 
 
@@ -95,7 +100,7 @@ def _harmless(value: str) -> bool:
     """Whether *value* is seen at a glance to hold no secret: most ids, names, numbers and codes are."""
     if "=" in value or ":" in value:
         return False
-    return len(value) < _SHORTEST or (" " not in value and "eyJ" not in value)
+    return len(value) < _SHORTEST or (" " not in value and "eyJ" not in value and KEY_PREFIX not in value)
 
 
 def _pairs(value: str) -> str:

@@ -20,6 +20,11 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+def utc(moment: datetime) -> str:
+    """An aware moment as every answer has it: ISO 8601 in UTC, with Z."""
+    return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+
+
 class StrictSerializer(serializers.Serializer[Any]):
     """Refuses what it does not know, and query parameters that are given twice."""
 
@@ -75,4 +80,4 @@ class MomentField(serializers.Field[datetime, Any, str, Any]):
         return moment
 
     def to_representation(self, value: datetime) -> str:
-        return value.isoformat()
+        return utc(value)

@@ -38,3 +38,8 @@ def _client(url: str, cluster: bool) -> Client:
 def key(name: str) -> str:
     """The name of a key in Redis: installations that share a server tell theirs apart by a prefix."""
     return f"{settings.REDIS_KEY_PREFIX}{name}"
+
+
+def ping() -> None:
+    """Raises where Redis gives no answer."""
+    client().ping()

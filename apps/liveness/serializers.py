@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.core.serializers import StrictSerializer
+from apps.core.paging import PageQuerySerializer
+from apps.core.serializers import StrictSerializer, utc
 from apps.liveness import conf
 from apps.liveness.models import WorkerSession
 from apps.liveness.states import SessionState
 
 #: More than the scripts in Redis can tell apart.
 _TOKENS = 2**53
+#: The last id that a user can have.
+USERS = 2**31 - 1
 
 
 class HeartbeatSerializer(StrictSerializer):
@@ -28,7 +32,10 @@ class HeartbeatSerializer(StrictSerializer):
         required=False, max_length=200, help_text="At the start: what the worker calls itself."
     )
     user = serializers.IntegerField(
-        required=False, min_value=1, help_text="Whose worker it is; for staff only. By default, the caller's."
+        required=False,
+        min_value=1,
+        max_value=USERS,
+        help_text="Whose worker it is; for staff only. By default, the caller's.",
     )
 
 
@@ -60,7 +67,9 @@ class StopSerializer(StrictSerializer):
 
     token = serializers.IntegerField(min_value=1, max_value=_TOKENS)
     reason = serializers.CharField(required=False, max_length=500, default="stopped")
-    user = serializers.IntegerField(required=False, min_value=1, help_text="Whose worker; for staff only.")
+    user = serializers.IntegerField(
+        required=False, min_value=1, max_value=USERS, help_text="Whose worker; for staff only."
+    )
 
 
 class DeclareDeadSerializer(StrictSerializer):
@@ -69,12 +78,11 @@ class DeclareDeadSerializer(StrictSerializer):
     reason = serializers.CharField(max_length=500)
 
 
-class WorkerQuerySerializer(StrictSerializer):
+class WorkerQuerySerializer(PageQuerySerializer):
     """Which sessions."""
 
     state = serializers.ChoiceField(choices=SessionState.choices, required=False)
-    user = serializers.IntegerField(required=False, min_value=1)
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=1000, default=100)
+    user = serializers.IntegerField(required=False, min_value=1, max_value=USERS)
 
 
 class WorkerSerializer(serializers.ModelSerializer[WorkerSession]):
@@ -97,8 +105,9 @@ class WorkerSerializer(serializers.ModelSerializer[WorkerSession]):
     def get_condition(self, session: WorkerSession) -> str:
         return str(self.context["standings"][session.pk].condition)
 
+    @extend_schema_field(serializers.DateTimeField())
     def get_seen_at(self, session: WorkerSession) -> str:
-        return str(self.context["standings"][session.pk].seen_at.isoformat())
+        return utc(self.context["standings"][session.pk].seen_at)
 
 
 class WorkerEventSerializer(serializers.Serializer[Any]):
@@ -120,6 +129,7 @@ class WorkerDetailSerializer(WorkerSerializer):
         fields = [*WorkerSerializer.Meta.fields, "events"]
         read_only_fields = fields
 
+    @extend_schema_field(WorkerEventSerializer(many=True))
     def get_events(self, session: WorkerSession) -> list[dict[str, Any]]:
         from apps.liveness import selectors
 

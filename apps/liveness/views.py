@@ -13,7 +13,8 @@ from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import PROBLEM
+from apps.core.api import PAGES, PROBLEM
+from apps.core.paging import followed, newest
 from apps.core.problems import Conflict
 from apps.core.views import ApiView
 from apps.liveness import selectors, services
@@ -107,7 +108,7 @@ class WorkerList(ApiView):
         operation_id="workers_list",
         parameters=[WorkerQuerySerializer],
         responses={200: WorkerSerializer(many=True), 400: PROBLEM},
-        description="Your workers' sessions, newest first; for staff, everybody's.",
+        description="Your workers' sessions, newest first; for staff, everybody's." + PAGES,
     )
     def get(self, request: Request) -> Response:
         query = WorkerQuerySerializer(data=request.query_params)
@@ -118,13 +119,16 @@ class WorkerList(ApiView):
             found = found.filter(state=asked["state"])
         if "user" in asked:
             found = found.filter(user_id=asked["user"])
-        listed = list(found[: asked["limit"]])
-        context = {"standings": selectors.standings(listed)}
-        return Response(WorkerSerializer(listed, many=True, context=context).data)
+        some, following = newest(found, before=asked.get("after"), limit=asked["limit"])
+        context = {"standings": selectors.standings(some)}
+        response = Response(WorkerSerializer(some, many=True, context=context).data)
+        return followed(request, response, None if following is None else (following,))
 
 
 class WorkerDetail(ApiView):
     """One session."""
+
+    takes_parameters = False
 
     @extend_schema(
         operation_id="workers_retrieve",

@@ -39,7 +39,4 @@ def _page(request: HttpRequest, state: str, code: int, label: str = "") -> HttpR
     )
     response["X-Robots-Tag"] = "noindex"
     response["Referrer-Policy"] = "no-referrer"
-    response["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
-    )
     return response

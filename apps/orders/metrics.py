@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db import connection
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from apps.core.resources import sql
-from apps.orders import tally
+from apps.orders import selectors, tally
 from apps.orders.models import EventCount
+from apps.orders.selectors import Unfinished
 from apps.orders.states import WORKING
 
 
@@ -25,25 +24,25 @@ class OrderCollector(Collector):
 
 
 def _open() -> Iterator[Metric]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql(__package__, "open.sql"))
-        found = {state: (count, age or 0.0) for state, count, age in cursor.fetchall()}
+    found = selectors.unfinished()
     orders = GaugeMetricFamily("chandlery_orders_open", "Orders that have not ended", labels=["state"])
     ages = GaugeMetricFamily(
         "chandlery_orders_open_oldest_seconds", "Since the oldest of them was asked for", labels=["state"]
     )
     for state in sorted(WORKING):
-        count, age = found.get(state, (0, 0.0))
-        orders.add_metric([state], count)
-        ages.add_metric([state], age)
+        one = found.get(state, Unfinished())
+        orders.add_metric([state], one.count)
+        ages.add_metric([state], one.oldest)
     yield orders
     yield ages
-    count, age = found.get("unverified", (0, 0.0))
+    unverified = found.get("unverified", Unfinished())
     yield GaugeMetricFamily(
-        "chandlery_orders_unverified", "Orders that have ended at a broker and are not verified", count
+        "chandlery_orders_unverified",
+        "Orders that have ended at a broker and are not verified",
+        unverified.count,
     )
     yield GaugeMetricFamily(
-        "chandlery_orders_unverified_oldest_seconds", "Since the first of them ended", age
+        "chandlery_orders_unverified_oldest_seconds", "Since the first of them ended", unverified.oldest
     )
 
 

@@ -172,6 +172,9 @@ class Order(models.Model):
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
 
+    #: Whether it was returned to a request with the key of an earlier one. Not stored.
+    was_there = False
+
     class Meta:
         db_table = "orders_order"
         # Ids are given by whoever asks for orders: they do not tell which is newer.

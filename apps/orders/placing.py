@@ -165,7 +165,9 @@ def order_request(
             if taken.allowed:
                 return place()
     except _PlacedBefore:
-        return place()
+        order = place()
+        order.was_there = True
+        return order
     raise DailyLimitReached(f"{taken.used} orders were asked for today; {taken.limit} is the limit.")
 
 

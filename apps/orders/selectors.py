@@ -7,15 +7,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from django.db import connection
 from django.db.models import Model, QuerySet
 
 from apps.core.redaction import redact
+from apps.core.resources import sql
 from apps.events.registry import event_type
 from apps.events.selectors import read_stream
 from apps.orders.limits import plan_named
 from apps.orders.models import Account, Fill, Order, Position
 
 Row = TypeVar("Row", bound=Model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """How many orders stand so, and seconds since the oldest was asked for, or, unverified, has ended."""
+
+    count: int = 0
+    oldest: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +93,13 @@ def filtered(
     if instrument is not None:
         conditions["instrument__exchange"], _, conditions["instrument__symbol"] = instrument.partition(":")
     return found.filter(**{name: value for name, value in conditions.items() if value is not None})
+
+
+def unfinished() -> dict[str, Unfinished]:
+    """Orders that have not ended, by state, and as ``unverified`` those that have and are not verified."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql(__package__, "open.sql"))
+        return {state: Unfinished(count=count, oldest=age or 0.0) for state, count, age in cursor.fetchall()}
 
 
 def timeline(order: Order, *, after: int = 0, limit: int | None = None) -> list[TimelineEntry]:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 
-from apps.core.problems import CONTENT_TYPE, problem
+from apps.core.problems import CONTENT_TYPE, answer, for_people, problem
 from apps.ratelimits.limiter import Decision, Policy, Result
 
 #: Seconds after which somebody who was not served for want of Redis may try again, and what they are told.
@@ -48,14 +48,17 @@ def too_many(retry_after: int | None) -> str:
     return f"Too many requests: there is room again in {retry_after:,} s."
 
 
-def denied(decision: Decision, shown: Iterable[Result]) -> HttpResponse:
-    """429, as a problem, with the time from which on it is worth to try again."""
+def denied(request: HttpRequest, decision: Decision, shown: Iterable[Result]) -> HttpResponse:
+    """429, as a problem or a page, with the time from which on it is worth to try again."""
     told = tuple(shown)
     retry_after = decision.retry_after
     body: dict[str, Any] = problem("too-many-requests", 429, too_many(retry_after))
     body["violated-policies"] = [one.policy.id for one in told if one.denied]
-    # Not by `JsonResponse`, which makes an encoder for each: this is what has to be quick in an attack.
-    response = HttpResponse(json.dumps(body).encode(), status=429, content_type=CONTENT_TYPE)
+    if for_people(request):
+        response = answer(request, body)
+    else:
+        # Not by `JsonResponse`, which makes an encoder for each: this is what has to be quick in an attack.
+        response = HttpResponse(json.dumps(body).encode(), status=429, content_type=CONTENT_TYPE)
     put_headers(response, told)
     put_denial(response, retry_after)
     return _complete(response)
@@ -78,15 +81,13 @@ def put_denial(response: HttpResponse, retry_after: int | None) -> None:
         response.headers["Retry-After"] = str(retry_after)
 
 
-def shut_out() -> HttpResponse:
+def shut_out(request: HttpRequest) -> HttpResponse:
     """403, for an address that nothing is served to."""
     body = problem("address-denied", 403, "Nothing is served to your address.")
-    headers = {"Cache-Control": "no-store"}
-    return _complete(JsonResponse(body, status=403, content_type=CONTENT_TYPE, headers=headers))
+    return _complete(answer(request, body, {"Cache-Control": "no-store"}))
 
 
-def closed() -> HttpResponse:
+def closed(request: HttpRequest) -> HttpResponse:
     """503, where nothing is served without knowing how much was."""
     body = problem("unavailable", 503, CLOSED)
-    headers = {"Cache-Control": "no-store", "Retry-After": str(OUTAGE)}
-    return _complete(JsonResponse(body, status=503, content_type=CONTENT_TYPE, headers=headers))
+    return _complete(answer(request, body, {"Cache-Control": "no-store", "Retry-After": str(OUTAGE)}))

@@ -108,7 +108,7 @@ class Gate:
         outage = self.group.outage
         self.engine.tally.count("outages", self.group.name, outage.value)
         if outage is Outage.CLOSED:
-            self.refusal = answers.closed()
+            self.refusal = answers.closed(self._request)
         elif outage is Outage.LOCAL:
             self.is_local = True
             self.take(self.engine.local.hit(self.charges, self.cost))
@@ -173,7 +173,7 @@ class Gate:
     def _deny(self, decision: Decision) -> None:
         self._count(decision)
         self.decision = decision
-        self.refusal = answers.denied(decision, self._shown())
+        self.refusal = answers.denied(self._request, decision, self._shown())
 
     def _count(self, decision: Decision) -> None:
         request = self._request

@@ -24,8 +24,9 @@ Response = HttpResponse | Awaitable[HttpResponse]
 class RateLimitMiddleware:
     """Denies what is too much, and has every answer tell what is left.
 
-    Stands before all others. Works in either kind of stack without changing threads. ``request.ratelimits``
-    is the request's `Gate`, where it has one. Where Redis gives no answer, what follows is up to the group.
+    Stands behind nothing but what writes headers. Works in either kind of stack without changing threads.
+    ``request.ratelimits`` is the request's `Gate`, where it has one. Where Redis gives no answer, what
+    follows is up to the group.
     """
 
     sync_capable = True
@@ -96,7 +97,7 @@ def _gate(limits: Engine, rules: Ruleset, request: HttpRequest) -> tuple[Gate | 
     address = client_address(request)
     if rules.denied and address in rules.denied:
         limits.tally.count("decisions", "address-rules", "shut-out")
-        return None, answers.shut_out()
+        return None, answers.shut_out(request)
     if rules.allowed and address in rules.allowed:
         return None, None
     group = rules.match(request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from apps.ratelimits.answers import OUTAGE
 from apps.ratelimits.engine import Engine, engine
@@ -20,6 +20,9 @@ class Verdict:
     retry_after: int | None = None
     #: What each rule says; empty where nobody could be asked.
     results: tuple[Result, ...] = ()
+    #: What was charged, and whether by this process alone; for `Scope.refund`.
+    decision: Decision | None = None
+    is_local: bool = False
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -77,6 +80,17 @@ class Scope:
         limits.breaker.check()
         return _verdict(limits.limiter.peek(self._asked(limits, kind, name)[1], cost))
 
+    def refund(self, verdict: Verdict) -> None:
+        """Take back what a `hit` charged, if it did; where Redis is away meanwhile, that stays."""
+        if not verdict.allowed or verdict.decision is None:
+            return
+        limits = engine()
+        limits.tally.refunded(verdict.decision)
+        if verdict.is_local:
+            limits.local.refund(verdict.decision)
+        else:
+            limits.refund(verdict.decision)
+
     def reset(self, kind: str, name: str) -> None:
         """Forget what was charged to the subject. Raises `Unavailable` where Redis gives no answer."""
         limits = engine()
@@ -99,13 +113,18 @@ class Scope:
     def _without_redis(self, limits: Engine, group: Group, charges: Sequence[Charge], cost: int) -> Verdict:
         limits.tally.count("outages", group.name, group.outage.value)
         if group.outage is Outage.LOCAL:
-            return self._told(limits, limits.local.hit(charges, cost))
+            return replace(self._told(limits, limits.local.hit(charges, cost)), is_local=True)
         allowed = group.outage is Outage.OPEN
         return Verdict(allowed=allowed, retry_after=None if allowed else OUTAGE)
 
 
 def _verdict(decision: Decision) -> Verdict:
-    return Verdict(allowed=decision.allowed, retry_after=decision.retry_after, results=decision.results)
+    return Verdict(
+        allowed=decision.allowed,
+        retry_after=decision.retry_after,
+        results=decision.results,
+        decision=decision,
+    )
 
 
 def scope(name: str) -> Scope:

@@ -22,7 +22,7 @@ def web(environ: Environ, listener: socket.socket, *, threads: int = 8) -> Servi
         argv=(
             *(sys.executable, "-m", "gunicorn", "project.wsgi:application", "--bind", f"fd://{fd}"),
             *("--worker-class", "gthread", "--workers", "1", "--threads", str(threads)),
-            *("--config", "python:apps.stack.gunicorn"),
+            *("--config", "python:project.gunicorn", "--graceful-timeout", "5"),
         ),
         environ=environ,
         folder=CHECKOUT,

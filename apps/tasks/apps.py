@@ -10,8 +10,10 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core.collectors import registry
+        from apps.core.readiness import Probe, readiness
         from apps.events import projections
         from apps.liveness import populations
+        from apps.tasks import queues
         from apps.tasks.batchprojection import Batches
         from apps.tasks.metrics import TaskCollector
         from apps.tasks.populations import Processes, Runs, runs_of_users
@@ -23,3 +25,5 @@ class TasksConfig(AppConfig):
         populations.register(Processes())
         populations.register(Runs())
         populations.register_work_of_users(runs_of_users)
+        # What is requested waits in the database until SQS is back. Asking costs money.
+        readiness.register(Probe(name="sqs", ask=queues.ping, essential=False, holds=10.0))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from typing import Any
 
 from celery.beat import Scheduler
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from prometheus_client import Counter
 
+from apps.core.instruments import Instrument
+from apps.core.pulse import Pulse
+from apps.tasks import conf
 from apps.tasks.periodic import services, ticking
 
 logger = logging.getLogger(__name__)
@@ -15,6 +20,10 @@ logger = logging.getLogger(__name__)
 #: Seconds between attempts while the database is away: doubled from the first to the last.
 _BACKOFF = (0.5, 15.0)
 _SHORTEST_SLEEP = 0.01
+
+TICKS = Instrument(
+    Counter, "chandlery_beat_ticks", "Looks at what is due: done, or failed without the database", "outcome"
+)
 
 
 class DurableScheduler(Scheduler):
@@ -30,11 +39,17 @@ class DurableScheduler(Scheduler):
     _synced = False
     _pause = _BACKOFF[0]
 
+    @cached_property
+    def pulse(self) -> Pulse:
+        """Beats with every look, also at a database that is away."""
+        return Pulse(conf.poll_watchdog())
+
     def setup_schedule(self) -> None:
         """Nothing: the settings are read with the first tick, when the database may be away."""
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Request what is due; returns the seconds until there may be more."""
+        self.pulse.beat()
         try:
             close_old_connections()
             if not self._synced:
@@ -48,7 +63,9 @@ class DurableScheduler(Scheduler):
             pause, self._pause = self._pause, min(self._pause * 2, _BACKOFF[1])
             logger.warning("beat: %s: %s; next attempt in %.1f s", type(exc).__name__, exc, pause)
             connection.close()
+            TICKS.of("failed").inc()
             return pause
+        TICKS.of("done").inc()
         self._pause = _BACKOFF[0]
         longest = float(self.max_interval)
         return longest if wait is None else min(max(wait, _SHORTEST_SLEEP), longest)

@@ -52,6 +52,9 @@ class Claim:
     batch_id: uuid.UUID | None = None
     #: What follows the run's end.
     continuation: dict[str, Any] | None = None
+    queue: str = ""
+    #: Seconds from when it was due to its start.
+    waited: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +116,7 @@ def _claim_with_keys(parameters: dict[str, Any]) -> Claim | None:
 def _claim_of(row: Sequence[Any]) -> Claim:
     (
         id_, task, args, kwargs, args_version, attempt, max_attempts, fence, meta, backoff, batch_id,
-        continuation,
+        continuation, queue, waited,
     ) = row  # fmt: skip
     backoff = _json(backoff)
     return Claim(
@@ -129,6 +132,8 @@ def _claim_of(row: Sequence[Any]) -> Claim:
         backoff=Backoff(**backoff) if backoff else None,
         batch_id=batch_id,
         continuation=_json(continuation),
+        queue=queue,
+        waited=waited,
     )
 
 

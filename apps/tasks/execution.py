@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from prometheus_client import Histogram
 
-from apps.core import context
+from apps.core import context, logs, redaction, tracing
+from apps.core.instruments import Instrument
 from apps.tasks import claims
 from apps.tasks.backoff import Backoff
 from apps.tasks.errors import Cancelled, Fenced, PermanentError
@@ -22,6 +25,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ATTEMPTS = Instrument(
+    Histogram,
+    "chandlery_worker_attempt_duration_seconds",
+    "From the claim of a run to the end of the attempt",
+    "task",
+    "outcome",
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600),
+)
+
+#: Characters of an error that are logged.
+_ERROR_LIMIT = 500
 #: The longest wait that an exception's retry_after can ask for (seconds).
 _RETRY_AFTER_LIMIT = 86_400.0
 
@@ -35,6 +49,13 @@ class Outcome:
     error: Exception | None = None
     #: Seconds until the next attempt is due, where there is one.
     delay: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """In one word: succeeded, failed (and scheduled again), dead, cancelled, or lost (to another)."""
+        if self.state is None:
+            return "lost"
+        return "failed" if self.state is State.SCHEDULED else self.state.value
 
 
 def attempt(*, run_id: uuid.UUID, worker: str, task: DurableTask) -> Outcome:
@@ -59,7 +80,6 @@ def attempt(*, run_id: uuid.UUID, worker: str, task: DurableTask) -> Outcome:
         if hand_over(claimed, worker, f"its arguments are of {versions}"):
             return Outcome()
     correlation = claimed.meta.get("correlation_id") or str(run_id)
-    run = Run(claimed)
     with (
         context.bind(
             actor=f"task:{claimed.task}",
@@ -67,9 +87,32 @@ def attempt(*, run_id: uuid.UUID, worker: str, task: DurableTask) -> Outcome:
             correlation_id=correlation,
             causation_id=str(run_id),
             request_id="",
+            attempt=str(claimed.attempt),
         ),
-        running(run),
+        tracing.span(
+            claimed.task,
+            kind="CONSUMER",
+            parent=claimed.meta.get("traceparent", ""),
+            messaging__destination__name=claimed.queue,
+            messaging__message__id=str(run_id),
+        ) as span,
     ):
+        logger.debug("attempt started", extra=logs.fields(queue=claimed.queue))
+        begun = time.perf_counter()
+        name, error = "interrupted", None
+        try:
+            outcome = _attempt(claimed, task)
+            name, error = outcome.name, outcome.error
+        finally:
+            if error is not None:
+                span.fail(error)
+            _tell(claimed, name, error, time.perf_counter() - begun)
+    return outcome
+
+
+def _attempt(claimed: claims.Claim, task: DurableTask) -> Outcome:
+    run = Run(claimed)
+    with running(run):
         try:
             result = _execute(run, claimed, task)
         except Cancelled:
@@ -81,6 +124,26 @@ def attempt(*, run_id: uuid.UUID, worker: str, task: DurableTask) -> Outcome:
         except Exception as exc:
             return _fail(claimed, exc, claimed.backoff or task.backoff)
     return Outcome(state=State.SUCCEEDED, result=result)
+
+
+def _tell(claimed: claims.Claim, outcome: str, error: Exception | None, seconds: float) -> None:
+    """What became of the attempt. Of an error that will be tried again, its trace stays with the run."""
+    ATTEMPTS.of(claimed.task, outcome).observe(seconds)
+    dead = outcome == State.DEAD.value
+    logger.log(
+        logging.ERROR if dead else logging.INFO if error is None else logging.WARNING,
+        "attempt ended",
+        exc_info=error if dead else None,
+        extra=logs.fields(
+            queue=claimed.queue,
+            outcome=outcome,
+            error=None
+            if error is None
+            else redaction.text(f"{type(error).__name__}: {error}")[:_ERROR_LIMIT],
+            duration_ms=round(seconds * 1000, 1),
+            wait_ms=round(claimed.waited * 1000, 1),
+        ),
+    )
 
 
 def _execute(run: Run, claimed: claims.Claim, task: DurableTask) -> Any:

@@ -10,15 +10,17 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
+from django.db.models.lookups import Exact
 
 from apps.tasks.models import TaskRun
+from apps.tasks.models.run import BY_USERS
 from apps.tasks.states import State
 
 #: A search finds at most so many runs of each kind of match.
 SEARCH_LIMIT = 1000
 
 _LISTS = ("states", "tasks", "queues", "workers", "error_types")
-_TEXTS = ("group_key", "unique_key", "error_text", "correlation_id", "search")
+_TEXTS = ("group_key", "unique_key", "error_text", "correlation_id", "search", "actor")
 _MOMENTS = ("requested_since", "requested_until", "finished_since", "finished_until")
 
 
@@ -51,6 +53,8 @@ class RunFilter:
     ids: tuple[uuid.UUID, ...] = ()
     #: Those that are dead because they must not be repeated unseen.
     needs_review: bool = False
+    #: Who asked for them: ``user:<id>``.
+    actor: str = ""
 
     def __bool__(self) -> bool:
         """Whether there is any condition."""
@@ -75,6 +79,9 @@ class RunFilter:
             found = found.alias(error_message=KeyTextTransform("message", "error")).filter(
                 error__isnull=False, error_message__icontains=self.error_text
             )
+        if self.actor:
+            asked_by = Exact(KeyTextTransform("actor", "meta"), self.actor)
+            found = found.filter(BY_USERS, asked_by)
         if self.correlation_id:
             found = found.filter(pk__in=_correlated(self.correlation_id))
         if self.search:

@@ -12,6 +12,7 @@ from kombu.asynchronous.aws.connection import AsyncHTTPSConnection
 from kombu.asynchronous.aws.sqs.connection import AsyncSQSConnection
 from kombu.asynchronous.http.curl import CurlClient
 
+from apps.core.pulse import Pulse
 from apps.tasks.curl import ca_bundle
 from apps.tasks.usage import usage
 
@@ -38,6 +39,10 @@ class Polls:
         self.signs: Counter[str] = Counter()
         #: Polls without an answer so far.
         self.open = 0
+        #: (queue, what came of it) -> polls: ``messages``, ``empty`` or ``failed``.
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        #: Beats with whatever is heard of any queue.
+        self.pulse = Pulse(float("inf"))
         self._said: dict[str, float] = {}
 
     def began(self) -> None:
@@ -50,7 +55,9 @@ class Polls:
 
     def failed(self, queue: str, reason: Exception) -> None:
         """A poll brought an error instead of an answer."""
+        self.pulse.beat()
         self.failures[queue] += 1
+        self.outcomes[queue, "failed"] += 1
         self.reasons[queue] = str(reason)
         now = time.monotonic()
         if now - self._said.get(queue, 0.0) >= _LOG_EVERY:
@@ -59,7 +66,9 @@ class Polls:
 
     def succeeded(self, queue: str, messages: int) -> None:
         """A poll brought an answer, be it an empty one."""
+        self.pulse.beat()
         self.signs[queue] += 1
+        self.outcomes[queue, "messages" if messages else "empty"] += 1
         usage.received(queue, messages)
         self.reasons.pop(queue, None)
         failures = self.failures.pop(queue, 0)
@@ -68,6 +77,7 @@ class Polls:
 
     def waiting(self, queue: str) -> None:
         """The queue is not polled for now, because nothing could be done with its messages."""
+        self.pulse.beat()
         self.signs[queue] += 1
 
     def forget(self, queue: str) -> None:

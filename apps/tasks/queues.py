@@ -141,6 +141,11 @@ def _ensure_one(queue: str, attributes: dict[str, str]) -> str:
     return found["Attributes"]["QueueArn"]
 
 
+def ping() -> None:
+    """Raises where SQS gives no answer, or has not even the first queue."""
+    client().get_queue_attributes(QueueUrl=url(conf.queues()[0]), AttributeNames=["QueueArn"])
+
+
 def depth(queue: str) -> Depth:
     """How full a queue is."""
     attributes = client().get_queue_attributes(

@@ -17,8 +17,12 @@ from typing import Any
 
 import psycopg
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
+from prometheus_client import Counter, Histogram
 
+from apps.core import tracing
 from apps.core.database import execute, perform
+from apps.core.instruments import Instrument
+from apps.core.pulse import Pulse
 from apps.core.resources import sql
 from apps.tasks import claims, conf, dead_letters, microbatches, publishing, queues, sqs
 from apps.tasks.models import Process, TaskRun
@@ -38,6 +42,27 @@ _META = json.dumps({"actor": "relay"})
 #: Seconds between attempts while the database, SQS or one queue is away: doubled from the first to the last.
 _BACKOFF = (0.5, 15.0)
 _SHORTEST_SLEEP = 0.02
+PUBLISHED = Instrument(Counter, "chandlery_relay_published", "Messages that SQS took from the relay", "queue")
+BATCHES = Instrument(
+    Histogram,
+    "chandlery_relay_batch_size",
+    "Runs that were due in one look at a queue",
+    "queue",
+    buckets=(1, 2, 5, 10, 20, 50, 100),
+)
+LAG = Instrument(
+    Histogram,
+    "chandlery_relay_publish_lag_seconds",
+    "How late the first run of a batch was published",
+    "queue",
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 3600),
+)
+ROUNDS = Instrument(
+    Counter,
+    "chandlery_relay_rounds",
+    "Looks at all queues: done, or failed without database or SQS",
+    "outcome",
+)
 #: What stands for all dead-letter queues among the queues' names.
 _DEAD_LETTERS = "*-dlq"
 
@@ -49,7 +74,7 @@ def publish_due(*, queue: str, limit: int = _BATCH) -> tuple[int, int]:
     """
     with transaction.atomic():
         rows = execute(sql(__package__, "due.sql"), {"queue": queue, "limit": limit}).fetchall()
-        _measure_lag(rows)
+        _measure_lag(queue, rows)
         return len(rows), _publish([_wakeup(row) for row in rows], reason="due")
 
 
@@ -122,15 +147,29 @@ def _wakeup(row: Sequence[Any]) -> Wakeup:
     return Wakeup(run_id=id_, task=task, queue=queue, group_key=group_key, version=version)
 
 
-def _measure_lag(rows: Sequence[Sequence[Any]]) -> None:
+def _measure_lag(queue: str, rows: Sequence[Sequence[Any]]) -> None:
     """Report for how long the run had been due that waited longest."""
     if rows:
-        usage.measure("lag", max(row[-1] for row in rows))
+        lag = max(row[-1] for row in rows)
+        usage.measure("lag", lag)
+        LAG.of(queue).observe(max(lag, 0.0))
 
 
 def _publish(wakeups: Sequence[Wakeup], *, reason: str) -> int:
-    sent = publishing.send(wakeups)
+    if not wakeups:
+        return 0
+    # They are of one queue, and of many traces: the span is of none of these.
+    queue = wakeups[0].queue
+    with tracing.span(
+        f"publish {queue}",
+        kind="PRODUCER",
+        messaging__destination__name=queue,
+        messaging__batch__message_count=len(wakeups),
+    ):
+        sent = publishing.send(wakeups)
     usage.count("published", len(sent))
+    BATCHES.of(queue).observe(len(wakeups))
+    PUBLISHED.of(queue).inc(len(sent))
     if sent:
         message_ids = json.dumps({str(run_id): message_id for run_id, message_id in sent.items()})
         perform(sql(__package__, "published.sql"), {"sent": message_ids, "reason": reason, "meta": _META})
@@ -239,6 +278,8 @@ class Relay:
     """The loop of `manage.py relay`."""
 
     def __init__(self) -> None:
+        #: Beats with every round, also while the database or SQS is away.
+        self.pulse = Pulse(conf.poll_watchdog())
         self._stop = threading.Event()
         self._lost = LostMessages()
         self._gated = {queue: GatedRuns(queue) for queue in conf.queues()}
@@ -265,6 +306,7 @@ class Relay:
     def _run(self) -> None:
         wait, ready = _BACKOFF[0], False
         while not self._stop.is_set():
+            self.pulse.beat()
             try:
                 close_old_connections()
                 if not ready:
@@ -272,13 +314,16 @@ class Relay:
                     self._listen()
                     logger.info("relay ready.")
                     ready = True
-                if not self._round():
+                busy = self._round()
+                ROUNDS.of("done").inc()
+                if not busy:
                     self._sleep()
                 wait = _BACKOFF[0]
             except (DatabaseError, InterfaceError, psycopg.Error, *sqs.ERRORS) as exc:
                 logger.warning("relay: %s: %s; next attempt in %.1f s", type(exc).__name__, exc, wait)
                 self._unlisten()
                 connection.close()
+                ROUNDS.of("failed").inc()
                 ready = False
                 self._stop.wait(wait)
                 wait = min(wait * 2, _BACKOFF[1])

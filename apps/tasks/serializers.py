@@ -9,6 +9,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.core.paging import PageQuerySerializer
 from apps.core.redaction import redact
 from apps.core.serializers import MomentField, StrictSerializer
 from apps.tasks import selectors
@@ -62,6 +63,7 @@ class TaskRunDetailSerializer(TaskRunSerializer):
         fields = [*TaskRunSerializer.Meta.fields, "events"]
         read_only_fields = fields
 
+    @extend_schema_field(TimelineEntrySerializer(many=True))
     def get_events(self, run: TaskRun) -> list[dict[str, Any]]:
         shown = TimelineEntrySerializer()
         return [shown.to_representation(entry) for entry in selectors.timeline(run.pk)]
@@ -152,11 +154,8 @@ class RunFilterSerializer(StrictSerializer):
         )
 
 
-class TaskRunQuerySerializer(RunFilterSerializer):
+class TaskRunQuerySerializer(RunFilterSerializer, PageQuerySerializer):
     """The query parameters of the list."""
-
-    limit = serializers.IntegerField(min_value=1, max_value=500, default=50)
-    cursor = serializers.UUIDField(required=False, help_text="From the `Link` of the page before.")
 
 
 class RescheduleSerializer(StrictSerializer):
@@ -175,7 +174,10 @@ class BulkRequestSerializer(StrictSerializer):
     run_at = MomentField(required=False, help_text="When rescheduled runs are to be due.")
     dry_run = serializers.BooleanField(default=False, help_text="Only count.")
     expected = serializers.IntegerField(
-        required=False, min_value=1, help_text="What a dry run counted: it is done to no more runs than this."
+        required=False,
+        min_value=1,
+        max_value=2**31 - 1,
+        help_text="What a dry run counted: it is done to no more runs than this.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

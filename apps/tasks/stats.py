@@ -99,6 +99,8 @@ class Minute:
     succeeded: int = 0
     #: Attempts that failed or were orphaned.
     failed: int = 0
+    #: Runs that were given up.
+    dead: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +203,7 @@ def minutes(count: int) -> list[Minute]:
             requested=counts.get((at, "task.requested"), 0),
             succeeded=counts.get((at, "task.succeeded"), 0),
             failed=counts.get((at, "task.attempt_failed"), 0) + counts.get((at, "task.orphaned"), 0),
+            dead=counts.get((at, "task.dead_lettered"), 0),
         )
         for at in moments
     ]

@@ -9,6 +9,7 @@ from typing import Any
 from celery import shared_task
 from django.db.models.functions import Now
 
+from apps.core import idempotency
 from apps.liveness import reconciling
 from apps.tasks import batches, canvas, tally
 from apps.tasks.bulk import perform
@@ -69,3 +70,9 @@ def bulk_operation(*, bulk_id: str) -> dict[str, Any]:
 def tally_events() -> dict[str, int]:
     """Count what happened to runs, and forget old counts; run by beat, so that readers find little to do."""
     return {"counted": tally.catch_up(seconds=30), "forgotten": tally.forget_old()}
+
+
+@shared_task(base=DurableTask, name="tasks.prune_answers", max_attempts=3, atomic=False)
+def prune_answers() -> dict[str, int]:
+    """Delete answers that nobody is given again any more; run by beat."""
+    return {"deleted": idempotency.prune()}

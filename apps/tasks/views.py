@@ -1,4 +1,4 @@
-"""Runs over HTTP, for operators."""
+"""Runs over HTTP: for operators, and for users those that they asked for."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from apps.core.api import PAGES, PROBLEM
+from apps.core.clients import actor_of
+from apps.core.paging import followed
 from apps.core.problems import Conflict
-from apps.core.views import ApiView, link_next
+from apps.core.views import ApiView
 from apps.tasks import batches, bulk, conf, selectors, services, stats
+from apps.tasks.filters import RunFilter
 from apps.tasks.models import Batch, BulkOperation, TaskRun
 from apps.tasks.serializers import (
     BatchCancelledSerializer,
@@ -41,39 +44,43 @@ class OperatorView(ApiView):
     permission_classes = [IsAdminUser]
 
 
-class TaskRunList(OperatorView):
-    """Runs, newest first."""
+class TaskRunList(ApiView):
+    """Runs, newest first: for staff all of them, for users those that they asked for."""
 
     @extend_schema(
         operation_id="tasks_list",
         parameters=[TaskRunQuerySerializer],
         responses={200: TaskRunSerializer(many=True), 400: PROBLEM},
-        description=("The runs that fulfil all conditions, newest first." + PAGES),
+        description=(
+            "The runs that fulfil all conditions, newest first: those that you asked for; for staff,"
+            " everybody's." + PAGES
+        ),
     )
     def get(self, request: Request) -> Response:
         query = TaskRunQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        asked = dict(query.validated_data)
-        before, limit = asked.pop("cursor", None), asked.pop("limit")
+        asked = query.validated_data
         page, following = selectors.runs(
-            selection=RunFilterSerializer.selection(asked), before=before, limit=limit
+            selection=RunFilterSerializer.selection(query.conditions()).narrowed(actor=_whose(request)),
+            before=asked.get("after"),
+            limit=asked["limit"],
         )
         response = Response(TaskRunSerializer(page, many=True).data)
-        if following is not None:
-            link_next(request, response, str(following))
-        return response
+        return followed(request, response, None if following is None else (following,))
 
 
-class TaskRunDetail(OperatorView):
+class TaskRunDetail(ApiView):
     """One run with its history."""
+
+    takes_parameters = False
 
     @extend_schema(
         operation_id="tasks_retrieve",
         responses={200: TaskRunDetailSerializer, 404: PROBLEM},
-        description="One run with every event of it.",
+        description="One run with every event of it: one that you asked for; for staff, any.",
     )
     def get(self, request: Request, run_id: uuid.UUID) -> Response:
-        return Response(TaskRunDetailSerializer(_found(run_id)).data)
+        return Response(TaskRunDetailSerializer(_found(run_id, actor=_whose(request))).data)
 
 
 class TaskRunRedrive(OperatorView):
@@ -137,7 +144,7 @@ class BulkOperationList(OperatorView):
     """Where operations on many runs are ordered."""
 
     @extend_schema(
-        operation_id="tasks_bulk",
+        operation_id="tasks_bulk_create",
         request=BulkRequestSerializer,
         responses={
             200: PolymorphicProxySerializer(
@@ -177,6 +184,8 @@ class BulkOperationList(OperatorView):
 class BulkOperationDetail(OperatorView):
     """One operation on many runs."""
 
+    takes_parameters = False
+
     @extend_schema(
         operation_id="tasks_bulk_retrieve",
         responses={200: BulkOperationSerializer, 404: PROBLEM},
@@ -210,6 +219,8 @@ class TaskStats(OperatorView):
 class BatchDetail(OperatorView):
     """One batch with its progress."""
 
+    takes_parameters = False
+
     @extend_schema(
         operation_id="batches_retrieve",
         responses=BatchSerializer,
@@ -242,8 +253,13 @@ def _batch(batch_id: uuid.UUID) -> Batch:
     return batch
 
 
-def _found(run_id: uuid.UUID) -> TaskRun:
-    run = TaskRun.objects.filter(pk=run_id).first()
+def _whose(request: Request) -> str:
+    """Who must have asked for the runs that the caller sees; empty for staff."""
+    return "" if request.user.is_staff else actor_of(request)
+
+
+def _found(run_id: uuid.UUID, *, actor: str = "") -> TaskRun:
+    run = RunFilter(ids=(run_id,), actor=actor).runs().first()
     if run is None:
         raise NotFound(f"There is no run {run_id}.")
     return run

@@ -18,6 +18,13 @@ def seconds(value: float | None) -> str:
     return f"{value:.1f} s" if value >= 1 else f"{1000 * value:.0f} ms"
 
 
+def age(value: float | None) -> str:
+    """A duration to the second, for what has no use for parts of one: ``22 s``. Empty for None."""
+    if value is None:
+        return ""
+    return f"{max(0, round(value))} s" if value < 59.5 else seconds(round(value))
+
+
 def rate(value: float) -> str:
     """So many per second."""
     if value == 0:

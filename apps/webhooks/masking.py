@@ -49,5 +49,16 @@ class TokenFilter(logging.Filter):
             # Handlers say of a record that its words and its values do not fit, and whoever logs it goes on.
             return True
         if "/webhooks/" in message:
-            record.msg, record.args = _ADDRESS.sub(rf"\g<1>{MASK}", message), None
+            record.msg, record.args = _without_tokens(message), None
+        fields = getattr(record, "fields", None)
+        if fields:
+            record.fields = {name: _without_tokens(value) for name, value in fields.items()}
+        if record.exc_info:
+            trace = logging.Formatter().formatException(record.exc_info)
+            if "/webhooks/" in trace:
+                record.exc_text, record.exc_info = _without_tokens(trace), None
         return True
+
+
+def _without_tokens(value: Any) -> Any:
+    return _ADDRESS.sub(rf"\g<1>{MASK}", value) if isinstance(value, str) else value

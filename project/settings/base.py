@@ -6,16 +6,19 @@ Every variable may be given as ``NAME_FILE`` instead, holding the path of a file
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import django_stubs_ext
-import environ
 from celery.schedules import crontab
+from corsheaders.defaults import default_headers
+from csp.constants import NONE, SELF
 from kombu import Queue
 
-django_stubs_ext.monkeypatch()
+from apps.core import process
+from project.settings.environment import env
 
-env = environ.FileAwareEnv()
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -32,6 +35,44 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # the one header that it is believed in: `x-forwarded-for` or `forwarded` (RFC 7239).
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 FORWARDED_HEADER = env.str("FORWARDED_HEADER", default="x-forwarded-for")
+# Written by SchemeMiddleware alone, for those proxies: a client's header is never found under it.
+SECURE_PROXY_SSL_HEADER = ("FORWARDED_SCHEME", "https")
+# Who asks for the health of a process asks it without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+
+# Pages of these origins may read the API: origins, and regular expressions of them; and with cookies or not.
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_ALLOWED_ORIGIN_REGEXES = env.list("CORS_ALLOWED_ORIGIN_REGEXES", default=[])
+CORS_ALLOW_CREDENTIALS = env.bool("CORS_ALLOW_CREDENTIALS", default=False)
+# The datafeed is open to every origin by itself.
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "if-match", "if-none-match", "x-request-id"]
+CORS_EXPOSE_HEADERS = [
+    *("ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After"),
+    "X-Request-ID",
+]
+
+# Everything on a page comes from here, in files of its own.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF, *env.list("CSP_CONNECT_SRC", default=[])],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "report-uri": env.str("CSP_REPORT_URI", default="") or None,
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -39,6 +80,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "corsheaders",
     "rest_framework",
     "knox",
     "drf_spectacular",
@@ -50,20 +92,30 @@ INSTALLED_APPS = [
     "apps.tasks",
     "apps.audit",
     "apps.ratelimits",
+    "apps.identity",
     "apps.notifications",
     "apps.candles",
     "apps.orders",
     "apps.webhooks",
     "apps.backtests",
+    "apps.operations",
     # Behind all that have templates of its pages: the first that is found is used.
     "project.apps.AdminConfig",
 ]
 
 MIDDLEWARE = [
-    "apps.ratelimits.middleware.RateLimitMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    # What every answer has, those of who is denied included. None of these asks anything of anybody.
     "apps.core.middleware.RequestContextMiddleware",
+    "apps.core.access.AccessMiddleware",
+    "apps.core.scheme.SchemeMiddleware",
+    "apps.core.headers.HeadersMiddleware",
+    "apps.core.csp.ContentPolicyMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "apps.core.cors.CorsMiddleware",
+    "apps.core.health.HealthMiddleware",
+    "apps.ratelimits.middleware.RateLimitMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -71,7 +123,6 @@ MIDDLEWARE = [
     "apps.core.middleware.ActorMiddleware",
     "apps.audit.middleware.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.liveness.middleware.WorkerTokenMiddleware",
 ]
 
@@ -96,16 +147,43 @@ TEMPLATES = [
     },
 ]
 
-_database = env.db_url("DATABASE_URL", default="postgres://chandlery@127.0.0.1:5432/chandlery")
+_name = process.name()
+_serves = _name == "web"
+# A pooler that lends connections for a transaction each (PgBouncer) loses what a session keeps. Web servers
+# keep nothing in theirs; relays and workers hear notifications in them, and commands hold locks.
+_direct = None if _serves else env.db_url("DATABASE_SESSION_URL", default="")
+_database = _direct or env.db_url("DATABASE_URL", default="postgres://chandlery@127.0.0.1:5432/chandlery")
+_options = {
+    # Off behind a pooler that does not keep prepared statements apart (PgBouncer does since 1.21).
+    "prepare_threshold": 5 if env.bool("DATABASE_PREPARE", default=True) else None,
+    "connect_timeout": env.int("DATABASE_CONNECT_TIMEOUT", default=10),
+    "application_name": f"chandlery {_name}",
+}
+# Connections that the threads of a web server share; the threads of others keep one each.
+_pool = {
+    "max_size": env.int("DATABASE_POOL", default=0),
+    "min_size": env.int("DATABASE_POOL_MIN", default=1),
+    "timeout": env.float("DATABASE_POOL_TIMEOUT", default=5.0),
+}
+_pools = _serves and _pool["max_size"] > 0
+if _pools:
+    _options["pool"] = _pool
+# Of a web server: the statements of tasks and commands may take long.
+_statement_timeout = env.float("DATABASE_STATEMENT_TIMEOUT", default=0.0)
+if _serves and _statement_timeout > 0:
+    _options["options"] = f"-c statement_timeout={round(_statement_timeout * 1000)}"
+_conn_max_age = env.int("DATABASE_CONN_MAX_AGE", default=60)
 DATABASES = {
     "default": {
         **_database,
         # A folder of unix sockets is written percent-encoded in the place of the host.
         "HOST": unquote(_database["HOST"]),
-        "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=60),
+        # What a pool has lent has to come back.
+        "CONN_MAX_AGE": 0 if _pools else _conn_max_age,
         "CONN_HEALTH_CHECKS": True,
-        # Off behind a pooler that does not keep prepared statements apart (PgBouncer does since 1.21).
-        "OPTIONS": {"prepare_threshold": 5 if env.bool("DATABASE_PREPARE", default=True) else None},
+        "DISABLE_SERVER_SIDE_CURSORS": env.bool("DATABASE_TRANSACTION_POOLING", default=False),
+        # Those of the address are libpq's: sslmode, sslrootcert and others.
+        "OPTIONS": {**_options, **_database.get("OPTIONS", {})},
     },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -125,9 +203,34 @@ CACHES = {
 }
 
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+# What is hashed otherwise is hashed anew when its user signs in.
+PASSWORD_HASHERS = [
+    "apps.identity.hashers.Argon2idHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+]
+AUTHENTICATION_BACKENDS = [
+    "apps.identity.backends.PasswordBackend",
+    # Sessions that were begun before name this one; passwords never come as far.
+    "django.contrib.auth.backends.ModelBackend",
+]
+KNOX_TOKEN_MODEL = "identity.ApiKey"  # noqa: S105
+# Its own table is not made; where there is one, a migration of identity moves what is in it.
+MIGRATION_MODULES = {"knox": None}
+# Hours for which a login token is good; days for which a key may be, and for which it is kept that it was (0:
+# for ever); whether requests may come with name and password, besides to sign in.
+LOGIN_TOKEN_HOURS = env.float("LOGIN_TOKEN_HOURS", default=10.0)
+API_KEYS_LONGEST_DAYS = env.int("API_KEYS_LONGEST_DAYS", default=365)
+API_KEYS_KEPT_DAYS = env.float("API_KEYS_KEPT_DAYS", default=90.0)
+API_BASIC_AUTH = env.bool("API_BASIC_AUTH", default=True)
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -136,14 +239,25 @@ USE_I18N = False
 USE_TZ = True
 DATETIME_FORMAT = "Y-m-d H:i:s"
 
+CSRF_FAILURE_VIEW = "apps.core.problems.csrf_failure"
+# Where people sign in who are no staff, and what follows where nothing else does.
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "landing"
+
 STATIC_URL = "static/"
 STATIC_ROOT = env.str("STATIC_ROOT", default="") or None
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": "project.static.HashedStorage"
+        if STATIC_ROOT
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
 }
-# Static files straight from the packages: nothing to collect before the first start.
-WHITENOISE_USE_FINDERS = True
+# Where none are collected, static files come straight from the packages: nothing to do before a start.
+WHITENOISE_USE_FINDERS = not STATIC_ROOT
+# They are for pages of this origin.
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="smtp://127.0.0.1:25")
 vars().update(EMAIL_CONFIG)
@@ -156,13 +270,15 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Chandlery <chandlery
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "apps.identity.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
-        "rest_framework.authentication.BasicAuthentication",
+        "apps.identity.authentication.PasswordAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.StrictJSONParser"],
+    # Lists say themselves which parameters they know.
+    "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["apps.ratelimits.throttles.VerifiedThrottle"],
     "EXCEPTION_HANDLER": "apps.core.problems.exception_handler",
@@ -177,6 +293,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVERS": [{"url": "/", "description": "This installation."}],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.core.openapi.complete",
+        "apps.identity.api.schema.tell_scopes",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "TaskState": "apps.tasks.states.State",
         "TaskOperation": "apps.tasks.states.Operation",
@@ -282,6 +404,8 @@ CELERY_BEAT_SCHEDULE = {
     "repair-gaps": {"task": "candles.repair_gaps", "schedule": crontab(minute=7)},
     "maintain-candles": {"task": "candles.maintain", "schedule": crontab(minute=17)},
     "prune-emails": {"task": "notifications.prune", "schedule": crontab(minute=57, hour=3)},
+    "prune-answers": {"task": "tasks.prune_answers", "schedule": crontab(minute=43)},
+    "prune-keys": {"task": "identity.prune", "schedule": crontab(minute=7, hour=4)},
     "prune-webhooks": {"task": "webhooks.prune", "schedule": crontab(minute=37)},
     "sync-catalogues": {"task": "candles.sync_catalogues", "schedule": crontab(minute=27, hour=3)},
     "verify-audit": {"task": "audit.verify", "schedule": crontab(minute=47, hour=2)},
@@ -352,13 +476,23 @@ RATELIMITS_PLAN_OF = env.str("RATELIMITS_PLAN_OF", default="apps.orders.selector
 RATELIMITS_GROUPS = env.json(
     "RATELIMITS_GROUPS",
     default=[
-        {"name": "exempt", "routes": ["healthz"], "prefixes": [f"/{STATIC_URL}"], "exempt": True},
+        {"name": "exempt", "routes": ["healthz", "readyz"], "prefixes": [f"/{STATIC_URL}"], "exempt": True},
         {
             "name": "login",
-            "routes": ["login", "admin:login"],
+            "routes": ["login", "admin:login", "sign-in"],
             "methods": ["POST"],
             "outage": "local",
             "rules": {"address": {"by": "address", "rate": "20/5m"}},
+        },
+        {
+            "name": "login-failures",
+            "outage": "local",
+            "rules": {"address": {"by": "subject", "rate": "10/15m"}},
+        },
+        {
+            "name": "login-failures-account",
+            "outage": "local",
+            "rules": {"account": {"by": "subject", "rate": "100/h"}},
         },
         {
             "name": "webhooks",
@@ -429,6 +563,9 @@ WEBHOOKS_MAX_BODY = env.int("WEBHOOKS_MAX_BODY", default=16_384)
 WEBHOOKS_RECEIPTS_DAYS = env.float("WEBHOOKS_RECEIPTS_DAYS", default=7.0)
 WEBHOOKS_LOG_DAYS = env.float("WEBHOOKS_LOG_DAYS", default=90.0)
 
+# Hours for which a repeated POST with an Idempotency-Key is given the first one's answer.
+IDEMPOTENCY_HOURS = env.float("IDEMPOTENCY_HOURS", default=24.0)
+
 # Where people reach this installation: the links in e-mails begin with it.
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")
 
@@ -451,6 +588,9 @@ REDACT_KEYS = env.list("REDACT_KEYS", default=[])
 # Who may read /metrics besides staff: whoever sends this as a bearer token.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
+# Whether everybody is shown which server and process is up, or only staff.
+STATUS_PUBLIC = env.bool("STATUS_PUBLIC", default=False)
+
 # Who is told of dead letters by e-mail, and how often at most (seconds).
 OPERATORS = env.list("OPERATOR_EMAILS", default=[])
 ALERT_EVERY = env.float("ALERT_EVERY", default=900.0)
@@ -461,20 +601,37 @@ EMAILS_KEPT_DAYS = env.float("EMAILS_KEPT_DAYS", default=180.0)
 # Who may report bounced e-mails besides staff: whoever sends this as a bearer token.
 BOUNCES_TOKEN = env.str("BOUNCES_TOKEN", default="")
 
+# Where workers, beats and relays serve their figures and their health; without a port they do not. And where
+# processes with a pool make a folder of their own for figures; without it, in the system's temporary one.
+METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")
+METRICS_PORT = env.int("METRICS_PORT", default=0)
+PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
+
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
-LOGGING = {
+# json or console.
+LOG_FORMAT = env.str("LOG_FORMAT", default="console")
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "lines": {"()": "apps.core.logs.formatter", "form": LOG_FORMAT, "version": VERSION},
     },
-    "filters": {"tokens": {"()": "apps.webhooks.masking.TokenFilter"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["tokens"]}},
+    "filters": {
+        "tokens": {"()": "apps.webhooks.masking.TokenFilter"},
+        "runs": {"()": "apps.tasks.logs.OtherThanRuns"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["tokens"]}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "botocore": {"level": "WARNING"},
         "ccxt": {"level": "WARNING"},
-        # Django's own handlers stand nearer to it than ours.
-        "django.request": {"filters": ["tokens"]},
+        # Our own lines tell of each attempt and of each request: these would tell it again.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING", "filters": ["runs"]},
+        "django.server": {"level": "WARNING", "handlers": [], "propagate": True},
+        # Anybody may send any Host, and is answered 400: no traceback for each.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # Django's own handlers stand nearer to it than ours. What it tells as an error has a trace.
+        "django.request": {"level": "ERROR", "filters": ["tokens"]},
     },
 }

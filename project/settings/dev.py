@@ -13,8 +13,11 @@ if _demo.is_file():
     environ.Env.read_env(str(_demo))
 
 from .base import *  # noqa: E402, F403
-from .base import INSTALLED_APPS, env  # noqa: E402
+from .base import INSTALLED_APPS  # noqa: E402
+from .environment import env  # noqa: E402
 
 SECRET_KEY = env.str("SECRET_KEY", default="development-only")
 INSTALLED_APPS = [*INSTALLED_APPS, "apps.stack"]
+STATUS_PUBLIC = env.bool("STATUS_PUBLIC", default=True)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+env.settle()

@@ -7,7 +7,8 @@ import os
 from kombu import Queue
 
 from .base import *  # noqa: F403
-from .base import CELERY_BROKER_TRANSPORT_OPTIONS, INSTALLED_APPS, TASKS_QUEUES, env
+from .base import CELERY_BROKER_TRANSPORT_OPTIONS, INSTALLED_APPS, LOGGING, TASKS_QUEUES
+from .environment import env
 
 SECRET_KEY = env.str("SECRET_KEY", default="tests")
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=["tests:WYMOvDpBhBEFZr8aKQ0IRz39y9SSzkmLFM0aXi+i5EE="])
@@ -41,3 +42,6 @@ CELERY_BEAT_SCHEDULE = {
 }
 # Tests of rate limits switch them on; others make more requests from one address than anybody may.
 RATELIMITS_ENABLED = env.bool("RATELIMITS_ENABLED", default=False)
+# What is received is counted in the log.
+LOGGING["loggers"]["celery.worker.strategy"]["level"] = "INFO"
+env.settle()

@@ -11,13 +11,13 @@ from django.db import DatabaseError, transaction
 from django.http import HttpResponse, JsonResponse
 from django.test import Client
 from django.urls import include, path
-from knox.models import AuthToken
 from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 
 from apps.audit import recording
 from apps.audit.middleware import AuditMiddleware
 from apps.core.views import ApiView
+from apps.identity.models import ApiKey
 from project.urls import urlpatterns as product
 from tests.audit.chaining import findings, waiting, written
 
@@ -58,7 +58,7 @@ def api(chain, settings, client, django_user_model) -> Client:
     """A client with the token of an ordinary user."""
     settings.ROOT_URLCONF = __name__
     user = django_user_model.objects.create_user("ann", password="x")
-    client.defaults["HTTP_AUTHORIZATION"] = f"Token {AuthToken.objects.create(user)[1]}"
+    client.defaults["HTTP_AUTHORIZATION"] = f"Token {ApiKey.objects.create(user)[1]}"
     client.user = user
     client.raise_request_exception = False
     return client
@@ -203,7 +203,7 @@ def test_a_form_that_cannot_be_read_is_told_of_and_the_answer_stays_as_it_is(cha
     for strict, body, kind, status in (
         # Refused without a look at the form, which is too large.
         (True, "name=" + "x" * 3_000_000, form, 403),
-        (False, "name=" + "x" * 3_000_000, form, 400),
+        (False, "name=" + "x" * 3_000_000, form, 413),
         (False, "&".join(f"f{number}=1" for number in range(1500)), form, 400),
         (False, "name=x", f"{form}; charset=latin-1", 400),
         (False, "name=x", "multipart/form-data", 400),

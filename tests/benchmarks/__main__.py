@@ -8,13 +8,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from apps.stack import environment
 from apps.stack.errors import StackError
 from apps.stack.private import PrivateStack
 from project.installers import InstallFailed
-from tests.benchmarks import peers, report
+from tests.benchmarks import every, peers, report
 from tests.benchmarks.areas import AREAS, PEERS, experiments
 from tests.benchmarks.experiment import Bench, Experiment, Failed
 from tests.benchmarks.figures import Row, missed
@@ -36,7 +38,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         description="Measures the product and its peers side by side in one run on a private stack. "
         "Ends with status 1 when a goal is missed.",
     )
-    parser.add_argument("area", choices=sorted(AREAS))
+    parser.add_argument("area", nargs="?", choices=sorted(AREAS), help="one area (default: all of them)")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="write the figures there, too: Markdown, or JSON (.json)"
+    )
     parser.add_argument("--json", action="store_true", help="the outcome for machines, with every sample")
     parser.add_argument(
         "--only",
@@ -63,6 +68,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.repeat < 1:
         parser.error("--repeat must be at least 1")
+    if options.only and options.area is None:
+        parser.error("--only needs an area")
     return options
 
 
@@ -148,16 +155,18 @@ def run(options: argparse.Namespace) -> int:
         rows, left_out = measure(bench, options.area, options.only, options.repeat)
         _tear_down()
         stack.keep_logs = False
+    document = {
+        "area": options.area,
+        "quick": options.quick,
+        "repeat": options.repeat,
+        "machine": found,
+        "rows": [row.as_json() for row in rows],
+        "missed": missed(rows),
+        "left_out": left_out,
+    }
+    if options.output is not None:
+        write(options.output, every.together([document]))
     if options.json:
-        document = {
-            "area": options.area,
-            "quick": options.quick,
-            "repeat": options.repeat,
-            "machine": found,
-            "rows": [row.as_json() for row in rows],
-            "missed": missed(rows),
-            "left_out": left_out,
-        }
         print(json.dumps(document, indent=2))
     else:
         print(f"{report.conditions(found)}; medians of {options.repeat}\n")
@@ -165,6 +174,23 @@ def run(options: argparse.Namespace) -> int:
         if left_out:
             print(f"\n{report.omissions(left_out)}")
     return _MISSED if missed(rows) else 0
+
+
+def run_all(options: argparse.Namespace) -> int:
+    """All areas, and one table of their figures; the exit status."""
+    arguments = [f"--repeat={options.repeat}", f"--settle={options.settle}"]
+    arguments += ["--quick"] * options.quick + ["--no-install"] * (not options.install)
+    document, status = every.run(sorted(AREAS), arguments, say)
+    if options.output is not None:
+        write(options.output, document)
+    print(json.dumps(document, indent=2) if options.json else every.markdown(document))
+    return status
+
+
+def write(file: Path, document: Mapping[str, Any]) -> None:
+    """Write the document of areas to *file*: as JSON, or as a table of Markdown."""
+    text = json.dumps(document, indent=2) + "\n" if file.suffix == ".json" else every.markdown(document)
+    file.write_text(text, encoding="utf-8")
 
 
 def _set_up() -> None:
@@ -201,7 +227,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return run(options)
+        return run_all(options) if options.area is None else run(options)
     except (StackError, InstallFailed, Failed) as error:
         say(f"failed: {error}")
         return _BROKEN

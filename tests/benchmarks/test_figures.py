@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 import venv
+from pathlib import Path
 
 import pytest
 
 from apps.stack.folders import CHECKOUT
-from tests.benchmarks import peers, report
+from tests.benchmarks import every, peers, report
 from tests.benchmarks.areas import AREAS, PEERS
 from tests.benchmarks.figures import Figure, Goal, Kind, Row, missed
 from tests.stack.test_bootstrap import wheels
@@ -167,3 +168,63 @@ def test_a_quick_run_measures_every_figure_of_tasks():
         assert measured["name"].startswith("cpu-") or min(measured["ours"], measured["peer"]) > 0
     assert document["missed"] == [name for name, measured in rows.items() if measured["holds"] is False]
     assert answer.returncode == (1 if document["missed"] else 0)
+
+
+MACHINE = {
+    "cores": 2,
+    "load": 0.5,
+    "python": "3.11.7",
+    "postgresql": {"server_version": "18.6", "fsync": "on"},
+}
+
+
+def document(area: str, *rows: Row, **left_out: str) -> dict[str, object]:
+    return {
+        "area": area,
+        "quick": False,
+        "repeat": 3,
+        "machine": MACHINE,
+        "rows": [each.as_json() for each in rows],
+        "missed": missed(rows),
+        "left_out": left_out,
+    }
+
+
+def test_the_figures_of_all_areas_are_in_one_table_with_the_machine():
+    goal = Goal(kind=Kind.RATIO_AT_LEAST, value=2)
+    both = every.together(
+        [
+            document("candles", row([9.0], [3.0], goal, "fast"), orders="needs a peer"),
+            document("tasks", row([1.0], [1.0], goal, "slow")),
+        ]
+    )
+    assert both["missed"] == ["tasks/slow"]
+    text = every.markdown(both | {"broken": ["trading"]})
+    assert text.startswith("Medians of 3 on 2 cores (load 0.5), Python 3.11.7, PostgreSQL 18.6 (fsync on).")
+    assert "| candles | `fast`: how fast | 9 | 3 | tasks/s | 3.00 | ratio ≥ 2 | yes | a snail |" in text
+    assert "| tasks | `slow`: how fast | 1 | 1 | tasks/s | 1.00 | ratio ≥ 2 | **no** | a snail |" in text
+    assert "Left out: candles/orders: needs a peer." in text
+    assert "trading could not be measured" in text
+
+
+def test_an_area_that_cannot_be_measured_does_not_keep_the_others_from_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    answers = {"candles": (2, ""), "tasks": (0, json.dumps(document("tasks", row([1.0], [1.0]))))}
+    program = tmp_path / "python"
+    program.write_text(
+        "#!/bin/sh\n"
+        + "".join(
+            f"[ $3 = {area} ] && {{ cat {tmp_path}/{area}; exit {status}; }}\n"
+            for area, (status, _) in answers.items()
+        )
+    )
+    program.chmod(0o755)
+    for area, (_, text) in answers.items():
+        (tmp_path / area).write_text(text)
+    monkeypatch.setattr(sys, "executable", str(program))
+    said: list[str] = []
+    found, status = every.run(["candles", "tasks"], ["--quick"], said.append)
+    assert (found["broken"], status, [each["area"] for each in found["rows"]]) == (["candles"], 2, ["tasks"])
+    assert said == ["candles (1 of 2)", "tasks (2 of 2)"]
+    assert every.run(["tasks"], [], said.append)[1] == 0

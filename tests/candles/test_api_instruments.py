@@ -41,17 +41,28 @@ def markets() -> list[Instrument]:
 
 
 def listed(client: Client, **query: str) -> list[str]:
-    body = client.get(INSTRUMENTS, query).json()
-    names = [entry["id"] for entry in body["instruments"]]
-    assert body["count"] == len(names)
-    return names
+    return [entry["id"] for entry in client.get(INSTRUMENTS, query).json()]
+
+
+def paged(client: Client, query: dict[str, str]) -> list[list[str]]:
+    """Page by page, as the links lead."""
+    response = client.get(INSTRUMENTS, query)
+    pages = [[entry["id"] for entry in response.json()]]
+    while "Link" in response:
+        address, _, relation = response["Link"].partition(">; ")
+        assert relation == 'rel="next"'
+        response = client.get(address.removeprefix("<http://testserver"))
+        pages.append([entry["id"] for entry in response.json()])
+    return pages
 
 
 def test_instruments_are_described(client: Client, markets: list[Instrument]) -> None:
     write_candles(instrument=markets[1], minutes=walk(3000)[7:])
-    body = client.get(INSTRUMENTS).json()
-    assert (body["count"], body["next"]) == (5, None)
-    assert body["instruments"][1] == {
+    response = client.get(INSTRUMENTS)
+    body = response.json()
+    assert len(body) == 5
+    assert "Link" not in response
+    assert body[1] == {
         "id": "binance:BTC/USDT:USDT",
         "exchange": "binance",
         "symbol": "BTC/USDT:USDT",
@@ -66,11 +77,11 @@ def test_instruments_are_described(client: Client, markets: list[Instrument]) ->
         "listed_at": "2020-01-02T00:00:00Z",
         "active": True,
         "followed": False,
-        "first": to_datetime(MONDAY + 7 * MINUTE).isoformat(),
-        "last": to_datetime(MONDAY + 2999 * MINUTE).isoformat(),
+        "first": f"{to_datetime(MONDAY + 7 * MINUTE):%Y-%m-%dT%H:%M:%SZ}",
+        "last": f"{to_datetime(MONDAY + 2999 * MINUTE):%Y-%m-%dT%H:%M:%SZ}",
     }
-    assert body["instruments"][0]["first"] is body["instruments"][0]["last"] is None
-    for entry in body["instruments"]:
+    assert body[0]["first"] is body[0]["last"] is None
+    for entry in body:
         assert client.get(f"{INSTRUMENTS}/{entry['id']}").json() == entry
 
 
@@ -110,16 +121,7 @@ def test_instruments_can_be_searched_for(
     delete_candles(instrument=markets[3], start=utc(2023, 1, 1), end=utc(2025, 1, 1))
     names = [markets[place].text for place in places]
     assert listed(client, **query) == names
-    paged: list[str] = []
-    after: dict[str, str] = {}
-    while True:
-        body = client.get(INSTRUMENTS, {**query, "limit": "1", **after}).json()
-        paged += [entry["id"] for entry in body["instruments"]]
-        if body["next"] is None:
-            break
-        assert body["count"] == 1
-        after = {"cursor": body["next"]}
-    assert paged == names
+    assert paged(client, {**query, "limit": "1"}) == ([[name] for name in names] or [[]])
 
 
 def test_the_catalogue_comes_in_pages(client: Client) -> None:
@@ -127,15 +129,9 @@ def test_the_catalogue_comes_in_pages(client: Client) -> None:
         market("binance", f"A{number:02}/USDT")
         market("bybit", f"A{number:02}/USDT")
     whole = listed(client)
-    address, found = INSTRUMENTS + "?limit=7&query=a", []
-    for _ in range(8):
-        response = client.get(address)
-        found += [entry["id"] for entry in response.json()["instruments"]]
-        if "Link" not in response.headers:
-            break
-        address, _, relation = response["Link"].partition(">; ")
-        address = address.removeprefix("<http://testserver")
-        assert relation == 'rel="next"'
+    pages = paged(client, {"limit": "7", "query": "a"})
+    found = [name for page in pages for name in page]
+    assert [len(page) for page in pages] == [7] * 7 + [1]
     assert found == whole
     assert len(set(found)) == 50
 
@@ -143,7 +139,7 @@ def test_the_catalogue_comes_in_pages(client: Client) -> None:
 def test_a_page_takes_two_queries_however_long_it_is(client: Client, django_assert_num_queries: Any) -> None:
     for number in range(150):
         write_candles(instrument=market("binance", f"A{number}/USDT"), minutes=walk(2))
-    for limit in ("10", "100", "1000"):
+    for limit in ("10", "100", "200"):
         with django_assert_num_queries(2, connection=connection):
             client.get(INSTRUMENTS, {"limit": limit})
 
@@ -173,7 +169,7 @@ def test_a_page_of_what_is_stored_is_found_in_few_queries_among_many_others(
         ({"active": "perhaps"}, "active"),
         ({"stored": "2"}, "stored"),
         ({"limit": "0"}, "limit"),
-        ({"limit": "1001"}, "limit"),
+        ({"limit": "201"}, "limit"),
         ({"limit": "x"}, "limit"),
         ({"cursor": "nonsense"}, "cursor"),
         ({"query": "a\0b"}, "query"),

@@ -8,10 +8,9 @@ from django.test import Client
 
 @pytest.mark.django_db
 def test_the_api_says_where_everything_is(client: Client):
-    assert client.get("/").url == "/api/docs"
     places = client.get("/api/v1/").json()
     assert set(places) == {
-        "docs", "schema", "login", "instruments", "candles", "backfills", "backtests", "sweeps",
+        "docs", "schema", "login", "me", "keys", "instruments", "candles", "backfills", "backtests", "sweeps",
         "strategies", "accounts", "orders", "positions", "fills", "tasks", "periodic", "workers", "emails",
         "preferences", "audit", "webhooks",
     }  # fmt: skip

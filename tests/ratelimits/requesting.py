@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpResponseBase
-from knox.models import AuthToken
+
+from apps.identity.models import ApiKey
 
 Rules = dict[str, dict[str, Any]]
 
@@ -39,7 +40,7 @@ def statuses(client: Any, path: str, times: int, **extra: Any) -> list[int]:
 
 def token_of(user: Any) -> str:
     """A new API token."""
-    return AuthToken.objects.create(user)[1]
+    return ApiKey.objects.create(user)[1]
 
 
 def bearing(token: str) -> dict[str, str]:

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from django.db import connection, transaction
 
+from apps.core import context
 from apps.core.ids import uuid7
 from apps.events.selectors import read_stream
 from apps.tasks import bulk
+from apps.tasks.filters import RunFilter
 from apps.tasks.models import BulkOperation, TaskRun
 from apps.tasks.states import State
 from apps.tasks.testing import run_pending
@@ -204,12 +207,37 @@ def test_figures_are_told(admin_client):
     assert admin_client.get(f"{LIST}/stats?window=2m").json()["errors"][0]["field"] == "window"
 
 
-def test_all_of_it_is_for_staff(client, django_user_model):
+def test_operating_is_for_staff(client, django_user_model):
     client.force_login(django_user_model.objects.create_user("somebody", password="x"))
     (run,) = waiting()
-    for address in (LIST, f"{LIST}/{run.pk}", f"{LIST}/stats", f"{LIST}/bulk/{run.pk}"):
+    for address in (f"{LIST}/stats", f"{LIST}/bulk/{run.pk}"):
         assert client.get(address).status_code == 403
     for address in ("redrive", "retry", "cancel", "reschedule"):
         assert post(client, f"{LIST}/{run.pk}/{address}").status_code == 403
     assert post(client, f"{LIST}/bulk").status_code == 403
     assert timedelta(0) < TaskRun.objects.get().due_at - run.requested_at
+
+
+def test_users_see_the_runs_that_they_asked_for_and_no_others(client, admin_client, new_user):
+    ann, bob = new_user(), new_user()
+    runs = {}
+    for actor in (f"user:{ann.pk}", f"user:{bob.pk}", f"user:{ann.pk}0", "system", ""):
+        with context.bind(actor=actor):
+            (runs[actor],) = waiting()
+    client.force_login(ann)
+    own = runs[f"user:{ann.pk}"].pk
+    assert ids(client.get(LIST)) == ids(client.get(f"{LIST}?state=scheduled")) == [str(own)]
+    for actor, run in runs.items():
+        expected = 200 if run.pk == own else 404
+        assert client.get(f"{LIST}/{run.pk}").status_code == expected, actor
+        assert ids(client.get(f"{LIST}?id={run.pk}")) == ([str(own)] if run.pk == own else [])
+    assert len(ids(admin_client.get(LIST))) == len(runs)
+
+
+def test_a_users_runs_are_found_by_their_index_in_order():
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Of so few rows any plan is as good.
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        plan = RunFilter(actor="user:7").runs()[:50].explain()
+    assert "using tasks_taskrun_actor" in plan
+    assert "Sort" not in plan

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from django.conf import settings as django_settings
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from apps.liveness.reconciling import reconcile_orphans
 from apps.tasks import depths, queues
 from apps.tasks.durations import BOUNDS
 from apps.tasks.models import Process, UsageCount
@@ -146,16 +143,3 @@ def test_requests_and_processes_are_told(admin_client):
     assert found["chandlery_worker_finished_total",] == 100
     assert found["chandlery_processes", "relay", "running"] == 1
     assert found["chandlery_relay_lag_seconds", "host/9"] == 0.25
-
-
-def test_every_metric_is_documented(admin_client):
-    dead()
-    succeeded()
-    reconcile_orphans()
-    settle()
-    text = admin_client.get("/metrics").content.decode()
-    told = {family.name for family in text_string_to_metric_families(text)}
-    readme = (Path(django_settings.BASE_DIR) / "README.md").read_text()
-    table = readme.split("| metric |", 1)[1].split("\n\n", 1)[0]
-    documented = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
-    assert {name.removesuffix("_total") for name in documented} == told

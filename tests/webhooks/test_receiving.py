@@ -269,7 +269,7 @@ def test_no_token_comes_into_the_servers_log(sender: Sender, client):
         console.setStream(before)
         logging.getLogger("django").removeHandler(own)
     lines = shown.getvalue()
-    assert "Not Found: /webhooks/tradingview/***/" in lines
+    assert "path=/webhooks/tradingview/***/ status=404" in lines
     assert "500 of http://localhost/webhooks/tradingview/***?x" in lines
     assert sender.token not in lines
     assert [put["code"] for put in logged()] == ["malformed", "secret_wrong", "malformed"]

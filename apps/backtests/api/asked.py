@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import uuid
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -19,6 +15,7 @@ from apps.backtests.engine import SCHEMA
 from apps.backtests.models import Backtest
 from apps.backtests.selectors import ORDERINGS
 from apps.candles.timeframes import TIMEFRAMES
+from apps.core.paging import PageQuerySerializer, moment, words
 from apps.core.serializers import MomentField, StrictSerializer
 from apps.tasks.states import State
 
@@ -104,7 +101,7 @@ class BacktestRequestSerializer(StrictSerializer):
         return {**request, "spec": given}
 
 
-class BacktestListQuerySerializer(StrictSerializer):
+class BacktestListQuerySerializer(PageQuerySerializer):
     """The query parameters of ``GET /backtests``."""
 
     instrument = serializers.CharField(
@@ -124,38 +121,18 @@ class BacktestListQuerySerializer(StrictSerializer):
         default="-created",
         help_text="With `-`, the other way round.",
     )
-    limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
-    cursor = serializers.CharField(required=False, help_text="From the `Link` of the page before.")
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Read the cursor, which is of the ordering it was made for."""
-        if "cursor" in attrs:
-            attrs["cursor"] = _read_cursor(attrs["cursor"], attrs["ordering"])
-        return attrs
+    def place(self, attrs: dict[str, Any]) -> tuple[Callable[[str], Any], ...]:
+        """The value of the column and the id, behind the ordering that the cursor was made for."""
+        ordering: str = attrs["ordering"]
 
+        def same(text: str) -> str:
+            if text != ordering:
+                raise ValueError(text)
+            return text
 
-def write_cursor(value: Any, pk: uuid.UUID, ordering: str) -> str:
-    """Where a page ended, for the query of the next."""
-    shown = value.isoformat() if isinstance(value, datetime) else str(value)
-    return base64.urlsafe_b64encode(json.dumps([ordering, shown, str(pk)]).encode()).decode().rstrip("=")
-
-
-def _read_cursor(text: str, ordering: str) -> tuple[Any, uuid.UUID]:
-    try:
-        given, value, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if given != ordering or not isinstance(value, str) or "\0" in value:
-            raise ValueError(given)
-        # Half of a surrogate pair is text that no database takes.
-        value.encode()
-        at = uuid.UUID(pk)
-        if ordering.lstrip("-") in ("start", "end"):
-            moment = datetime.fromisoformat(value)
-            if moment.utcoffset() is None:
-                raise ValueError(value)
-            return moment.astimezone(UTC), at
-    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error, RecursionError):
-        raise serializers.ValidationError({"cursor": "Is not of a page in this order."}) from None
-    return value, at
+        value = moment if ordering.lstrip("-") in ("start", "end") else words
+        return (same, value, uuid.UUID)
 
 
 class TradeQuerySerializer(StrictSerializer):

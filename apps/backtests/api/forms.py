@@ -11,9 +11,10 @@ import orjson
 import pyarrow as pa
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
-from django.utils.http import parse_etags
 from pyarrow import csv
 from rest_framework.exceptions import NotAcceptable
+
+from apps.core import tags
 
 _MOMENT = pa.timestamp("ms", tz="UTC")
 #: Columns of times.
@@ -62,11 +63,7 @@ def tag_of(fingerprint: str, *parts: object) -> str:
 
 def held(request: HttpRequest, tag: str) -> HttpResponse | None:
     """The answer that says so, where the client has the answer with this tag."""
-    given = request.META.get("HTTP_IF_NONE_MATCH")
-    if not given:
-        return None
-    tags = parse_etags(given)
-    if tags != ["*"] and tag.removeprefix("W/") not in {one.removeprefix("W/") for one in tags}:
+    if not tags.is_held(request, tag):
         return None
     response = HttpResponse(status=304)
     del response["Content-Type"]

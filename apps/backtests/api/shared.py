@@ -21,6 +21,7 @@ from apps.core.views import ApiView
 class SharedBacktest(ApiView):
     """A shared backtest."""
 
+    takes_parameters = False
     authentication_classes = []
     permission_classes = [AllowAny]
 

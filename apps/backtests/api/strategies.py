@@ -21,6 +21,8 @@ from apps.core.views import ApiView
 class StrategyList(ApiView):
     """The strategies that there are by name."""
 
+    takes_parameters = False
+
     @extend_schema(
         operation_id="strategies_list",
         responses=StrategySerializer(many=True),
@@ -38,6 +40,7 @@ class StrategyDocumentSchema(ApiView):
     """What a strategy document may be."""
 
     renderer_classes = (_SchemaRenderer, JSONRenderer)
+    takes_parameters = False
 
     @extend_schema(
         operation_id="strategies_schema",

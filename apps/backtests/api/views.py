@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import APIException
@@ -16,7 +17,6 @@ from apps.backtests import identity, selectors, services
 from apps.backtests.api.asked import (
     BacktestListQuerySerializer,
     BacktestRequestSerializer,
-    write_cursor,
 )
 from apps.backtests.api.finding import (
     body_of,
@@ -33,10 +33,12 @@ from apps.backtests.api.shown import (
     MissingCandlesSerializer,
     ShareSerializer,
 )
-from apps.core.api import PAGES, PROBLEM, idempotency_key
+from apps.backtests.models import Backtest
+from apps.core.api import PAGES, PROBLEM, idempotency_key, replayed
 from apps.core.clients import actor_of
+from apps.core.paging import followed
 from apps.core.problems import CONTENT_TYPE, Conflict, IdempotencyKeyReused, problem
-from apps.core.views import ApiView, link_next
+from apps.core.views import ApiView
 
 
 class TooManyFetches(APIException):
@@ -48,6 +50,9 @@ class TooManyFetches(APIException):
 
 class BacktestList(ApiView):
     """Where backtests are asked for."""
+
+    # A key is kept as long as its backtest.
+    keeps_answers = False
 
     @extend_schema(
         operation_id="backtests_create",
@@ -99,7 +104,8 @@ class BacktestList(ApiView):
             return missing_candles(exc)
         answer = shown(request, [backtest], BacktestSerializer)[0]
         code = status.HTTP_200_OK if backtest.reused else status.HTTP_202_ACCEPTED
-        return Response(answer, code, headers={"Location": answer["url"]})
+        response = Response(answer, code, headers={"Location": answer["url"]})
+        return replayed(response, repeated=backtest.was_there)
 
     @extend_schema(
         operation_id="backtests_list",
@@ -113,18 +119,26 @@ class BacktestList(ApiView):
     def get(self, request: Request) -> Response:
         query = BacktestListQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        asked = dict(query.validated_data)
-        after, limit, ordering = asked.pop("cursor", None), asked.pop("limit"), asked.pop("ordering")
+        asked = query.conditions()
+        ordering, after = asked.pop("ordering"), query.validated_data.get("after")
         found = selectors.filtered(selectors.backtests(user=request.user), **asked)
-        page = selectors.page(found, ordering=ordering, after=after, limit=limit)
+        page = selectors.page(
+            found,
+            ordering=ordering,
+            after=None if after is None else after[1:],
+            limit=query.validated_data["limit"],
+        )
         response = Response(shown(request, page.backtests, BacktestSummarySerializer))
-        if page.last is not None:
-            link_next(request, response, write_cursor(*page.last, ordering))
-        return response
+        return followed(request, response, None if page.last is None else (ordering, *page.last))
 
 
 class BacktestDetail(ApiView):
     """One backtest."""
+
+    takes_parameters = False
+
+    def locked(self, **kwargs: Any) -> QuerySet[Any]:
+        return Backtest.objects.filter(pk=kwargs["backtest_id"])
 
     @extend_schema(
         operation_id="backtests_retrieve",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -15,6 +13,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
 from apps.backtests.report.bundle import bundled
+from apps.core.csp import hash_of
 
 _FOLDER = "backtests/report"
 _DRAWING = "candles/vendor/lightweight-charts/lightweight-charts.standalone.production.mjs"
@@ -28,21 +27,25 @@ def render_file(document: Mapping[str, Any]) -> str:
     No text of the document can become markup or script: it stands as JSON without a ``<`` in an element
     that browsers do not run, and the page's policy allows its own script and style only, by their hashes.
     """
-    script, style = _script(), _text(f"{_FOLDER}/report.css")
-    policy = "; ".join(
+    data = orjson.dumps(document).decode().translate(_UNSAFE)
+    safe = {"policy": file_policy(), "style": _style(), "script": _script(), "data": data}
+    context = {name: mark_safe(text) for name, text in safe.items()}  # noqa: S308
+    return render_to_string("backtests/report_file.html", {**context, "title": str(document["title"])})
+
+
+@cache
+def file_policy() -> str:
+    """The policy of such a page: exactly its own script and style, and nothing from anywhere."""
+    return "; ".join(
         (
             "default-src 'none'",
-            f"script-src {_hash(script)}",
-            f"style-src {_hash(style)}",
+            f"script-src {hash_of(_script())}",
+            f"style-src {hash_of(_style())}",
             "img-src data:",
             "base-uri 'none'",
             "form-action 'none'",
         )
     )
-    data = orjson.dumps(document).decode().translate(_UNSAFE)
-    safe = {"policy": policy, "style": style, "script": script, "data": data}
-    context = {name: mark_safe(text) for name, text in safe.items()}  # noqa: S308
-    return render_to_string("backtests/report_file.html", {**context, "title": str(document["title"])})
 
 
 @cache
@@ -58,8 +61,9 @@ def _script() -> str:
     return bundled({Path(name).name: _text(name) for name in module_names()}, "main.js")
 
 
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+@cache
+def _style() -> str:
+    return _text(f"{_FOLDER}/report.css")
 
 
 def _text(name: str) -> str:

@@ -3,8 +3,10 @@ from __future__ import annotations
 from django.urls import include, path
 
 from apps.backtests.report import views
+from apps.backtests.report.listing import reports
 
 urlpatterns = [
+    path("", reports, name="reports"),
     path("compare", views.compare, name="backtest-compare-page"),
     path("compare.json", views.compare_json, name="backtest-compare-json"),
     path("shared/<str:token>", views.shared, name="backtest-shared"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -17,10 +17,10 @@ from apps.backtests.api.finding import still_there
 from apps.backtests.models import Backtest
 from apps.backtests.report import access, answers
 from apps.backtests.report.document import VERSION
-from apps.backtests.report.file import module_names, render_file
+from apps.backtests.report.file import file_policy, module_names, render_file
 from apps.backtests.report.sweeps.document import sweep_page_of
 from apps.candles import conf as candles_conf
-from apps.core.problems import CONTENT_TYPE, problem
+from apps.core.problems import answer, problem
 
 
 @require_safe
@@ -87,7 +87,7 @@ def compare(request: HttpRequest) -> HttpResponse:
         "source": f"{reverse('backtest-compare-json')}?ids={ids}",
         "modules": module_names(),
     }
-    return _guarded(render(request, "backtests/compare.html", context))
+    return answers.guarded(render(request, "backtests/compare.html", context))
 
 
 @require_safe
@@ -124,13 +124,13 @@ def _compared(request: HttpRequest) -> list[Backtest] | HttpResponse:
     """The backtests that were asked for, or what is wrong with the question: as the API sees it."""
     query = CompareQuerySerializer(data={"ids": request.GET.get("ids", "")})
     if not query.is_valid():
-        return _refused(str(query.errors["ids"][0]))
+        return _refused(request, str(query.errors["ids"][0]))
     return [_own(request, one) for one in query.validated_data["ids"]]
 
 
-def _refused(message: str, field: str = "ids") -> HttpResponse:
-    body = problem("invalid-request", 400, f"{field}: {message}", [{"field": field, "message": message}])
-    return JsonResponse(body, status=400, content_type=CONTENT_TYPE)
+def _refused(request: HttpRequest, message: str, field: str = "ids") -> HttpResponse:
+    errors = [{"field": field, "detail": message}]
+    return answer(request, problem("invalid-request", 400, f"{field}: {message}", errors))
 
 
 def _page(
@@ -147,14 +147,7 @@ def _page(
         "bars": candles_conf.max_bars(),
         "modules": module_names(),
     }
-    return _guarded(render(request, "backtests/report.html", context))
-
-
-def _guarded(response: HttpResponse) -> HttpResponse:
-    response["Content-Security-Policy"] = answers.POLICY
-    # A link is a key: it is not told to the sites that the page links to.
-    response["Referrer-Policy"] = "same-origin"
-    return response
+    return answers.guarded(render(request, "backtests/report.html", context))
 
 
 def _document(request: HttpRequest, backtest: Backtest, *, told: bool = True) -> HttpResponse:
@@ -185,7 +178,7 @@ def _read(make: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
 def _trades(request: HttpRequest, backtest: Backtest) -> HttpResponse:
     text = request.GET.get("offset", "0")
     if not text.isdecimal() or len(text) > 9:
-        return _refused("Not a whole number from 0.", "offset")
+        return _refused(request, "Not a whole number from 0.", "offset")
     tag = access.fingerprint(backtest)
     if tag is None:
         raise Http404("This backtest has no result yet.")
@@ -201,4 +194,5 @@ def _file(request: HttpRequest, backtest: Backtest, name: str) -> HttpResponse:
     response = answers.encoded(request, body, kind="text/html; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="backtest-{name}.html"'
     response["Cache-Control"] = "private, no-store"
+    response["Content-Security-Policy"] = f"{file_policy()}; frame-ancestors 'none'"
     return response

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -46,10 +47,11 @@ from apps.backtests.sweeps.shown import (
     SweepSerializer,
     SweepSummarySerializer,
 )
-from apps.core.api import PAGES, PROBLEM, check_operable
+from apps.core.api import PAGES, PROBLEM, check_operable, replayed
 from apps.core.clients import actor_of
+from apps.core.paging import followed, newest
 from apps.core.problems import CONTENT_TYPE, Conflict, IdempotencyKeyReused
-from apps.core.views import ApiView, link_next
+from apps.core.views import ApiView
 
 #: What the admin asks for, too, before it cancels and deletes.
 OPERATE = "backtests.change_sweep"
@@ -62,6 +64,9 @@ _COMPARE = {
 
 class SweepList(ApiView):
     """Where sweeps are asked for."""
+
+    # A key is kept as long as its sweep.
+    keeps_answers = False
 
     @extend_schema(
         operation_id="sweeps_create",
@@ -104,7 +109,8 @@ class SweepList(ApiView):
         except MissingCandles as exc:
             return missing_candles(exc)
         answer = _one(request, sweep)
-        return Response(answer, status.HTTP_202_ACCEPTED, headers={"Location": answer["url"]})
+        response = Response(answer, status.HTTP_202_ACCEPTED, headers={"Location": answer["url"]})
+        return replayed(response, repeated=sweep.was_there)
 
     @extend_schema(
         operation_id="sweeps_list",
@@ -115,18 +121,20 @@ class SweepList(ApiView):
     def get(self, request: Request) -> Response:
         query = SweepListQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        found, limit = selectors.sweeps(user=request.user), query.validated_data["limit"]
-        if "cursor" in query.validated_data:
-            found = found.filter(pk__lt=query.validated_data["cursor"])
-        some = list(found.order_by("-pk").defer("summary")[: limit + 1])
-        response = Response(_shown(request, some[:limit], SweepSummarySerializer))
-        if len(some) > limit:
-            link_next(request, response, str(some[limit - 1].pk))
-        return response
+        asked = query.validated_data
+        found = selectors.sweeps(user=request.user).defer("summary")
+        some, following = newest(found, before=asked.get("after"), limit=asked["limit"])
+        response = Response(_shown(request, some, SweepSummarySerializer))
+        return followed(request, response, None if following is None else (following,))
 
 
 class SweepDetail(ApiView):
     """One sweep."""
+
+    takes_parameters = False
+
+    def locked(self, **kwargs: Any) -> QuerySet[Any]:
+        return Sweep.objects.filter(pk=kwargs["sweep_id"])
 
     @extend_schema(
         operation_id="sweeps_retrieve",

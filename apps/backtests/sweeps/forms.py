@@ -12,6 +12,7 @@ from apps.backtests.api.forms import Form
 from apps.backtests.models import Backtest
 from apps.backtests.sweeps.asking import METRICS, MOST_BEST
 from apps.backtests.sweeps.models import Sweep
+from apps.core.paging import PageQuerySerializer
 from apps.core.serializers import StrictSerializer
 
 #: What of a body only sweeps have.
@@ -70,11 +71,8 @@ class SweepRequestSerializer(BacktestRequestSerializer):
         return {**given, **{name: spec.pop(name) for name in _OWN if name in spec}}
 
 
-class SweepListQuerySerializer(StrictSerializer):
+class SweepListQuerySerializer(PageQuerySerializer):
     """The query parameters of ``GET /sweeps``."""
-
-    limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
-    cursor = serializers.UUIDField(required=False, help_text="From the `Link` of the page before.")
 
 
 class CombinationsQuerySerializer(StrictSerializer):

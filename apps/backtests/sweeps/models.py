@@ -56,6 +56,9 @@ class Sweep(models.Model):
     body_hash = models.TextField(default="", help_text="Of the body that came with the idempotency key.")
     created_at = models.DateTimeField(auto_now_add=True)
 
+    #: Whether it was returned to a request with the key of an earlier one. Not stored.
+    was_there = False
+
     class Meta:
         db_table = "backtests_sweep"
         ordering = ["-id"]

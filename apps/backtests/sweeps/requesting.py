@@ -138,4 +138,6 @@ def _earlier(owner_id: int, key: Key) -> Sweep | None:
     found = Sweep.objects.filter(owner_id=owner_id, idempotency_key=key.text).first()
     if found is not None and found.body_hash != key.body_hash:
         raise KeyReused(f"The key {key.text!r} came with another body before: sweep {found.pk}.")
+    if found is not None:
+        found.was_there = True
     return found

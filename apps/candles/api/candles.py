@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
-from django.utils.http import parse_etags
 from drf_spectacular.utils import extend_schema
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ValidationError
@@ -26,6 +25,7 @@ from apps.candles.api.query import CandleQuerySerializer
 from apps.candles.api.series import Answer, Reading
 from apps.candles.api.uploads import UploadQuerySerializer, upload
 from apps.candles.sources.base import SourceError
+from apps.core import tags
 from apps.core.views import ApiView
 
 # Answers with more bars are sent piece by piece.
@@ -40,6 +40,9 @@ _LEVEL = 1
 
 class CandleList(ApiView):
     """Bars of one instrument or several."""
+
+    # Storing the same minutes again changes nothing.
+    keeps_answers = False
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         """Who reads is not looked at: everybody may."""
@@ -64,7 +67,7 @@ class CandleList(ApiView):
         except SourceError as exc:
             raise ValidationError({exc.field: [str(exc)]}) from None
         tag = f'W/"{reading.tag(form.value)}"'
-        if _has(request._request, tag):
+        if tags.is_held(request._request, tag):
             response: HttpResponseBase = HttpResponse(status=304)
             del response["Content-Type"]
         else:
@@ -89,15 +92,6 @@ class CandleList(ApiView):
 
     def _reads(self) -> bool:
         return getattr(self.request, "method", None) in ("GET", "HEAD", "OPTIONS")
-
-
-def _has(request: HttpRequest, tag: str) -> bool:
-    """Whether the client has the answer with this tag; weakly compared, as reading asks for."""
-    given = request.META.get("HTTP_IF_NONE_MATCH")
-    if not given:
-        return False
-    held: list[str] = parse_etags(given)
-    return held == ["*"] or tag.removeprefix("W/") in {one.removeprefix("W/") for one in held}
 
 
 def _accepts_gzip(request: HttpRequest) -> bool:

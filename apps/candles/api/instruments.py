@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -14,15 +15,15 @@ from rest_framework.response import Response
 
 from apps.candles import selectors
 from apps.candles.api import catalogue
-from apps.candles.instruments import parse_instrument
 from apps.candles.models import Instrument
 from apps.candles.sources.base import Span
-from apps.core.api import PROBLEM
-from apps.core.serializers import StrictSerializer
-from apps.core.views import ApiView, link_next
+from apps.core.api import PAGES, PROBLEM
+from apps.core.paging import PageQuerySerializer, followed, words
+from apps.core.serializers import utc
+from apps.core.views import ApiView
 
 
-class InstrumentQuerySerializer(StrictSerializer):
+class InstrumentQuerySerializer(PageQuerySerializer):
     """The query parameters of ``GET /instruments``."""
 
     query = serializers.CharField(
@@ -41,15 +42,10 @@ class InstrumentQuerySerializer(StrictSerializer):
     stored = serializers.BooleanField(
         required=False, allow_null=True, default=None, help_text="Whether there are candles of it."
     )
-    limit = serializers.IntegerField(min_value=1, max_value=1000, default=100)
-    cursor = serializers.CharField(required=False, help_text="`next` of the page before.")
 
-    def validate_cursor(self, value: str) -> tuple[str, str]:
+    def place(self, attrs: dict[str, Any]) -> tuple[Callable[[str], Any], ...]:
         """The exchange and the symbol after which to go on."""
-        try:
-            return parse_instrument(value)
-        except ValueError:
-            raise serializers.ValidationError("Is not the `next` of a page.") from None
+        return (words, words)
 
 
 class InstrumentSerializer(serializers.ModelSerializer[Instrument]):
@@ -78,26 +74,16 @@ class InstrumentSerializer(serializers.ModelSerializer[Instrument]):
     @extend_schema_field(serializers.DateTimeField(allow_null=True))
     def get_first(self, instrument: Instrument) -> str | None:
         span = self._span(instrument)
-        return span.first.isoformat() if span else None
+        return utc(span.first) if span else None
 
     @extend_schema_field(serializers.DateTimeField(allow_null=True))
     def get_last(self, instrument: Instrument) -> str | None:
         span = self._span(instrument)
-        return span.last.isoformat() if span else None
+        return utc(span.last) if span else None
 
     def _span(self, instrument: Instrument) -> Span | None:
         spans: dict[int, Span] = self.context["coverage"]
         return spans.get(instrument.pk)
-
-
-class InstrumentListSerializer(serializers.Serializer[Any]):
-    """A page of the instruments that match."""
-
-    count = serializers.IntegerField(help_text="Instruments in this page.")
-    next = serializers.CharField(
-        allow_null=True, help_text="The `cursor` of the next page; null when this was the last."
-    )
-    instruments = InstrumentSerializer(many=True)
 
 
 class InstrumentList(ApiView):
@@ -108,31 +94,28 @@ class InstrumentList(ApiView):
     @extend_schema(
         operation_id="instruments_list",
         parameters=[InstrumentQuerySerializer],
-        responses={200: InstrumentListSerializer, 400: PROBLEM},
+        responses={200: InstrumentSerializer(many=True), 400: PROBLEM},
         description=(
             "The instruments that fulfil all conditions, by exchange and symbol, each with its first and last"
-            " stored minute. Where there are more, `next` and the header `Link` lead to them."
+            " stored minute." + PAGES
         ),
     )
     def get(self, request: Request) -> Response:
         query = InstrumentQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         asked = dict(query.validated_data)
-        page = catalogue.page(
-            after=asked.pop("cursor", None), limit=asked.pop("limit"), stored=asked.pop("stored"), **asked
-        )
-        following = page.instruments[-1].text if page.more else None
-        rows = InstrumentSerializer(page.instruments, many=True, context={"coverage": page.coverage}).data
-        response = Response({"count": len(rows), "next": following, "instruments": rows})
-        if following is not None:
-            link_next(request, response, following)
-        return response
+        page = catalogue.page(after=asked.pop("after", None), limit=asked.pop("limit"), **asked)
+        context = {"coverage": page.coverage}
+        response = Response(InstrumentSerializer(page.instruments, many=True, context=context).data)
+        last = page.instruments[-1] if page.more else None
+        return followed(request, response, None if last is None else (last.exchange, last.symbol))
 
 
 class InstrumentDetail(ApiView):
     """One instrument."""
 
     permission_classes = [AllowAny]
+    takes_parameters = False
 
     @extend_schema(
         operation_id="instruments_retrieve",

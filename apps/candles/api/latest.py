@@ -83,18 +83,18 @@ class LatestPrices(ApiView):
         named = query.validated_data.get("instrument")
         if named is None:
             found = catalogue.find(followed=True, active=True)
-            prices = list(_prices(list(found.values_list("pk", flat=True))).values())
+            prices = list(latest_prices(list(found.values_list("pk", flat=True))).values())
         else:
             known = catalogue.named(named)
             for text in named:
                 if text not in known:
                     raise ValidationError({"instrument": [str(UnknownInstrument(text))]})
-            by_name = _prices([instrument.pk for instrument in known.values()])
+            by_name = latest_prices([instrument.pk for instrument in known.values()])
             prices = [by_name[text] for text in named]
         return Response({"count": len(prices), "prices": prices}, headers={"Cache-Control": "no-cache"})
 
 
-def _prices(ids: list[int]) -> dict[str, dict[str, Any]]:
+def latest_prices(ids: list[int]) -> dict[str, dict[str, Any]]:
     """What `PriceSerializer` describes, by instrument, in one query."""
     now = to_ms(timezone.now())
     with connection.cursor() as cursor:

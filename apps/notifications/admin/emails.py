@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.admin.described import MOST, Tone, badge, moment, run_link, stacked
 from apps.core.admin.filters import aged, among
-from apps.notifications.admin.previews import PreviewAdmin, frames
+from apps.notifications.admin.previews import PreviewAdmin, frames, styled_by
 from apps.notifications.kinds import all_kinds
 from apps.notifications.models import Email
 from apps.notifications.services import CannotResend, email_resend
@@ -87,6 +89,11 @@ class EmailAdmin(PreviewAdmin):
     def preview(self, email: Email) -> SafeString | str:
         """The part that is HTML."""
         return frames(email.html)
+
+    def render_change_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        email: Email | None = kwargs.get("obj")
+        page = super().render_change_form(request, *args, **kwargs)
+        return page if email is None else styled_by(page, email.html)
 
     @admin.action(description="Send again", permissions=["operate"])
     def resend(self, request: HttpRequest, queryset: QuerySet[Email]) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from csp.constants import UNSAFE_HASHES
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -13,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.core import context
+from apps.core import context, csp
 from apps.core.admin.described import DescribedAdmin
 from apps.notifications import rendering
 from apps.notifications.kinds import Kind, all_kinds, kind_of
@@ -55,10 +56,18 @@ def frames(html: str) -> SafeString | str:
     return format_html(
         '<div class="mail-frames"><iframe sandbox srcdoc="{}" class="mail-light" title="Light"></iframe>'
         '<iframe sandbox srcdoc="{}" class="mail-dark" title="Dark"></iframe></div>',
-        # Whatever the scheme of whoever looks is.
-        _DARK.sub("@media not all", html),
-        _DARK.sub("@media all", html),
+        *_schemes(html),
     )
+
+
+def styled_by(response: HttpResponse, html: str) -> HttpResponse:
+    """Let a page with `frames` of this HTML draw it: with exactly the styles inside it, and nothing else."""
+    return csp.update(response, style_src=[UNSAFE_HASHES, *csp.styles_of(*_schemes(html))])
+
+
+def _schemes(html: str) -> tuple[str, str]:
+    """The HTML in light and in dark, whatever the scheme of whoever looks is."""
+    return _DARK.sub("@media not all", html), _DARK.sub("@media all", html)
 
 
 class PreviewAdmin(DescribedAdmin):
@@ -94,7 +103,7 @@ class PreviewAdmin(DescribedAdmin):
             self._send_test(request, kind)
             return HttpResponseRedirect(reverse(_KIND, args=[name]))
         shown = preview_of(kind)
-        return self.page(
+        page = self.page(
             request,
             "admin/notifications/email/template.html",
             title=kind.label,
@@ -103,6 +112,7 @@ class PreviewAdmin(DescribedAdmin):
             frames=frames(shown.html),
             may_operate=self.has_operate_permission(request),
         )
+        return styled_by(page, shown.html)
 
     def _send_test(self, request: HttpRequest, kind: Kind) -> None:
         if not self.has_operate_permission(request):

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.validators import validate_email
 from rest_framework import serializers
 
+from apps.core.paging import PageQuerySerializer
 from apps.core.serializers import StrictSerializer
 from apps.notifications.kinds import user_kinds
 from apps.notifications.models import Email, SuppressedAddress
@@ -26,13 +27,6 @@ class EmailSerializer(serializers.ModelSerializer[Email]):
             "changed_at", "sent_at",
         ]  # fmt: skip
         read_only_fields = fields
-
-
-class PageQuerySerializer(StrictSerializer):
-    """Which page of a list."""
-
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
-    cursor = serializers.UUIDField(required=False, help_text="From the `Link` of the page before.")
 
 
 class EmailQuerySerializer(PageQuerySerializer):

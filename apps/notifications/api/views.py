@@ -10,15 +10,15 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission, IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.api import PAGES, PROBLEM, bears
-from apps.core.paging import newest
-from apps.core.views import ApiView, link_next
+from apps.core.paging import listed
+from apps.core.parsers import StrictJSONParser
+from apps.core.views import ApiView
 from apps.notifications import addresses, bounces, conf, preferences, selectors
 from apps.notifications.api.parsers import RAW, MessageParser
 from apps.notifications.api.serializers import (
@@ -50,18 +50,14 @@ class EmailList(ApiView):
     def get(self, request: Request) -> Response:
         query = EmailQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        asked = dict(query.validated_data)
-        before, limit = asked.pop("cursor", None), asked.pop("limit")
-        found = selectors.emails_of(user_id=_user_id(request), **asked)
-        page, following = newest(found, before=before, limit=limit)
-        response = Response(EmailSerializer(page, many=True).data)
-        if following is not None:
-            link_next(request, response, str(following))
-        return response
+        found = selectors.emails_of(user_id=_user_id(request), **query.conditions())
+        return listed(request, found, query, EmailSerializer)
 
 
 class PreferenceList(ApiView):
     """Which mails the caller wants."""
+
+    takes_parameters = False
 
     @extend_schema(
         operation_id="notifications_preferences_retrieve",
@@ -108,7 +104,7 @@ class BounceList(ApiView):
     """Where mails that came back are reported."""
 
     permission_classes = [MayReportBounces]
-    parser_classes = [JSONParser, MessageParser]
+    parser_classes = [StrictJSONParser, MessageParser]
 
     @extend_schema(
         operation_id="notifications_bounces_report",
@@ -154,13 +150,7 @@ class SuppressionList(ApiView):
     def get(self, request: Request) -> Response:
         query = SuppressionQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        asked = dict(query.validated_data)
-        before, limit = asked.pop("cursor", None), asked.pop("limit")
-        page, following = newest(selectors.suppressions(**asked), before=before, limit=limit)
-        response = Response(SuppressionSerializer(page, many=True).data)
-        if following is not None:
-            link_next(request, response, str(following))
-        return response
+        return listed(request, selectors.suppressions(**query.conditions()), query, SuppressionSerializer)
 
 
 class SuppressionDetail(ApiView):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import PermissionDenied
@@ -22,6 +24,7 @@ from apps.orders.api.asked import (
 )
 from apps.orders.api.finding import CHANGE_ACCOUNT, account_changeable, account_shown, listed, one
 from apps.orders.api.shown import AccountSerializer
+from apps.orders.models import Account
 
 
 class AccountList(ApiView):
@@ -60,6 +63,11 @@ class AccountList(ApiView):
 
 class AccountDetail(ApiView):
     """One account."""
+
+    takes_parameters = False
+
+    def locked(self, **kwargs: Any) -> QuerySet[Any]:
+        return Account.objects.filter(pk=kwargs["account_id"])
 
     @extend_schema(
         operation_id="accounts_retrieve",

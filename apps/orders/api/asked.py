@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from rest_framework import serializers
 
 from apps.candles.models import Instrument
 from apps.candles.selectors import instrument_get
-from apps.core.paging import PageQuerySerializer
+from apps.core.paging import PageQuerySerializer, number
 from apps.core.serializers import MomentField, StrictSerializer
 from apps.orders.api.fields import AmountField
 from apps.orders.resolving import RESOLUTIONS
 from apps.orders.states import Kind, Side, State
 
+#: The last version that there can be.
+_LAST = 2**31 - 1
 _INSTRUMENT = "As `binance:BTC/USDT`."
+
+
+def version(text: str) -> int:
+    """A part of a cursor that is a version. Raises `ValueError`."""
+    found = number(text)
+    if found > _LAST:
+        raise ValueError(text)
+    return found
 
 
 class AccountCreateSerializer(StrictSerializer):
@@ -106,13 +119,12 @@ class OrderListQuerySerializer(ListQuerySerializer):
     since = MomentField(required=False, help_text="Those that were asked for from then on.")
 
 
-class TimelineQuerySerializer(StrictSerializer):
+class TimelineQuerySerializer(PageQuerySerializer):
     """The query parameters of ``GET /orders/<id>/timeline``."""
 
-    limit = serializers.IntegerField(min_value=1, max_value=1000, default=200)
-    cursor = serializers.IntegerField(
-        min_value=0, max_value=2**31 - 1, default=0, help_text="From the `Link` of the page before."
-    )
+    def place(self, attrs: dict[str, Any]) -> tuple[Callable[[str], Any], ...]:
+        """By the version of the order."""
+        return (version,)
 
 
 class FillListQuerySerializer(ListQuerySerializer):

@@ -19,7 +19,6 @@ from apps.orders.models import Account, Order
 
 #: What the admin asks for, too, before anything is done to what is somebody else's.
 CHANGE_ACCOUNT, CHANGE_ORDER = "orders.change_account", "orders.change_order"
-_PAGING = frozenset({"limit", "after"})
 
 
 def account_shown(request: Request, account_id: uuid.UUID) -> Account:
@@ -61,8 +60,7 @@ def listed(
     """A page of those of *found* that the query asks for."""
     asked = query(data=request.query_params)
     asked.is_valid(raise_exception=True)
-    conditions = {name: value for name, value in asked.validated_data.items() if name not in _PAGING}
-    return paging.listed(request, selectors.filtered(found, **conditions), asked, shown)
+    return paging.listed(request, selectors.filtered(found, **asked.conditions()), asked, shown)
 
 
 def one(request: Request, row: Any, shown: type[serializers.BaseSerializer[Any]]) -> Any:

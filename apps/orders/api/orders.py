@@ -13,10 +13,11 @@ from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.api import PAGES, PROBLEM, idempotency_key, refused
+from apps.core.api import PAGES, PROBLEM, idempotency_key, refused, replayed
 from apps.core.clients import actor_of
+from apps.core.paging import followed
 from apps.core.problems import Conflict, IdempotencyKeyReused
-from apps.core.views import ApiView, link_next
+from apps.core.views import ApiView
 from apps.orders import selectors, services
 from apps.orders.api.asked import (
     FillListQuerySerializer,
@@ -41,6 +42,9 @@ class TooManyOrders(APIException):
 
 class OrderList(ApiView):
     """Where orders are placed."""
+
+    # A key is its order's for ever.
+    keeps_answers = False
 
     @extend_schema(
         operation_id="orders_create",
@@ -82,7 +86,8 @@ class OrderList(ApiView):
         answer = one(request, order, OrderSerializer)
         fresh = order.state == State.ACCEPTED and order.submissions == 0
         code = status.HTTP_202_ACCEPTED if fresh else status.HTTP_200_OK
-        return Response(answer, code, headers={"Location": answer["url"]})
+        response = Response(answer, code, headers={"Location": answer["url"]})
+        return replayed(response, repeated=order.was_there)
 
     @extend_schema(
         operation_id="orders_list",
@@ -97,6 +102,8 @@ class OrderList(ApiView):
 
 class OrderDetail(ApiView):
     """One order."""
+
+    takes_parameters = False
 
     @extend_schema(
         operation_id="orders_retrieve",
@@ -122,12 +129,10 @@ class OrderTimeline(ApiView):
         order = order_shown(request, order_id)
         query = TimelineQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        after, limit = query.validated_data["cursor"], query.validated_data["limit"]
+        after, limit = query.validated_data.get("after", 0), query.validated_data["limit"]
         entries = selectors.timeline(order, after=after, limit=limit + 1)
         response = Response(OrderEventSerializer(entries[:limit], many=True).data)
-        if len(entries) > limit:
-            link_next(request, response, str(entries[limit - 1].version))
-        return response
+        return followed(request, response, (entries[limit - 1].version,) if len(entries) > limit else None)
 
 
 class OrderCancel(ApiView):

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Left
-from django.db.models.lookups import Exact, In
+from django.db.models.lookups import Exact, In, StartsWith
 
 from apps.core.ids import uuid7
 from apps.tasks import states
@@ -22,6 +22,8 @@ _STATE = Left("state", 16)
 _SCHEDULED = Q(Exact(_STATE, State.SCHEDULED.value))
 _BUSY = Q(In(_STATE, [State.QUEUED.value, State.RUNNING.value]))
 _UNGATED = Q(gate="")
+#: What runs fulfil that a user asked for, in the words of their index.
+BY_USERS = Q(StartsWith(KeyTextTransform("actor", "meta"), "user:"))
 
 
 class TaskRun(models.Model):
@@ -181,6 +183,13 @@ class TaskRun(models.Model):
                 KeyTextTransform("correlation_id", "meta"),
                 name="tasks_taskrun_correlation",
                 condition=Q(meta__has_key="correlation_id"),
+            ),
+            # What users asked for; most runs have other causes.
+            models.Index(
+                KeyTextTransform("actor", "meta"),
+                models.F("id").desc(),
+                name="tasks_taskrun_actor",
+                condition=BY_USERS,
             ),
             models.Index(
                 KeyTextTransform("type", "error"),

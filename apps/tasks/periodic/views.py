@@ -16,6 +16,7 @@ class PeriodicTaskList(ApiView):
     """Entries by name."""
 
     permission_classes = [IsAdminUser]
+    takes_parameters = False
 
     @extend_schema(
         operation_id="periodic_list",

@@ -15,9 +15,12 @@ event AS (
     SELECT 'task:' || id, version, 'task.started', 2,
            jsonb_build_object('attempt', attempt, 'fence', fence, 'worker', worker,
                               'repeatable', repeatable),
-           %(meta)s::jsonb, started_at
+           -- What follows from one request shares its ids.
+           jsonb_strip_nulls(jsonb_build_object('correlation_id', meta -> 'correlation_id',
+                                                'traceparent', meta -> 'traceparent')) || %(meta)s::jsonb,
+           started_at
     FROM run
 )
 SELECT id, task, args, kwargs, args_version, attempt, max_attempts, fence, meta, backoff, batch_id,
-       continuation
+       continuation, queue, extract(epoch FROM started_at - due_at)::float8 AS waited
 FROM run

@@ -70,20 +70,26 @@ deferred AS (
         due_at = CASE v.closed WHEN 'rate' THEN v.rate_free_at ELSE t.due_at END
     FROM verdict AS v
     WHERE t.id = v.id AND v.closed IS NOT NULL AND left(t.state, 16) = 'queued'
-    RETURNING t.id, t.version, t.due_at, v.closed, v.now
+    RETURNING t.id, t.version, t.due_at, t.meta, v.closed, v.now
 ),
 event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
     SELECT 'task:' || id, version, 'task.started', 2,
            jsonb_build_object('attempt', attempt, 'fence', fence, 'worker', worker,
                               'repeatable', repeatable),
-           %(meta)s::jsonb, started_at
+           -- What follows from one request shares its ids.
+           jsonb_strip_nulls(jsonb_build_object('correlation_id', meta -> 'correlation_id',
+                                                'traceparent', meta -> 'traceparent')) || %(meta)s::jsonb,
+           started_at
     FROM run
     UNION ALL
     SELECT 'task:' || id, version, 'task.deferred', 1,
-           jsonb_build_object('reason', closed, 'due_at', due_at), %(meta)s::jsonb, now
+           jsonb_build_object('reason', closed, 'due_at', due_at),
+           jsonb_strip_nulls(jsonb_build_object('correlation_id', meta -> 'correlation_id',
+                                                'traceparent', meta -> 'traceparent')) || %(meta)s::jsonb,
+           now
     FROM deferred
 )
 SELECT id, task, args, kwargs, args_version, attempt, max_attempts, fence, meta, backoff, batch_id,
-       continuation
+       continuation, queue, extract(epoch FROM started_at - due_at)::float8 AS waited
 FROM run

@@ -7,7 +7,7 @@ WITH run AS (
     SET state = 'queued', version = version + 1, published_at = clock_timestamp()
     WHERE id = ANY (ARRAY(SELECT jsonb_object_keys(%(sent)s::jsonb)::uuid))
       AND left(state, 16) IN ('scheduled', 'queued')
-    RETURNING id::text, queue, version, published_at
+    RETURNING id::text, queue, version, meta, published_at
 ),
 event AS (
     INSERT INTO events_event (stream, version, type, schema_version, data, meta, recorded_at)
@@ -15,7 +15,10 @@ event AS (
            jsonb_build_object(
                'queue', queue, 'message_id', %(sent)s::jsonb -> id, 'reason', %(reason)s::text
            ),
-           %(meta)s::jsonb, published_at
+           -- What follows from one request shares its ids.
+           jsonb_strip_nulls(jsonb_build_object('correlation_id', meta -> 'correlation_id',
+                                                'traceparent', meta -> 'traceparent')) || %(meta)s::jsonb,
+           published_at
     FROM run
 )
 SELECT set_config('synchronous_commit', 'off', true)

@@ -17,6 +17,7 @@ import psycopg
 from django.db import InterfaceError, OperationalError, connection
 
 from apps.core import context
+from apps.core.pulse import Pulse
 from apps.tasks import claims, conf
 from apps.tasks.holdings import holdings
 from apps.tasks.processes import Report
@@ -62,6 +63,8 @@ class Agent:
         self.loop = loop
         self.worker = worker
         self.shutdown = Shutdown(loop, worker)
+        #: Beats with every look.
+        self.pulse = Pulse(conf.poll_watchdog())
         self._report = report
         self._cancellations = Cancellations(loop, worker)
         self._leases = RunLeases(loop, worker)
@@ -136,6 +139,7 @@ class Agent:
     def _run(self) -> None:
         with context.bind(actor="worker", worker=self.worker):
             while not self._done.is_set():
+                self.pulse.beat()
                 self._wait()
                 self._keep_waiting()
                 self._guarded(self._duties)

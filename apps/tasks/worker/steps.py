@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 from billiard.common import REMAP_SIGTERM
+from billiard.process import current_process
 from celery import Celery, bootsteps, platforms, signals
 from kombu.transport import TRANSPORT_ALIASES
 
@@ -28,9 +29,15 @@ class Upkeep(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Begin: the pool is there, and nothing is received yet."""
+        from apps.core import listener
+        from apps.core.instruments import registry
+        from apps.core.pulse import Pulse
+        from apps.tasks import conf
         from apps.tasks.models import Process
+        from apps.tasks.polling import polls
         from apps.tasks.processes import Report
         from apps.tasks.worker.agent import Agent
+        from apps.tasks.worker.figures import Health, WorkerCollector
         from apps.tasks.worker.mainloop import MainLoop
         from apps.tasks.worker.shutdown import EXIT
         from apps.tasks.worker.watchdog import Watchdog
@@ -53,6 +60,9 @@ class Upkeep(bootsteps.StartStopStep):
                 idle=lambda: not loop.busy,
             )
             watchdog.start()
+        polls.pulse = Pulse(conf.poll_watchdog())
+        registry.register(WorkerCollector())
+        listener.listen(Health(agent, polling=loop.has_event_loop).trouble)
         if threading.current_thread() is threading.main_thread():
             self._take_signals(parent)
         signals.worker_shutdown.connect(self._ended, weak=False)
@@ -80,14 +90,18 @@ class Upkeep(bootsteps.StartStopStep):
 
 
 def install(app: Celery) -> None:
-    """Give *app* the guarded transport, the upkeep of its workers' runs, reports of its beat, and ids for
-    canvases that sort by time.
+    """Give *app* the guarded transport, the upkeep of its workers' runs, reports and figures of its
+    processes, and ids for canvases that sort by time.
     """
     canvas.install()
     TRANSPORT_ALIASES["guardedsqs"] = "apps.tasks.transport:Transport"
     app.steps["worker"].add(Upkeep)
     signals.task_prerun.connect(_refresh_connection, weak=False)
-    signals.beat_init.connect(_report_beat, weak=False)
+    signals.setup_logging.connect(_leave_logging, weak=False)
+    signals.celeryd_init.connect(_begin_worker, weak=False)
+    signals.worker_process_init.connect(_begin_process, weak=False)
+    signals.worker_process_shutdown.connect(_end_process, weak=False)
+    signals.beat_init.connect(_begin_beat, weak=False)
 
 
 def _refresh_connection(**_: Any) -> None:
@@ -96,9 +110,36 @@ def _refresh_connection(**_: Any) -> None:
     refresh()
 
 
-def _report_beat(**_: Any) -> None:
+def _leave_logging(**_: Any) -> None:
+    """Nothing: that somebody listens to the signal keeps Celery from setting up logging its own way."""
+
+
+def _begin_worker(**_: Any) -> None:
+    from apps.core import process
+
+    process.begin("worker", pool=True)
+
+
+def _begin_process(**_: Any) -> None:
+    from apps.core import shards
+
+    shards.take(current_process().index + 1)  # type: ignore[attr-defined]
+
+
+def _end_process(**_: Any) -> None:
+    from apps.core import tracing
+
+    tracing.flush()
+
+
+def _begin_beat(sender: Any, **_: Any) -> None:
+    from apps.core import listener, process
+    from apps.tasks.beat import DurableScheduler
     from apps.tasks.models import Process
     from apps.tasks.processes import Report
 
+    process.begin("beat")
+    if isinstance(sender.scheduler, DurableScheduler):
+        listener.listen(sender.scheduler.pulse.trouble)
     report = Report(Process.Kind.BEAT).start()
     atexit.register(report.stop)

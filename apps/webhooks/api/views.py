@@ -6,6 +6,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import NotFound
@@ -86,6 +87,11 @@ class EndpointList(ApiView):
 
 class EndpointDetail(ApiView):
     """One endpoint."""
+
+    takes_parameters = False
+
+    def locked(self, **kwargs: Any) -> QuerySet[Any]:
+        return Endpoint.objects.filter(pk=kwargs["endpoint_id"])
 
     @extend_schema(
         operation_id="webhooks_retrieve",
@@ -184,7 +190,7 @@ class EndpointDeliveries(ApiView):
     """What was sent to an endpoint."""
 
     @extend_schema(
-        operation_id="webhooks_deliveries",
+        operation_id="webhooks_deliveries_list",
         parameters=[DeliveryQuerySerializer],
         responses={200: DeliverySerializer(many=True), 400: PROBLEM, 404: PROBLEM},
         description="What was sent to the endpoint, newest first, within moments of its arrival." + PAGES,
@@ -193,17 +199,17 @@ class EndpointDeliveries(ApiView):
         endpoint = _shown(request, endpoint_id)
         query = DeliveryQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        asked = query.validated_data
-        conditions = {name: asked[name] for name in ("outcome", "layer", "since") if name in asked}
         found = selectors.deliveries(user=request.user).filter(endpoint=endpoint)
-        return listed(request, selectors.filtered(found, **conditions), query, DeliverySerializer)
+        return listed(request, selectors.filtered(found, **query.conditions()), query, DeliverySerializer)
 
 
 class DeliveryDetail(ApiView):
     """One delivery."""
 
+    takes_parameters = False
+
     @extend_schema(
-        operation_id="webhooks_delivery",
+        operation_id="webhooks_deliveries_retrieve",
         responses={200: DeliverySerializer, 404: PROBLEM},
         description="One request that came to an endpoint of yours, and what became of it.",
     )

@@ -36,10 +36,7 @@ def report(request: HttpRequest, sweep_id: uuid.UUID) -> HttpResponse:
         "combinations": reverse("sweep-combinations", args=[sweep_id]),
         "modules": _modules(),
     }
-    response = render(request, "backtests/sweep.html", context)
-    response["Content-Security-Policy"] = answers.POLICY
-    response["Referrer-Policy"] = "same-origin"
-    return response
+    return answers.guarded(render(request, "backtests/sweep.html", context))
 
 
 @require_safe

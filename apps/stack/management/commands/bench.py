@@ -12,7 +12,7 @@ from project import bootstrap
 
 
 class Command(BaseCommand):
-    """``manage.py bench AREA``: goes on as ``python -m tests.benchmarks``, which has settings of its own.
+    """``manage.py bench [AREA]``: goes on as ``python -m tests.benchmarks``, which has settings of its own.
 
     Every argument goes there as it is, ``--help`` too, and its exit status is ours.
     """

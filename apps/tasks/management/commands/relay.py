@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from apps.core import listener, process
 from apps.tasks.relay import Relay
 
 
@@ -16,7 +17,9 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
+        process.begin("relay")
         relay = Relay()
         signal.signal(signal.SIGTERM, relay.stop)
         signal.signal(signal.SIGINT, relay.stop)
+        listener.listen(relay.pulse.trouble)
         relay.run()

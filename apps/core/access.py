@@ -1,0 +1,121 @@
+"""What is told of every HTTP request: a log line, figures, and a span."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.functional import SimpleLazyObject, empty
+from prometheus_client import Counter, Gauge, Histogram
+
+from apps.core import logs, redaction, tracing
+from apps.core.clients import client_address
+from apps.core.instruments import Instrument
+
+logger = logging.getLogger(__name__)
+
+REQUESTS = Instrument(
+    Counter, "chandlery_http_requests", "Requests that were answered", "method", "route", "status"
+)
+DURATION = Instrument(
+    Histogram,
+    "chandlery_http_request_duration_seconds",
+    "From the arrival of a request to its answer",
+    "method",
+    "route",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+IN_PROGRESS = Instrument(
+    Gauge,
+    "chandlery_http_requests_in_progress",
+    "Requests that are being answered",
+    multiprocess_mode="livesum",
+)
+
+#: Routes that somebody asks every few seconds, of which nothing is logged unless they fail.
+_QUIET = frozenset({"healthz", "readyz", "metrics", "static"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+#: Characters of a path that are logged.
+_LONGEST = 512
+
+
+class AccessMiddleware:
+    """Tells of every request when it has been answered; stands right after the one that binds its ids."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        begun = time.perf_counter()
+        method = request.method if request.method in _METHODS else "other"
+        in_progress = IN_PROGRESS.metric
+        in_progress.inc()
+        try:
+            with tracing.span(
+                method,
+                kind="SERVER",
+                parent=tracing.sound(request.headers.get("traceparent", "")),
+                http__request__method=method,
+            ) as span:
+                response = self.get_response(request)
+                route = _route(request)
+                span.rename(f"{method} {route}")
+                span.set(http__route=route, http__response__status_code=response.status_code)
+                if response.status_code >= 500:
+                    span.fail()
+                seconds = time.perf_counter() - begun
+                if route not in _QUIET or response.status_code >= 500:
+                    _log(request, response, route, seconds)
+        finally:
+            in_progress.dec()
+        REQUESTS.of(method, route, str(response.status_code)).inc()
+        DURATION.of(method, route).observe(seconds)
+        return response
+
+
+def _route(request: HttpRequest) -> str:
+    """The name of the route that the request was led to; where it has none, what it looks like."""
+    found = request.resolver_match
+    if found is not None:
+        return found.view_name if found.url_name else found.route or "/"
+    return "static" if request.path_info.startswith(f"/{settings.STATIC_URL.strip('/')}/") else "none"
+
+
+def _log(request: HttpRequest, response: HttpResponse, route: str, seconds: float) -> None:
+    status = response.status_code
+    level = logging.ERROR if status >= 500 else logging.WARNING if status >= 400 else logging.INFO
+    logger.log(
+        level,
+        "request answered",
+        extra=logs.fields(
+            method=request.method,
+            route=route,
+            path=_path(request),
+            status=status,
+            duration_ms=round(seconds * 1000, 1),
+            bytes=None if response.streaming else len(response.content),
+            address=client_address(request),
+            user=_user(request),
+        ),
+    )
+
+
+def _path(request: HttpRequest) -> str:
+    """The path without its query, and without what in it is a secret by the name that the route gives it."""
+    path = request.path
+    if request.resolver_match is not None:
+        for name, value in request.resolver_match.kwargs.items():
+            if redaction.is_secret(name):
+                path = path.replace(str(value), redaction.MASK)
+    return path[:_LONGEST]
+
+
+def _user(request: HttpRequest) -> int | None:
+    """The id of who asked, if anything wanted to know that meanwhile."""
+    user = request.__dict__.get("user")
+    if isinstance(user, SimpleLazyObject) and user.__dict__.get("_wrapped") is empty:
+        return None
+    return getattr(user, "pk", None)

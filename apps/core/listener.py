@@ -1,0 +1,102 @@
+"""``/metrics`` and ``/healthz`` of processes that serve nothing else: workers, relays and beats."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from django.conf import settings
+from prometheus_client.exposition import choose_encoder
+
+from apps.core.instruments import registry
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two attempts to listen where the port is in use: by what is left of a predecessor, say.
+_TRY_EVERY = 2.0
+_PATIENCE = 10.0
+
+
+def listen(trouble: Callable[[], str]) -> None:
+    """Answer on ``METRICS_HOST`` and ``METRICS_PORT``, in a thread, for as long as the process lives.
+
+    *trouble* says why the process is not healthy, or nothing. Nothing happens without a port.
+    """
+    if settings.METRICS_PORT:
+        threading.Thread(target=_serve, args=(trouble,), name="metrics", daemon=True).start()
+
+
+def _serve(trouble: Callable[[], str]) -> None:
+    address = (settings.METRICS_HOST, settings.METRICS_PORT)
+    said = False
+    while True:
+        try:
+            server = _Server(address, trouble)
+            break
+        except OSError as exc:
+            if not said:
+                logger.error("no figures are served on %s:%d for now: %s", *address, exc)
+                said = True
+            threading.Event().wait(_TRY_EVERY)
+    # A forked process must not keep the port when this one has ended.
+    os.register_at_fork(after_in_child=server.socket.close)
+    logger.info("figures are served on %s:%d", *server.server_address[:2])
+    server.serve_forever()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], trouble: Callable[[], str]) -> None:
+        self.trouble = trouble
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = _PATIENCE
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path == "/healthz":
+            trouble = self.server.trouble()
+            status = HTTPStatus.SERVICE_UNAVAILABLE if trouble else HTTPStatus.OK
+            self._json(status, {"status": "failing", "reason": trouble} if trouble else {"status": "ok"})
+        elif path != "/metrics":
+            self._json(HTTPStatus.NOT_FOUND, {"status": "not found"})
+        elif not self._may_scrape():
+            self._json(HTTPStatus.UNAUTHORIZED, {"status": "unauthorized"})
+        else:
+            encoder, content_type = choose_encoder(self.headers.get("Accept", ""))
+            self._answer(HTTPStatus.OK, content_type, encoder(registry))
+
+    def _may_scrape(self) -> bool:
+        token = settings.METRICS_TOKEN
+        given = self.headers.get("Authorization", "")
+        return not token or hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+
+    def _json(self, status: HTTPStatus, document: dict[str, str]) -> None:
+        self._answer(status, "application/json", json.dumps(document).encode())
+
+    def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        if status is HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", "Bearer")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: every few seconds somebody asks."""

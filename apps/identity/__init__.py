@@ -1,0 +1,1 @@
+"""Users' keys and login tokens, what each may do, and passwords that nobody can guess at leisure."""

@@ -1,0 +1,1 @@
+"""Logins, passwords and keys over HTTP."""

@@ -1,0 +1,105 @@
+"""Whether the servers answer, and how fast."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from django.db import DatabaseError, InterfaceError, connection
+
+from apps.liveness.leases import Unavailable
+from apps.liveness.marks import worker_leases
+from apps.tasks import depths, queues, sqs
+from apps.tasks.queues import Depth
+
+#: Seconds for which SQS is waited for; its clients themselves would be patient for longer.
+_PATIENCE = 1.5
+#: An answer that took less came from what was known a moment before.
+_ASKED = 0.001
+#: Bounds of what latencies are told as (seconds), the last one included in "over".
+_BUCKETS = (0.005, 0.02, 0.1, 0.5, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Whether one server answers."""
+
+    name: str
+    answers: bool
+    #: Seconds; None: not measured.
+    latency: float | None = None
+    reason: str = ""
+
+    @property
+    def bucket(self) -> str:
+        """The latency, coarsely: ``under 5 ms``. Empty where it was not measured."""
+        if self.latency is None:
+            return ""
+        bound = next((one for one in _BUCKETS if self.latency <= one), None)
+        return f"over {_BUCKETS[-1]:g} s" if bound is None else f"under {1000 * bound:g} ms"
+
+
+def database() -> Server:
+    """PostgreSQL, asked for nothing."""
+
+    def ask() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+    return _asked("Database", ask, (DatabaseError, InterfaceError))
+
+
+def redis() -> Server:
+    """Redis, asked for what liveness asks it most."""
+    return _asked("Redis", lambda: worker_leases().counts(), (Unavailable,))
+
+
+def _asked(name: str, ask: Callable[[], object], failures: tuple[type[Exception], ...]) -> Server:
+    began = time.perf_counter()
+    try:
+        ask()
+    except failures:
+        return Server(name=name, answers=False, reason=f"{name} does not answer")
+    return Server(name=name, answers=True, latency=time.perf_counter() - began)
+
+
+class Fullness:
+    """How full the queues are, asked for beside whoever wants to know: SQS away takes its time to be so."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._found: Mapping[str, Depth | None] = {}
+        self._latency: float | None = None
+
+    def look(self) -> tuple[Server, Mapping[str, Depth | None]]:
+        """Whether SQS answers, and how full each queue is as far as it says."""
+        with self._lock:
+            thread = self._thread
+            if thread is None or not thread.is_alive():
+                thread = self._thread = threading.Thread(target=self._ask, name="depths", daemon=True)
+                thread.start()
+        thread.join(_PATIENCE)
+        if thread.is_alive():
+            return Server(name="SQS", answers=False, reason=f"no answer within {_PATIENCE:g} s"), {}
+        found = self._found
+        if not found or all(depth is None for depth in found.values()):
+            return Server(name="SQS", answers=False, reason="SQS does not answer"), {}
+        return Server(name="SQS", answers=True, latency=self._latency), found
+
+    def _ask(self) -> None:
+        self._found = {}
+        with suppress(*sqs.ERRORS):
+            # Made once, which takes longer than any answer.
+            queues.client()
+        began = time.perf_counter()
+        self._found = depths.depths()
+        took = time.perf_counter() - began
+        if took > _ASKED:
+            self._latency = took
+
+
+fullness = Fullness()

@@ -1,7 +1,0 @@
-"""gunicorn's settings in the embedded stack; what a version does not know it passes over."""
-
-from __future__ import annotations
-
-graceful_timeout = 5
-# Its default place is the home folder, which may be shared or not writable.
-control_socket_disable = True

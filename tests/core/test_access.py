@@ -1,0 +1,90 @@
+"""What is told of requests."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from apps.core.access import DURATION, IN_PROGRESS, REQUESTS
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture):
+    """What the lines since then say of requests."""
+    caplog.set_level(logging.INFO, "apps.core.access")
+
+    def lines() -> list[dict[str, Any]]:
+        found = [vars(one) for one in caplog.records if one.name == "apps.core.access"]
+        caplog.clear()
+        return [{"level": one["levelname"], **one["fields"]} for one in found]
+
+    return lines
+
+
+def test_a_request_has_one_line_whose_level_is_that_of_its_status(client, told, new_user):
+    client.get("/api/v1/?q=not-told", headers={"X-Request-ID": "abcdefgh"}, REMOTE_ADDR="192.0.2.7")
+    (line,) = told()
+    assert line.pop("duration_ms") > 0
+    assert line.pop("bytes") > 100
+    assert line == {
+        "level": "INFO", "method": "GET", "route": "root", "path": "/api/v1/", "status": 200,
+        "address": "192.0.2.7", "user": None,
+    }  # fmt: skip
+    client.get("/nowhere")
+    assert [(one["level"], one["route"], one["status"]) for one in told()] == [("WARNING", "none", 404)]
+    user = new_user()
+    client.force_login(user)
+    client.get("/api/v1/tasks")
+    assert [(one["user"], one["route"]) for one in told()] == [(user.pk, "task-list")]
+
+
+def test_a_request_that_fails_is_an_error_and_is_counted(client, told, monkeypatch):
+    client.raise_request_exception = False
+    monkeypatch.setattr("apps.core.views.reverse", lambda *_, **__: 1 / 0)
+    assert client.get("/api/v1/").status_code == 500
+    assert [(one["level"], one["status"]) for one in told()] == [("ERROR", 500)]
+    assert REQUESTS.of("GET", "root", "500")._value.get() >= 1
+
+
+def test_what_a_route_calls_a_token_is_masked(client, told):
+    client.get("/backtests/shared/this-is-secret/report.json")
+    assert [one["path"] for one in told()] == ["/backtests/shared/***/report.json"]
+
+
+def test_what_is_asked_every_few_seconds_is_counted_and_not_logged(client, told, settings):
+    before = REQUESTS.of("GET", "healthz", "200")._value.get()
+    client.get("/healthz")
+    client.get("/static/no-such-file.css")
+    client.get("/metrics")
+    assert told() == []
+    assert REQUESTS.of("GET", "healthz", "200")._value.get() == before + 1
+
+
+def test_labels_are_bounded_whatever_is_sent(client, told):
+    client.generic("BREW", "/api/v1/tasks/1234")
+    client.get("/some/very/special/path")
+    labels = {sample.labels["route"] for metric in REQUESTS.metric.collect() for sample in metric.samples}
+    assert not any("special" in label or "1234" in label for label in labels)
+    assert REQUESTS.of("other", "none", "404")._value.get() >= 1
+    assert IN_PROGRESS.metric._value.get() == 0
+    counts = {
+        sample.labels["route"]: sample.value
+        for metric in DURATION.metric.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_count")
+    }
+    assert counts["none"] >= 1
+
+
+def test_a_request_that_is_refused_at_the_door_has_its_line_and_its_id(told, settings):
+    settings.RATELIMITS_ENABLED = True
+    settings.RATELIMITS_DENY = ["192.0.2.0/24"]
+    response = Client().get("/api/v1/", REMOTE_ADDR="192.0.2.7", headers={"X-Request-ID": "abcdefgh"})
+    assert response.status_code == 403
+    assert response["X-Request-ID"] == "abcdefgh"
+    assert [(one["status"], one["route"]) for one in told()] == [(403, "none")]
