@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0011_liveness"),
+        ("tasks", "0012_asked_by"),
     ]
 
     operations = [
