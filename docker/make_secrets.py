@@ -1,8 +1,8 @@
 """Makes the secrets of an installation that has none: ``python make_secrets.py FOLDER``.
 
-Each is a file of its own, for its owner alone to read but for one that Prometheus needs, and is never made again
-once it is there. What an installation with a vault of its own does is to put its files in this place: variables
-of the product that end with ``_FILE`` name them.
+Each is a file of its own, for its owner alone to read but for one that Prometheus needs, and is never made
+again once it is there. An installation with a vault of its own puts its files in this place: variables of the
+product that end with ``_FILE`` name them.
 """
 
 from __future__ import annotations
