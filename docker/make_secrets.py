@@ -1,8 +1,8 @@
 """Makes the secrets of an installation that has none: ``python make_secrets.py FOLDER``.
 
-Each is a file of its own, for its owner alone to read, and is never made again once it is there. What an
-installation with a vault of its own does is to put its files in this place: variables of the product that end
-with ``_FILE`` name them.
+Each is a file of its own, for its owner alone to read but for one that Prometheus needs, and is never made
+again once it is there. An installation with a vault of its own puts its files in this place: variables of the
+product that end with ``_FILE`` name them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "admin_password": lambda: secrets.token_urlsafe(16),
 }
 
+#: What others may read who see the folder.
+SHARED = "metrics_token"
+
 
 def make(folder: Path, *, database: str) -> list[str]:
     """Make what is missing in *folder*; the names of what was made.
@@ -37,19 +40,23 @@ def make(folder: Path, *, database: str) -> list[str]:
     *database* is the address of the database with ``{password}`` in it, for the file ``database_url``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    made = [name for name, create in SECRETS.items() if _write(folder / name, create())]
+    made = [name for name, create in SECRETS.items() if _write(folder / name, create(), _mode(name))]
     password = (folder / "database_password").read_text(encoding="ascii")
     if _write(folder / "database_url", database.format(password=password)):
         made.append("database_url")
     return made
 
 
-def _write(path: Path, text: str) -> bool:
+def _mode(name: str) -> int:
+    return 0o444 if name == SHARED else 0o400
+
+
+def _write(path: Path, text: str, mode: int = 0o400) -> bool:
     """Write *text*, unless there is a file already; whether it was written. All or nothing."""
     if path.exists():
         return False
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(text)
     try:

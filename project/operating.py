@@ -66,7 +66,6 @@ SECTIONS: dict[str, tuple[Place, ...]] = {
         Place("Users", "auth.user"),
         Place("Groups", "auth.group"),
         Place("API keys", "identity.apikey"),
-        Place("API tokens", "knox.authtoken"),
         Place("E-mails", "notifications.email"),
         Place("E-mail templates", "notifications.email", "notifications_email_templates"),
         Place("Preferences", "notifications.preference"),

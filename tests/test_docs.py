@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from django.conf import settings
+import yaml
+from django.conf import settings as project
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from apps.audit import all_actions
@@ -22,16 +23,19 @@ from apps.events.registry import all_types
 from apps.liveness.states import TRANSITIONS as WORKER_TRANSITIONS
 from apps.liveness.states import SessionState
 from apps.notifications.kinds import all_kinds
+from apps.notifications.states import TRANSITIONS as EMAIL_TRANSITIONS
 from apps.orders.reasons import REASONS
 from apps.orders.states import FOUND_IN
+from apps.orders.states import TRANSITIONS as ORDER_TRANSITIONS
 from apps.orders.states import State as OrderState
 from apps.tasks import Backoff, DurableTask
 from apps.tasks.batchstates import BATCH_TRANSITIONS, BatchState
-from apps.tasks.states import State
+from apps.tasks.states import TRANSITIONS, State
 from apps.webhooks.codes import Layer
 from apps.webhooks.formats.tradingview import FIELDS
+from project.settings import base
 
-ROOT = Path(settings.BASE_DIR)
+ROOT = Path(project.BASE_DIR)
 README = (ROOT / "README.md").read_text()
 SETTINGS = "".join(path.read_text() for path in (ROOT / "project" / "settings").glob("*.py"))
 
@@ -40,6 +44,21 @@ def first_column(heading: str) -> list[str]:
     """The code words in the first column of the table whose header begins with *heading*."""
     table = README.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
     return re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    """The code words of each row of that table after the first column's, by cell; by that word."""
+    table = README.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
+    found = {}
+    for line in re.findall(r"^\| `.+", table, re.MULTILINE):
+        first, *cells = line.strip("| ").split(" | ")
+        found[first.strip("`")] = cells
+    return found
+
+
+def words(cell: str) -> set[str]:
+    """The code words of a cell."""
+    return set(re.findall(r"`([^`]+)`", cell))
 
 
 def test_every_environment_variable_is_documented_and_every_documented_one_is_read():
@@ -52,6 +71,51 @@ def test_every_state_and_every_event_is_documented():
     assert sorted(first_column("event")) == [
         kind.name for kind in all_types() if kind.name.startswith("task.")
     ]
+
+
+@pytest.mark.parametrize(
+    ("heading", "transitions"),
+    [("event", TRANSITIONS), ("batch event", BATCH_TRANSITIONS), ("worker event", WORKER_TRANSITIONS)],
+)
+def test_every_transition_is_documented(heading, transitions):
+    documented = {event: (words(cells[0]), words(cells[1])) for event, cells in rows(heading).items()}
+    for event, (found, left) in transitions.items():
+        found = found if isinstance(found, tuple) else (found,)
+        assert documented.pop(event) == ({state for state in found if state is not None}, {left}), event
+    assert documented == {}
+
+
+def test_every_move_of_orders_and_of_mails_is_documented():
+    assert {state: words(cells[0]) for state, cells in rows("order state").items()} == {
+        state: set(following) for state, following in ORDER_TRANSITIONS.items() if state
+    }
+    assert {event: words(cells[0]) for event, cells in rows("order event").items()} == {
+        event: set(states) - {""} for event, states in FOUND_IN.items()
+    }
+    assert {state: words(cells[0]) for state, cells in rows("e-mail state").items()} == {
+        state: set(following) for state, following in EMAIL_TRANSITIONS.items()
+    }
+
+
+def test_every_queue_every_periodic_task_and_every_alert_is_documented():
+    assert first_column("queue") == [queue for queue in project.TASKS_QUEUES if queue != "ordered.fifo"]
+    assert first_column("entry") == list(base.CELERY_BEAT_SCHEDULE)
+    alerts = yaml.safe_load((ROOT / "docker" / "prometheus" / "alerts.yml").read_text())
+    assert first_column("alert") == [rule["alert"] for group in alerts["groups"] for rule in group["rules"]]
+
+
+def test_links_lead_somewhere():
+    for page in (ROOT / "README.md", ROOT / "docker" / "README.md"):
+        text = page.read_text()
+        anchors = {
+            re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+            for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        }
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            if link.startswith("#"):
+                assert link[1:] in anchors, (page, link)
+            elif "://" not in link:
+                assert (page.parent / link).exists(), (page, link)
 
 
 def test_every_state_and_every_event_of_batches_is_documented():

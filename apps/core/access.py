@@ -37,6 +37,8 @@ IN_PROGRESS = Instrument(
 
 #: Routes that somebody asks every few seconds, of which nothing is logged unless they fail.
 _QUIET = frozenset({"healthz", "readyz", "metrics", "static"})
+#: Paths that are answered before anything is routed, by the names that they have without their slash.
+_UNROUTED = frozenset({"/healthz", "/readyz"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: Characters of a path that are logged.
 _LONGEST = 512
@@ -81,6 +83,8 @@ def _route(request: HttpRequest) -> str:
     found = request.resolver_match
     if found is not None:
         return found.view_name if found.url_name else found.route or "/"
+    if request.path_info in _UNROUTED:
+        return request.path_info[1:]
     return "static" if request.path_info.startswith(f"/{settings.STATIC_URL.strip('/')}/") else "none"
 
 

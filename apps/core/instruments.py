@@ -62,6 +62,12 @@ def declared() -> Sequence[Instrument[Any]]:
     return list(_declared.values())
 
 
+def make_all() -> None:
+    """Make all metrics that are declared: those without labels are told from now on, be it as 0."""
+    for instrument in declared():
+        instrument.metric  # noqa: B018
+
+
 class Own(Collector):
     """The figures of this process, or of its whole pool, and what code it runs."""
 
@@ -77,8 +83,7 @@ class Own(Collector):
         )
         started.add_metric([process.kind()], process.STARTED)
         yield started
-        for instrument in declared():
-            instrument.metric  # noqa: B018  (from now on it is told, be it 0)
+        make_all()
         folder = shards.folder()
         if folder is None:
             yield from _memory.collect()

@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from prometheus_client.exposition import choose_encoder
 
-from apps.core.instruments import registry
+from apps.core.instruments import make_all, registry
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ def listen(trouble: Callable[[], str]) -> None:
     *trouble* says why the process is not healthy, or nothing. Nothing happens without a port.
     """
     if settings.METRICS_PORT:
+        # Here and not in the thread, which would hold the library's lock while this one forks.
+        make_all()
         threading.Thread(target=_serve, args=(trouble,), name="metrics", daemon=True).start()
 
 

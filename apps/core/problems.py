@@ -168,7 +168,9 @@ def answer(
     response: HttpResponse
     if for_people(request):
         # Without the context processors of a request: one of them may be what is broken.
-        page = {"problem": body, "kind": PROBLEM_TYPES[name]}
+        kind = PROBLEM_TYPES[name]
+        remedy = kind.remedy.replace("`", "")
+        page = {"request": request, "problem": body, "kind": kind, "remedy": remedy}
         response = HttpResponse(loader.render_to_string("core/problem.html", page), status=code)
     else:
         response = JsonResponse(body, status=code, content_type=CONTENT_TYPE)

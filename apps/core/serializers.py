@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,14 +16,13 @@ from rest_framework import serializers
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
-#: Kinds of fields, the first that fits -> what their values are in JSON, and how that is called.
-_JSON_TYPES: tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], tuple[type, ...], str], ...] = (
-    (serializers.BooleanField, (bool,), "true or false"),
-    (serializers.IntegerField, (int,), "a whole number"),
-    (serializers.FloatField, (int, float), "a number"),
-    (serializers.CharField, (str,), "a string"),
-    (serializers.ChoiceField, (str,), "a string"),
-    (serializers.UUIDField, (str,), "a string"),
+#: Kinds of fields, the first that fits -> what their values are in JSON.
+_JSON_TYPES: tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], tuple[type, ...]], ...] = (
+    (serializers.BooleanField, (bool,)),
+    (serializers.IntegerField, (int,)),
+    (serializers.FloatField, (int, float)),
+    (serializers.CharField, (str,)),
+    (serializers.UUIDField, (str,)),
 )
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
@@ -66,26 +65,25 @@ class StrictSerializer(serializers.Serializer[Any]):
         errors = {}
         for name, field in self.fields.items():
             value = data.get(name)
+            held: Iterable[Any] = [value]
             if isinstance(field, serializers.ListField | serializers.DictField):
                 # What is no list or object, the field itself refuses.
-                held = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
-                wanted = next(filter(None, (_other_type(field.child, one) for one in held)), None)
-            else:
-                wanted = _other_type(field, value)
-            if wanted is not None:
-                errors[name] = [f"Has to be {wanted}."]
+                held = value if isinstance(value, list) else ()
+                held = value.values() if isinstance(value, dict) else held
+                field = field.child
+            if not all(_is_of_type(field, value) for value in held):
+                errors[name] = [str(field.error_messages["invalid"])]
         return errors
 
 
-def _other_type(field: Any, value: Any) -> str | None:
-    """What a value of the field has to be, where this one is of another type."""
-    for kind, types, name in _JSON_TYPES:
-        if isinstance(field, kind):
-            if isinstance(value, bool) and bool not in types:
-                return name
-            whole = isinstance(value, float) and value.is_integer() and int in types
-            return None if isinstance(value, types) or whole or value is None else name
-    return None
+def _is_of_type(field: Any, value: Any) -> bool:
+    """Whether a value in JSON is of the field's type, or null. Fields that are not listed look themselves."""
+    types = next((types for kind, types in _JSON_TYPES if isinstance(field, kind)), None)
+    if types is None or value is None:
+        return True
+    if isinstance(value, bool):
+        return bool in types
+    return isinstance(value, types) or (int in types and isinstance(value, float) and value.is_integer())
 
 
 @extend_schema_field(

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from apps.stack.folders import CHECKOUT, remove_tree
+from tests.acceptance import readme
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -45,13 +46,20 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(copy)
 
 
-def start(checkout: Path, *arguments: str) -> subprocess.Popen[str]:
-    environ = {key: value for key, value in os.environ.items() if key not in _SERVERS}
-    environ.pop("DJANGO_SETTINGS_MODULE", None)
+def outside() -> dict[str, str]:
+    """The environment without this run's servers and settings."""
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if key not in _SERVERS and key != "DJANGO_SETTINGS_MODULE"
+    }
+
+
+def start(checkout: Path, *arguments: str, **environ: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "manage.py", "demo", *arguments],
         cwd=checkout,
-        env=environ,
+        env=outside() | environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -102,6 +110,8 @@ def minutes_of_two_days(file: Path) -> str:
 def test_the_demo_shows_the_whole_path_and_a_second_start_replays_a_file_on_what_is_there(
     checkout: Path, tmp_path: Path
 ):
+    newcomer = readme.chapters("Your first hour", "How to", of=checkout / "README.md")
+    readme.write_files(newcomer, checkout)
     first = start(checkout, "--exit", "--days", "3")
     output = finish(first)
     assert first.returncode == 0, output
@@ -109,7 +119,7 @@ def test_the_demo_shows_the_whole_path_and_a_second_start_replays_a_file_on_what
     password = re.search(r"password (\S+)", output)
     file = tmp_path / "binanceus_btcusdt_1m_sample.csv.gz"
     last = minutes_of_two_days(file)
-    second = start(checkout, "--candles", str(file))
+    second = start(checkout, "--candles", str(file), EXTRA_APPS="greetings")
     try:
         lines = []
         assert second.stdout is not None
@@ -138,6 +148,15 @@ def test_the_demo_shows_the_whole_path_and_a_second_start_replays_a_file_on_what
         ):
             with urllib.request.urlopen(base.group(1) + page, timeout=30) as answer:
                 assert answer.status == 200, page
+        typed = readme.run(newcomer, checkout, outside(), base=base.group(1))
+        for shown in (
+            "4,320 rows",
+            "greetings.tasks.greet",
+            "Hello, Anna!",
+            '"strategy":"sma_cross"',
+            "no signal looks ahead",
+        ):
+            assert shown in typed, typed
         second.send_signal(signal.SIGINT)
         rest = finish(second)
     finally:

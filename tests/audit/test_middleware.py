@@ -203,7 +203,7 @@ def test_a_form_that_cannot_be_read_is_told_of_and_the_answer_stays_as_it_is(cha
     for strict, body, kind, status in (
         # Refused without a look at the form, which is too large.
         (True, "name=" + "x" * 3_000_000, form, 403),
-        (False, "name=" + "x" * 3_000_000, form, 400),
+        (False, "name=" + "x" * 3_000_000, form, 413),
         (False, "&".join(f"f{number}=1" for number in range(1500)), form, 400),
         (False, "name=x", f"{form}; charset=latin-1", 400),
         (False, "name=x", "multipart/form-data", 400),

@@ -161,6 +161,7 @@ def test_a_key_brings_the_same_backtest_again_and_not_for_another_body(api, bob,
     again = post(api, body(stored), **{"Idempotency-Key": "k1"})
     assert (first.status_code, again.status_code) == (202, 202)
     assert first.json()["id"] == again.json()["id"]
+    assert ["Idempotency-Replayed" in one for one in (first, again)] == [False, True]
     other = post(api, body(stored, cash=5), **{"Idempotency-Key": "k1"})
     assert other.status_code == 409
     assert other.json()["type"] == "/problems/idempotency-key-reused"

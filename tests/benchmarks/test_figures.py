@@ -160,7 +160,7 @@ def test_a_quick_run_measures_every_figure_of_tasks():
         *(f"{name}-{latency}ms" for name in ("publish", "enqueue", "requests", "e2e") for latency in (0, 10)),
         *(f"cpu-{part}-{latency}ms" for part in ("main", "pool", "database", "sqs") for latency in (0, 10)),
         *("e2e-0ms-defaults", "e2e-10ms-defaults", "busy-10ms", "latency-0ms", "latency-10ms", "append"),
-        *("million-claim", "million-publish", "million-list"),
+        *("million-claim", "million-publish", "million-list", "million-pages"),
     }
     for measured in rows.values():
         assert [len(samples) for samples in measured["samples"].values()] == [1, 1]

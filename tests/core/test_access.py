@@ -27,12 +27,12 @@ def told(caplog: pytest.LogCaptureFixture):
 
 
 def test_a_request_has_one_line_whose_level_is_that_of_its_status(client, told, new_user):
-    client.get("/api/v1/?q=not-told", headers={"X-Request-ID": "abcdefgh"}, REMOTE_ADDR="192.0.2.7")
+    client.get("/charts/?q=not-told", headers={"X-Request-ID": "abcdefgh"}, REMOTE_ADDR="192.0.2.7")
     (line,) = told()
     assert line.pop("duration_ms") > 0
     assert line.pop("bytes") > 100
     assert line == {
-        "level": "INFO", "method": "GET", "route": "root", "path": "/api/v1/", "status": 200,
+        "level": "INFO", "method": "GET", "route": "charts", "path": "/charts/", "status": 200,
         "address": "192.0.2.7", "user": None,
     }  # fmt: skip
     client.get("/nowhere")

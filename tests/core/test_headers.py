@@ -91,9 +91,10 @@ def test_what_is_somebodys_is_kept_by_no_shared_cache_and_what_was_written_by_no
     signed_in = Client()
     signed_in.force_login(user)
     assert signed_in.get("/api/v1/accounts/")["Cache-Control"] == "private"
-    assert "Cache-Control" not in Client().get("/api/v1/").headers
+    assert Client().get("/api/v1/")["Cache-Control"] == "private, no-cache"
+    assert "Cache-Control" not in Client().get("/problems/").headers
     login = Client().post("/api/v1/auth/login", headers={"Authorization": basic(user.username)})
-    assert (login.status_code, login["Cache-Control"]) == (200, "private, no-store")
+    assert (login.status_code, login["Cache-Control"]) == (200, "no-store")
 
 
 def basic(name: str) -> str:

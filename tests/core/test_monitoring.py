@@ -156,12 +156,8 @@ def test_panels_have_places_of_their_own_and_ask_the_chosen_source():
 
 
 def test_prometheus_reads_every_kind_of_process():
-    targets = {
-        one["job_name"]: [target for each in one["static_configs"] for target in each["targets"]]
-        for one in PROMETHEUS["scrape_configs"]
-    }
-    assert targets == {
-        "chandlery-web": ["web:8000"],
-        "chandlery-processes": ["worker:9100", "relay:9100", "beat:9100"],
-    }
+    web, processes = PROMETHEUS["scrape_configs"]
+    assert web["static_configs"] == [{"targets": ["web:8000"]}]
+    (looked_up,) = processes["dns_sd_configs"]
+    assert (looked_up["names"], looked_up["port"]) == (["worker", "worker-heavy", "relay", "beat"], 9100)
     assert PROMETHEUS["rule_files"] == ["alerts.yml"]

@@ -207,6 +207,7 @@ def test_a_key_places_one_order(api, account, market):
     again = send(api, "POST", "orders", order_body(account, quantity="0.50"), **{"Idempotency-Key": "k1"})
     assert (first.status_code, again.status_code) == (202, 202)
     assert first.json()["id"] == again.json()["id"]
+    assert ["Idempotency-Replayed" in one for one in (first, again)] == [False, True]
     submitted_before = Order.objects.count()
     other = send(api, "POST", "orders", order_body(account, quantity="0.6"), **{"Idempotency-Key": "k1"})
     assert problem(other)[:2] == (409, "idempotency-key-reused")

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from apps.core.admin.described import DescribedAdmin, Tone, badge, looking, moment, stacked
+from apps.core.admin.paging import BoundedPaginator
 from apps.events import selectors
 from apps.events.models import Cursor
 
@@ -19,7 +20,7 @@ _LATE = 60.0
 
 def _describe(page: list[Cursor]) -> None:
     """Set how far each of these is behind, in one query for all."""
-    lags = {lag.follower: lag for lag in selectors.lags()}
+    lags = {lag.follower: lag for lag in selectors.lags(at_most=BoundedPaginator.bound)}
     for one in page:
         vars(one)["lag"] = lags.get(one.follower)
 

@@ -19,14 +19,14 @@ from apps.events import projections, registry
 from apps.events.models import Event
 
 #: A type that is rare would have the whole table searched for it.
-_TYPE_WINDOW = 1_000_000
+_TYPE_WINDOW = 250_000
 _SUMMARY = 120
 
 
 class TypeFilter(admin.SimpleListFilter):
-    """One type, among the newest million of events."""
+    """One type, among the newest events."""
 
-    title = "type (of the newest million)"
+    title = f"type (of the newest {_TYPE_WINDOW:,})"
     parameter_name = "type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

@@ -91,6 +91,7 @@ class StateFilter(admin.SimpleListFilter):
 class ApiKeyAdmin(OwnedAdmin):
     """Keys and logins of all users."""
 
+    comes = "Users make keys over the API, and logins by signing in to it; operators make keys here."
     form = IssueForm
     list_display = ("name_and_hint", "user", "kind", "state_badge", "granted_scopes", "until", "last_used")
     list_filter = ("kind", StateFilter)

@@ -72,6 +72,8 @@ class KeyList(ApiView):
 class KeyDetail(ApiView):
     """One key or login."""
 
+    takes_parameters = False
+
     @extend_schema(
         operation_id="keys_retrieve",
         responses={200: KeySerializer, 404: PROBLEM},

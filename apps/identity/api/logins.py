@@ -25,8 +25,12 @@ from apps.identity.models import ApiKey
 
 
 class Login(ApiView):
-    """Where a password is exchanged for a token; everything else takes the token."""
+    """Where a password is exchanged for a token; everything else takes the token.
 
+    Who repeats it gets another token: none is kept.
+    """
+
+    keeps_answers = False
     authentication_classes = [LoginAuthentication]
     permission_classes = [AllowAny]
 
@@ -79,6 +83,8 @@ class LogoutAll(ApiView):
 
 class Me(ApiView):
     """Who makes the request."""
+
+    takes_parameters = False
 
     @extend_schema(
         operation_id="auth_me",

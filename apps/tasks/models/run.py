@@ -175,6 +175,8 @@ class TaskRun(models.Model):
             models.Index(fields=["lease_until"], name="tasks_taskrun_leased", condition=Q(state="running")),
             models.Index(fields=["id"], name="tasks_taskrun_dead_letter", condition=Q(dead_letter_due=True)),
             models.Index(fields=["state", "-id"], name="tasks_taskrun_state_id"),
+            # What died is counted by these again and again, and there may be much of it.
+            models.Index(fields=["queue", "task"], name="tasks_taskrun_dead_kind", condition=Q(state="dead")),
             models.Index(fields=["task", "-id"], name="tasks_taskrun_task_id"),
             # For searching. Rows without the key have no entry, so they pay nothing.
             models.Index(

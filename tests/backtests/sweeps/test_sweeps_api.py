@@ -279,9 +279,12 @@ def test_the_best_can_be_the_lowest(api: Any, stored: str) -> None:
         ({"params": {"colour": "red"}}, "space"),
         ({"risk": {"stop_loss": {"pct": 2}}}, "space"),
         ({"missing": "fetch"}, "missing"),
-        ({"params": {}, "space": {"fast": [2], "slow": [9], "direction": ["long", "\0"]}}, "space.direction"),
-        ({"space": {"fast": [2, 10**400], "slow": [9]}}, "space.fast"),
-        ({"params": {}, "space": {"fast": [2], "slow": [9], "\0": [1]}}, "space.\0"),
+        (
+            {"params": {}, "space": {"fast": [2], "slow": [9], "direction": ["long", "\0"]}},
+            "space.direction.1",
+        ),
+        ({"space": {"fast": [2, 10**400], "slow": [9]}}, "space.fast.1"),
+        ({"params": {}, "space": {"fast": [2], "slow": [9], "\0": [1]}}, "space"),
         ({"title": "x"}, "title"),
         ({"space": None}, "space"),
         ({"space": []}, "space"),
@@ -336,6 +339,7 @@ def test_an_idempotency_key_gives_the_same_sweep_again(api: Any, few: str) -> No
     key = {"HTTP_IDEMPOTENCY_KEY": "k-1"}
     first, second = (post(api, brief(few), **key) for _ in range(2))
     assert first.json()["id"] == second.json()["id"]
+    assert ["Idempotency-Replayed" in one for one in (first, second)] == [False, True]
     other = post(api, brief(few, best=1), **key)
     assert other.status_code == 409
     assert post(api, brief(few), HTTP_IDEMPOTENCY_KEY="no spaces").status_code == 400

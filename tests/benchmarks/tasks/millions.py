@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from apps.tasks import claims, queues, relay
+from apps.tasks.tally import FOLLOWER
 from tests.benchmarks import database
 from tests.benchmarks.experiment import Experiment, Failed, Samples
 from tests.benchmarks.figures import Figure, Goal, Kind
@@ -19,12 +20,28 @@ from tests.benchmarks.workload.tasks import note
 
 _GOAL = Goal(kind=Kind.RATIO_AT_MOST, value=1.5)
 _FEW, _MANY = "runs_few", "runs_many"
+#: Pages that operators find runs on: by a state, a queue, a task, an error, a time, words, and both boards.
+_BOARD = "/admin/tasks/taskrun/"
+_PAGES = (
+    _BOARD,
+    f"{_BOARD}?state=dead",
+    f"{_BOARD}?queue=email",
+    f"{_BOARD}?task=benchmarks.task7",
+    f"{_BOARD}?error_type=Broken",
+    f"{_BOARD}?requested=24h",
+    f"{_BOARD}?q=benchmarks.task7",
+    f"{_BOARD}?q=nothing",
+    f"{_BOARD}queues/",
+    "/admin/events/event/",
+    "/admin/events/event/?type=task.started",
+)
 #: Finished over the last thirty days, of several tasks and queues, some of them dead.
 _OWN = {
     "id": "uuidv7(interval '-30 days' + interval '30 days' * n / %(count)s)",
     "task": "'benchmarks.task' || n %% 20",
     "queue": "(ARRAY['default', 'email', 'ingest', 'backtests'])[1 + n %% 4]",
     "state": "CASE WHEN n %% 50 = 0 THEN 'dead' WHEN n %% 97 = 0 THEN 'cancelled' ELSE 'succeeded' END",
+    "error": "CASE WHEN n %% 50 = 0 THEN jsonb_build_object('type', 'Broken', 'message', 'no ' || n) END",
     "requested_at": "now() - interval '30 days' + interval '30 days' * n / %(count)s",
     "due_at": "now() - interval '30 days' + interval '30 days' * n / %(count)s",
     "published_at": "now() - interval '30 days' + interval '30 days' * n / %(count)s",
@@ -44,12 +61,13 @@ def _names(cost: str, what: str, unit: str) -> Figure:
 
 
 class Millions(Experiment):
-    """Claims, publishing and the admin's list in two databases that differ in the number of runs."""
+    """Claims, publishing and the admin's pages in two databases that differ in the number of runs."""
 
     figures = (
         _names("claim", "one claim", "ms"),
         _names("publish", "publishing 100 runs", "ms"),
         _names("list", "the admin's list of runs", "ms"),
+        _names("pages", "the admin's pages on runs and events, each once,", "ms"),
     )
 
     def prepare(self) -> None:
@@ -95,6 +113,14 @@ class Millions(Experiment):
                 " WHERE run.id <> %s ORDER BY run.id, event.version",
                 [claimed.run_id],
             )
+        # The figures of the boards are up to date: followers have read all of these.
+        database.execute(
+            "INSERT INTO events_cursor (follower, xid, position, updated_at)"
+            " SELECT %s, xid::text::numeric, position, now() FROM events_event"
+            " ORDER BY xid DESC, position DESC LIMIT 1"
+            " ON CONFLICT (follower) DO UPDATE SET xid = excluded.xid, position = excluded.position",
+            [FOLLOWER],
+        )
         database.execute("VACUUM ANALYZE")
         database.execute("CHECKPOINT")
 
@@ -123,8 +149,8 @@ class Millions(Experiment):
             found.append(claimed)
         return found
 
-    def _round(self, name: str) -> tuple[float, float, float]:
-        """Median milliseconds of a claim, of publishing a hundred, and of the list."""
+    def _round(self, name: str) -> tuple[float, ...]:
+        """Median milliseconds of a claim, of publishing a hundred, of the list, and of all pages."""
         batches = self.bench.size(3, 1)
         self._request(100 * batches)
         publishing = []
@@ -138,16 +164,21 @@ class Millions(Experiment):
         for claimed in self._claims(claiming):
             claims.succeed(claimed, None)
         self.bench.sqs.purge(queues.physical_name("default"))
-        listing = []
+        pages = [self._page(name, address) for address in _PAGES]
+        return median(claiming) * 1000, median(publishing) * 1000, pages[0], sum(pages)
+
+    def _page(self, name: str, address: str) -> float:
+        """Median milliseconds of a page of the admin."""
+        times = []
         for _ in range(self.bench.size(5, 1)):
             began = time.perf_counter()
-            answer = self._clients[name].get("/admin/tasks/taskrun/")
-            listing.append(time.perf_counter() - began)
+            answer = self._clients[name].get(address)
+            times.append(time.perf_counter() - began)
             if answer.status_code != 200:
-                raise Failed(f"the admin's list answers {answer.status_code}")
-        return median(claiming) * 1000, median(publishing) * 1000, median(listing) * 1000
+                raise Failed(f"{address} answers {answer.status_code}")
+        return median(times) * 1000
 
-    def _in(self, name: str) -> tuple[float, float, float]:
+    def _in(self, name: str) -> tuple[float, ...]:
         with database.using(name):
             self._round(name)
             return self._round(name)
@@ -156,7 +187,7 @@ class Millions(Experiment):
         many, few = self.in_turns(turn, lambda: self._in(_MANY), lambda: self._in(_FEW))
         return dict(
             zip(
-                ("million-claim", "million-publish", "million-list"),
+                ("million-claim", "million-publish", "million-list", "million-pages"),
                 zip(many, few, strict=True),
                 strict=True,
             )

@@ -83,6 +83,14 @@
     document.addEventListener("click", (event) => {
       for (const menu of open()) if (!menu.contains(event.target)) menu.open = false;
     });
+    // To the left, where there is no room to the right. The event does not bubble.
+    document.addEventListener("toggle", (event) => {
+      const menu = event.target;
+      if (!menu.matches?.("details.menu")) return;
+      menu.classList.remove("flip");
+      const items = menu.querySelector(".menu-items").getBoundingClientRect();
+      menu.classList.toggle("flip", menu.open && items.right > root.clientWidth && items.width < items.right);
+    }, true);
     document.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       for (const menu of open()) {
