@@ -145,7 +145,8 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
     components["headers"] = _HEADERS
     components["parameters"] = _PARAMETERS
     components["responses"] = {
-        name: _problem(description, headers) for name, description, headers in _PROBLEMS.values()
+        name: _problem(status, description, headers)
+        for status, (name, description, headers) in _PROBLEMS.items()
     }
     for path, _, method, callback in generator.endpoints:
         operation = result["paths"].get(path, {}).get(method.lower())
@@ -234,14 +235,21 @@ def _as_problem(status: int, described: dict[str, Any]) -> dict[str, Any]:
     if content is None and own in ("", PROBLEM_DESCRIPTION):
         return {"$ref": f"#/components/responses/{name}"}
     schema = _IS_PROBLEM if content is None else {"anyOf": [content["schema"], _IS_PROBLEM]}
-    return _problem(own or description, headers, schema)
+    return _problem(status, own or description, headers, schema)
 
 
 def _problem(
-    description: str, headers: tuple[str, ...], schema: dict[str, Any] = _IS_PROBLEM
+    status: int, description: str, headers: tuple[str, ...], schema: dict[str, Any] = _IS_PROBLEM
 ) -> dict[str, Any]:
+    kind = next(one for one in PROBLEM_TYPES.values() if status in one.statuses)
+    example = {
+        "type": f"/problems/{kind.name}",
+        "title": kind.title,
+        "status": status,
+        "detail": kind.meaning,
+    }
     return {
         "description": description,
         "headers": _refs("X-Request-ID", *headers),
-        "content": {_MEDIA_TYPE: {"schema": schema}},
+        "content": {_MEDIA_TYPE: {"schema": schema, "example": example}},
     }
