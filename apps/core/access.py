@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.urls import Resolver404, resolve
 from django.utils.functional import SimpleLazyObject, empty
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -110,8 +112,10 @@ def _log(request: HttpRequest, response: HttpResponse, route: str, seconds: floa
 def _path(request: HttpRequest) -> str:
     """The path without its query, and without what in it is a secret by the name that the route gives it."""
     path = request.path
-    if request.resolver_match is not None:
-        for name, value in request.resolver_match.kwargs.items():
+    # Who is refused at the door, or sent to TLS, was led nowhere, and may have had a secret in the path too.
+    with suppress(Resolver404):
+        found = request.resolver_match or resolve(request.path_info)
+        for name, value in found.kwargs.items():
             if redaction.is_secret(name):
                 path = path.replace(str(value), redaction.MASK)
     return path[:_LONGEST]

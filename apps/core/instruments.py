@@ -6,6 +6,7 @@ What the database knows is told by collectors (`apps.core.collectors`), by web p
 from __future__ import annotations
 
 import platform
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +28,8 @@ Kind = TypeVar("Kind", Counter, Gauge, Histogram)
 
 _memory = CollectorRegistry(auto_describe=False)
 _declared: dict[str, Instrument[Any]] = {}
+#: Held while a metric is made, which two threads may want at once, and never afterwards.
+_making = threading.Lock()
 
 
 class Instrument(Generic[Kind]):
@@ -48,7 +51,11 @@ class Instrument(Generic[Kind]):
     def metric(self) -> Kind:
         """The metric itself."""
         if self._made is None:
-            self._made = self._kind(self.name, self._meaning, self.labels, registry=_memory, **self._options)
+            with _making:
+                if self._made is None:
+                    self._made = self._kind(
+                        self.name, self._meaning, self.labels, registry=_memory, **self._options
+                    )
         return self._made
 
     def of(self, *values: str) -> Kind:

@@ -63,7 +63,8 @@ def trace_id() -> str:
 def setup(exporter: SpanExporter | None = None) -> bool:
     """Send spans from now on, by the standard variables, or to *exporter*. Returns whether that is so.
 
-    Off without an endpoint, with ``OTEL_SDK_DISABLED``, and, which is logged, without the packages.
+    Off without an endpoint, with ``OTEL_SDK_DISABLED``, and, which is logged, without the packages or with
+    variables that these cannot read.
     """
     global _provider, _tracer
     disabled = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
@@ -88,6 +89,9 @@ def setup(exporter: SpanExporter | None = None) -> bool:
             provider.add_span_processor(SimpleSpanProcessor(exporter))
     except ImportError as exc:
         logger.warning("no traces are sent: %s (requirements/otel.txt)", exc)
+        return False
+    except Exception as exc:  # whatever the packages make of their variables
+        logger.warning("no traces are sent: %s: %s", type(exc).__name__, exc)
         return False
     _provider, _tracer = provider, provider.get_tracer("chandlery", settings.VERSION)
     return True

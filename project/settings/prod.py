@@ -31,9 +31,11 @@ SILENCED_SYSTEM_CHECKS = [
     # Being preloaded into browsers can hardly be taken back, and is for a domain's owner to decide.
     "security.W021",
 ]
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
-# Such a cookie can have been set by this host alone, over TLS, and by none of its subdomains.
-SESSION_COOKIE_NAME = "__Host-sessionid"
-CSRF_COOKIE_NAME = "__Host-csrftoken"
+# False for a try on the own machine without TLS: not every browser takes such cookies there.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=True)
+if SESSION_COOKIE_SECURE:
+    # Such a cookie can have been set by this host alone, over TLS, and by none of its subdomains.
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    CSRF_COOKIE_NAME = "__Host-csrftoken"
 
 env.settle()

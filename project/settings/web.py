@@ -15,8 +15,8 @@ TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 FORWARDED_HEADER = env.str("FORWARDED_HEADER", default="x-forwarded-for")
 # Written by SchemeMiddleware alone, for those proxies: a client's header is never found under it.
 SECURE_PROXY_SSL_HEADER = ("FORWARDED_SCHEME", "https")
-# Who asks for the health of a process asks it without TLS.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+# Who asks for the health or the figures of a process asks it by its own address, without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 
 # Pages of these origins may read the API: origins, and regular expressions of them; and with cookies or not.
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])

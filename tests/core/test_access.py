@@ -56,6 +56,12 @@ def test_what_a_route_calls_a_token_is_masked(client, told):
     assert [one["path"] for one in told()] == ["/backtests/shared/***/report.json"]
 
 
+def test_a_token_is_masked_of_a_request_that_is_led_nowhere(client, told, settings):
+    settings.SECURE_SSL_REDIRECT = True
+    assert client.get("/backtests/shared/this-is-secret").status_code == 301
+    assert [(one["path"], one["route"]) for one in told()] == [("/backtests/shared/***", "none")]
+
+
 def test_what_is_asked_every_few_seconds_is_counted_and_not_logged(client, told, settings):
     before = REQUESTS.of("GET", "healthz", "200")._value.get()
     client.get("/healthz")

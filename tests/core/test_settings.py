@@ -71,6 +71,12 @@ def test_with_what_it_has_to_be_given_a_server_passes_every_check_of_django():
     assert answer.returncode == 0, answer.stderr
 
 
+def test_cookies_are_for_tls_alone_unless_told_otherwise():
+    names = ("s.SESSION_COOKIE_NAME", "s.CSRF_COOKIE_NAME", "s.SESSION_COOKIE_SECURE", "s.CSRF_COOKIE_SECURE")
+    assert read(*names, **GIVEN) == ["__Host-sessionid", "__Host-csrftoken", True, True]
+    assert read(*names, **GIVEN, SECURE_COOKIES="false") == ["sessionid", "csrftoken", False, False]
+
+
 def test_values_are_read_as_they_are_meant():
     database = "s.DATABASES['default']"
     [hosts, secret, host, options, proxies, header, age] = read(

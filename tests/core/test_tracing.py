@@ -109,6 +109,12 @@ def test_what_raises_is_told_as_failed_and_raised(sent: InMemorySpanExporter):
     assert failed.parent is None
 
 
+def test_a_variable_that_cannot_be_read_ends_no_process(monkeypatch, caplog):
+    monkeypatch.setenv("OTEL_ATTRIBUTE_COUNT_LIMIT", "many")
+    assert not tracing.setup(InMemorySpanExporter())
+    assert "no traces are sent: ValueError" in caplog.text
+
+
 def test_without_the_packages_the_log_says_so_and_nothing_fails():
     """In a process of its own: this one has imported them."""
     code = (

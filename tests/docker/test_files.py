@@ -66,6 +66,13 @@ def test_our_containers_may_do_little_and_say_how_they_are():
             )
 
 
+def test_what_is_published_is_in_a_network_from_where_it_can_be():
+    closed = {name for name, network in COMPOSE["networks"].items() if network.get("internal")}
+    for name, service in SERVICES.items():
+        if "ports" in service:
+            assert set(service["networks"]) - closed, name
+
+
 def test_images_of_others_have_versions():
     for name, service in SERVICES.items():
         if name not in OURS:
