@@ -76,7 +76,13 @@ class Watched:
         if self._answered.is_set() and time.monotonic() >= self._good_until:
             self._answered.clear()
             # One that hangs must not keep the process from ending.
-            Thread(target=self._ask, name=f"ready-{self.probe.name}", daemon=True).start()
+            asking = Thread(target=self._ask, name=f"ready-{self.probe.name}", daemon=True)
+            try:
+                asking.start()
+            except RuntimeError as exc:
+                # There may be a thread for it again next time.
+                self._fault = str(exc)
+                self._answered.set()
 
     def end(self, began: float) -> str:
         """Why it failed since *began* (monotonic); empty where it did not."""
