@@ -30,6 +30,7 @@ class BackfillList(ApiView):
 
     @extend_schema(
         operation_id="backfills_create",
+        summary="Fetch minutes of an instrument from its exchange",
         request=BackfillRequestSerializer,
         responses={202: BackfillSerializer, 400: PROBLEM},
         description=(

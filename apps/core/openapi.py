@@ -1,11 +1,12 @@
 """What all operations of the API have in common, put into the schema that the views make.
 
 Views describe what is theirs. Here each operation is given the problems that any of its kind may answer, the
-headers, and the parameters that `ApiView` looks at.
+headers, the parameters that `ApiView` looks at, and a summary where its view has none.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from apps.core.api import PROBLEM_DESCRIPTION, key_schema
@@ -42,6 +43,8 @@ AREAS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 _AREA_OF = {part: tag for tag, (_, parts) in AREAS.items() for part in parts}
 _PREFIX = "/api/v1/"
+#: Characters of a summary: what the pages of the reference show in one line.
+LONGEST_SUMMARY = 70
 
 #: Status -> name of the response that is the same everywhere, what it says, and its headers beside the usual.
 _PROBLEMS: dict[int, tuple[str, str, tuple[str, ...]]] = {
@@ -163,6 +166,7 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
 def _complete(operation: dict[str, Any], path: str, method: str, view: type[Any]) -> None:
     first = path.removeprefix(_PREFIX).partition("/")[0]
     operation["tags"] = [_AREA_OF.get(first, first)]
+    operation.setdefault("summary", _summary(operation["description"]))
     ours = issubclass(view, ApiView)
     responses: dict[str, Any] = operation["responses"]
     names = {one.get("name") for one in operation.get("parameters", ())}
@@ -195,6 +199,14 @@ def _complete(operation: dict[str, Any], path: str, method: str, view: type[Any]
     for code in statuses | {int(one) for one in responses if one >= "400"}:
         responses[str(code)] = _as_problem(code, responses.get(str(code), {}))
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _summary(description: str) -> str:
+    """The first sentence, without full stop; of a long one what stands before a colon or semicolon."""
+    sentence = re.split(r"\.(?: |$)", description, maxsplit=1)[0]
+    if len(sentence) > LONGEST_SUMMARY:
+        sentence = re.split("[:;] ", sentence, maxsplit=1)[0]
+    return sentence.replace("`", "")
 
 
 def _let_be_null(described: Any) -> None:

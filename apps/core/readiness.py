@@ -58,8 +58,11 @@ class Report:
     faults: Mapping[str, str]
 
 
-class _Watched:
-    """A probe with its last answer. One that gives none is not asked again meanwhile."""
+class Watched:
+    """A probe with its last answer. One that gives none is not asked again meanwhile.
+
+    For one thread at a time.
+    """
 
     def __init__(self, probe: Probe) -> None:
         self.probe = probe
@@ -69,13 +72,20 @@ class _Watched:
         self._answered.set()
 
     def begin(self) -> None:
+        """Ask, unless what is known still holds or is still waited for."""
         if self._answered.is_set() and time.monotonic() >= self._good_until:
             self._answered.clear()
             # One that hangs must not keep the process from ending.
-            Thread(target=self._ask, name=f"ready-{self.probe.name}", daemon=True).start()
+            asking = Thread(target=self._ask, name=f"ready-{self.probe.name}", daemon=True)
+            try:
+                asking.start()
+            except RuntimeError as exc:
+                # There may be a thread for it again next time.
+                self._fault = str(exc)
+                self._answered.set()
 
     def end(self, began: float) -> str:
-        """Why it failed; empty where it did not."""
+        """Why it failed since *began* (monotonic); empty where it did not."""
         if not self._answered.wait(max(0.0, began + self.probe.timeout - time.monotonic())):
             return f"no answer within {self.probe.timeout:g} s"
         return self._fault
@@ -97,14 +107,14 @@ class Readiness:
     """These probes, and the last report. For any number of threads."""
 
     def __init__(self, probes: Iterable[Probe] = ()) -> None:
-        self._watched = [_Watched(probe) for probe in probes]
+        self._watched = [Watched(probe) for probe in probes]
         self._asking = Lock()
         self._report: Report | None = None
         self._good_until = 0.0
 
     def register(self, probe: Probe) -> None:
         """Ask for this, too."""
-        self._watched.append(_Watched(probe))
+        self._watched.append(Watched(probe))
 
     def report(self) -> Report:
         """How things are, or were a moment ago. Takes as long as the slowest probe may, at most."""

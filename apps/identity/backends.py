@@ -40,6 +40,9 @@ class PasswordBackend(ModelBackend):
             return None
         if request is None:
             return super().authenticate(request, username=username, password=password)
+        if "\0" in username:
+            # Nobody can have such a name, which no database looks for.
+            raise PermissionDenied
         address = client_address(request)
         try:
             guess = guesses.charge(username=username, address=address)

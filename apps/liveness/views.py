@@ -51,6 +51,7 @@ class Heartbeat(ApiView):
 
     @extend_schema(
         operation_id="workers_heartbeat",
+        summary="Begin a worker's session, or keep it alive",
         request=HeartbeatSerializer,
         responses={
             200: HeartbeatAnswerSerializer,

@@ -28,7 +28,10 @@ def contents(user: Any) -> dict[str, Any]:
 
 @require_safe
 def live(request: HttpRequest) -> HttpResponse:
-    """The part of the page that changes, as HTML; 304 for whoever has this one already."""
+    """The part of the page that changes, as HTML; 304 for whoever has this one already.
+
+    It is for the browser's own cache, which asks before it is shown: there is nothing else to ask with.
+    """
     body = render_to_string("operations/_dashboard.html", contents(request.user), request=request)
     tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
     response: HttpResponse

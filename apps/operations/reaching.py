@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 
+from apps.core.readiness import Probe, Watched, ask_database
 from apps.liveness.leases import Unavailable
 from apps.liveness.marks import worker_leases
 from apps.tasks import depths, queues, sqs
 from apps.tasks.queues import Depth
 
-#: Seconds for which SQS is waited for; its clients themselves would be patient for longer.
+#: Seconds for which the database and SQS are waited for; their clients would be patient for longer.
 _PATIENCE = 1.5
 #: An answer that took less came from what was known a moment before.
 _ASKED = 0.001
@@ -42,14 +43,17 @@ class Server:
         return f"over {_BUCKETS[-1]:g} s" if bound is None else f"under {1000 * bound:g} ms"
 
 
+#: In a thread of its own: a statement without an answer would keep whoever looks for as long.
+_database = Watched(Probe(name="database", ask=ask_database, essential=True, timeout=_PATIENCE))
+
+
 def database() -> Server:
     """PostgreSQL, asked for nothing."""
-
-    def ask() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-
-    return _asked("Database", ask, (DatabaseError, InterfaceError))
+    began = time.monotonic()
+    _database.begin()
+    if _database.end(began):
+        return Server(name="Database", answers=False, reason="Database does not answer")
+    return _asked("Database", ask_database, (DatabaseError, InterfaceError))
 
 
 def redis() -> Server:
@@ -84,7 +88,7 @@ class Fullness:
                 thread.start()
         thread.join(_PATIENCE)
         if thread.is_alive():
-            return Server(name="SQS", answers=False, reason=f"no answer within {_PATIENCE:g} s"), {}
+            return Server(name="SQS", answers=False, reason=f"SQS does not answer within {_PATIENCE:g} s"), {}
         found = self._found
         if not found or all(depth is None for depth in found.values()):
             return Server(name="SQS", answers=False, reason="SQS does not answer"), {}

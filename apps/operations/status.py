@@ -90,7 +90,9 @@ class Status:
 def status(user: Any) -> Status:
     """How things stand, as *user* may know it. Raises nothing."""
     seen = snapshot()
-    market, totals = _market.get(), _totals.get()
+    market, totals = Part[Market](), Part[Totals]()
+    if seen.servers[0].answers:
+        market, totals = _market.get(), _totals.get()
     pace = seen.pace.value
     return Status(
         at=seen.at,

@@ -13,5 +13,5 @@ urlpatterns = [
     path("status.json", status_json, name="status"),
     path("robots.txt", robots, name="robots"),
     path("favicon.ico", RedirectView.as_view(url=static("core/favicon.svg")), name="favicon"),
-    path("admin/live", admin.site.admin_view(live), name="operations-live"),
+    path("admin/live", admin.site.admin_view(live, cacheable=True), name="operations-live"),
 ]

@@ -132,9 +132,11 @@ def _where(plan: Plan, supervisor: Supervisor) -> list[str]:
     base, keys = plan.base_url, plan.credentials
     return [
         "",
+        f"  start          {base}/",
         f"  API            {base}/api/v1/",
         f"  API reference  {base}/api/docs",
         f"  chart          {base}/charts/binance/BTC/USDT?timeframe=1h",
+        f"  reports        {base}/backtests/",
         f"  admin          {base}/admin/   user {keys.admin_username}, password {keys.admin_password}",
         f"  mails          {plan.mail_folder}" if plan.mail_folder else "  mails          EMAIL_URL",
         f"  logs           {plan.folders.root / 'log'} ({', '.join(supervisor.children)})",

@@ -203,6 +203,7 @@ class TaskStats(OperatorView):
 
     @extend_schema(
         operation_id="tasks_stats",
+        summary="What waits on each queue, and what happened of late",
         parameters=[StatsQuerySerializer],
         responses={200: FiguresSerializer, 400: PROBLEM},
         description=(
@@ -223,6 +224,7 @@ class BatchDetail(OperatorView):
 
     @extend_schema(
         operation_id="batches_retrieve",
+        summary="How far the runs of a batch are",
         responses=BatchSerializer,
         description="How far the runs that were asked for together are, and which of them failed.",
     )

@@ -22,6 +22,8 @@ django_stubs_ext.monkeypatch()
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
+# Secrets at rest: keys of 32 bytes in base64, as `id:key`, the current first (`manage.py encryption_key`).
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -106,25 +108,3 @@ FORMAT_MODULE_PATH = "project.formats"
 USE_I18N = False
 USE_TZ = True
 DATETIME_FORMAT = "Y-m-d H:i:s"
-
-CSRF_FAILURE_VIEW = "apps.core.problems.csrf_failure"
-# Where people sign in who are no staff, and what follows where nothing else does.
-LOGIN_URL = "sign-in"
-LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "landing"
-
-STATIC_ROOT = env.str("STATIC_ROOT", default="") or None
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {
-        "BACKEND": "project.static.HashedStorage"
-        if STATIC_ROOT
-        else "django.contrib.staticfiles.storage.StaticFilesStorage"
-    },
-}
-# Where none are collected, static files come straight from the packages: nothing to do before a start.
-WHITENOISE_USE_FINDERS = not STATIC_ROOT
-# They are for pages of this origin.
-WHITENOISE_ALLOW_ALL_ORIGINS = False
-
-# Where people reach this installation: the links in e-mails begin with it.
-PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")

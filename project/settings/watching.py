@@ -11,9 +11,6 @@ VERSION = env.str("VERSION", default="0.1.0")
 #: What this installation is called, in the head of the admin's pages; empty: it is not said.
 ENVIRONMENT = env.str("ENVIRONMENT", default="")
 
-# Secrets at rest: keys of 32 bytes in base64, as `id:key`, the current first (`manage.py encryption_key`).
-ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
-
 # The audit's chain: keys that its rows are hashed under, as `id:key` in base64 (`manage.py encryption_key`
 # makes them), the current first. Without one, whoever writes to the database can hash rows, too.
 AUDIT_KEYS = env.list("AUDIT_KEYS", default=[])

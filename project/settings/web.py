@@ -1,4 +1,4 @@
-"""How requests are taken and answered: proxies, origins, policies of pages, the API, signing in."""
+"""How requests are taken and answered: proxies, origins, files, policies of pages, the API, signing in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,23 @@ from csp.constants import NONE, SELF
 
 from project.settings.environment import env
 
+# Where people reach this installation: the links in e-mails begin with it.
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000")
+
 STATIC_URL = "static/"
+STATIC_ROOT = env.str("STATIC_ROOT", default="") or None
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "project.static.HashedStorage"
+        if STATIC_ROOT
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+# Where none are collected, static files come straight from the packages: nothing to do before a start.
+WHITENOISE_USE_FINDERS = not STATIC_ROOT
+# They are for pages of this origin.
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 # Who may say which address a request comes from: networks, and `unix` for connections over a unix socket. And
 # the one header that it is believed in: `x-forwarded-for` or `forwarded` (RFC 7239).
@@ -51,6 +67,11 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+
+CSRF_FAILURE_VIEW = "apps.core.problems.csrf_failure"
+# Where people sign in who are no staff, and what follows where nothing else does.
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "landing"
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

@@ -9,8 +9,9 @@ import pytest
 from django.test import Client
 from django.urls import resolve
 
-from apps.core.openapi import AREAS
+from apps.core.openapi import AREAS, LONGEST_SUMMARY
 from apps.core.problemtypes import PROBLEM_TYPES
+from apps.core.views import ApiView
 from tests.contracts.test_hostile import address_of, operations, whole
 
 
@@ -44,12 +45,12 @@ def test_every_list_is_paged_in_the_same_way():
 
 
 def test_every_post_takes_a_key():
-    """All but signing in, and storing candles, which changes nothing where it is repeated."""
+    """All but those where a repeat does nothing, and signing in and passwords, of which nothing is kept."""
     without = {
         path for path, method, one in operations()
         if method == "POST" and "Idempotency-Key" not in parameters(one)
     }  # fmt: skip
-    assert without == {"/api/v1/auth/login", "/api/v1/candles"}
+    assert without == {f"/api/v1/{name}" for name in ("auth/login", "auth/password", "candles")}
     keep_none = {
         path for path, method, _ in operations()
         if method == "POST" and not getattr(resolve(address_of(path)).func.cls, "keeps_answers", False)
@@ -66,6 +67,16 @@ def test_what_is_read_has_a_tag_and_what_is_changed_can_be_compared():
         elif method in ("PUT", "PATCH", "DELETE") and path in readable:
             assert "If-Match" in parameters(one), path
             assert "412" in one["responses"], path
+
+
+def test_what_is_compared_is_locked_until_it_is_changed():
+    unlocked = set()
+    for path, method, _ in operations():
+        view = resolve(address_of(path)).func.cls
+        if method in ("PUT", "PATCH", "DELETE") and hasattr(view, "get") and view.locked is ApiView.locked:
+            unlocked.add(path)
+    # Each of these is a row of its own, which is there once somebody wants it otherwise.
+    assert unlocked == {"/api/v1/notifications/preferences"}
 
 
 def test_every_error_is_a_problem():
@@ -89,6 +100,10 @@ def test_every_operation_has_its_place():
         assert len(one["tags"]) == 1, path
         assert one["tags"][0] in tags, path
         assert one["description"], path
+        summary = one["summary"]
+        assert 0 < len(summary) <= LONGEST_SUMMARY, (path, summary)
+        assert not summary.endswith((".", ":", ";", ",")), (path, summary)
+        assert "`" not in summary, (path, summary)
 
 
 @pytest.mark.django_db

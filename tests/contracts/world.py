@@ -9,6 +9,7 @@ from django.test import Client
 from apps.candles.selectors import instrument_get
 from apps.candles.storage.writer import write_candles
 from apps.tasks.testing import run_pending
+from apps.webhooks import symbols
 from tests.backtests.helpers import DAYS, END, MS, START, body
 from tests.candles.helpers import walk
 from tests.identity.owned import everything_of
@@ -19,6 +20,8 @@ def world_of(user: Any) -> dict[str, str]:
 
     There are candles, and a backtest and a sweep that have run.
     """
+    # Of another test's market.
+    symbols._known.clear()
     known = everything_of(user)
     market = str(known["instrument"])
     write_candles(instrument=instrument_get(market), minutes=walk(DAYS * 1440, start=MS, seed=7))

@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
+from apps.core.admin.exporting import _cell
 from apps.core.ids import first_of, uuid7_of
 from apps.orders.models import Account, Order, Position
 from apps.tasks.models import Batch
@@ -118,6 +119,12 @@ def test_selected_rows_are_given_as_csv_in_which_nothing_is_a_formula(admin_clie
     assert row["account"].startswith("'=1+1")
     assert Decimal(row["quantity"]) == Decimal("-0.5")
     assert datetime.fromisoformat(row["updated_at"]).tzinfo is not None
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d"])
+def test_no_text_that_is_exported_is_computed_and_numbers_stay(first):
+    assert _cell(f"{first}cmd|' /C calc'!A0") == f"'{first}cmd|' /C calc'!A0"
+    assert [_cell(one) for one in (Decimal("-1E+2"), -1.5, None)] == ["-100", -1.5, None]
 
 
 def test_rows_are_found_by_their_age_whether_a_time_or_an_id_tells_it(admin_client):

@@ -81,6 +81,18 @@ def test_refusals_are_not_kept(api):
 
 
 @pytest.mark.django_db
+def test_a_body_that_was_looked_through_for_a_csrf_token_is_compared_like_any_other(new_user):
+    web = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    web.force_login(new_user())
+    web.get("/logout")
+    csrf = {"X-CSRFToken": web.cookies["csrftoken"].value}
+    assert [post(web, ACCOUNTS, BODY, **csrf).status_code for _ in range(2)] == [201, 201]
+    assert problem(post(web, ACCOUNTS, BODY | {"name": "other"}, **csrf)) == (409, "idempotency-key-reused")
+    answer = web.post(ACCOUNTS, BODY, headers={"Idempotency-Key": "k-2", **csrf})
+    assert problem(answer) == (415, "unsupported-media-type")
+
+
+@pytest.mark.django_db
 def test_where_the_answer_is_not_given_nothing_was_done(api, monkeypatch):
     create = services.account_create
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from threading import Event, Thread
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.http import HttpResponse
 from django.test import AsyncRequestFactory, Client
 
 from apps.core import health
-from apps.core.readiness import Probe, Readiness, Status, ask_database, ask_migrations
+from apps.core.readiness import Probe, Readiness, Status, Watched, ask_database, ask_migrations
 from apps.liveness import redis
 from apps.tasks import queues
 
@@ -107,6 +108,20 @@ def test_who_asks_often_costs_one_question_and_who_hangs_is_not_asked_again(monk
     assert readiness.report().status is Status.DEGRADED
     assert sorted(asked) == ["hangs", "lasting"]
     going_on.set()
+
+
+def test_a_probe_for_which_there_was_no_thread_failed_and_is_asked_again(monkeypatch):
+    watched = Watched(Probe(name="any", ask=lambda: None, essential=True, timeout=60.0))
+
+    def refuse(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Thread, "start", refuse)
+        watched.begin()
+    assert watched.end(time.monotonic()) == "can't start new thread"
+    watched.begin()
+    assert watched.end(time.monotonic()) == ""
 
 
 def test_who_comes_while_another_asks_is_told_what_was_known(monkeypatch):

@@ -306,7 +306,8 @@ def _assert_books(traders: Traders) -> None:
         )
         booked = trader.books()["orders"]
         assert Counter(order["clientOrderId"] for order in booked) == ours
-        assert {order["status"] for order in booked} == {"FILLED"}
+        # By chance one of them may have been sent nothing.
+        assert {order["status"] for order in booked} <= {"FILLED"}
         position = Position.objects.get(account=account, simulation=False)
         assert sum(trader.balance("BTC")) == Decimal(MONEY["BTC"]) + position.quantity
         assert sum(trader.balance("USDT")) == Decimal(MONEY["USDT"]) + position.realised - position.cost

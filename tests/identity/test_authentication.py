@@ -73,7 +73,13 @@ def test_a_token_that_is_not_good_is_refused_with_the_reason(alice, changes, why
 
 
 def test_users_that_are_switched_off_and_tokens_that_nobody_has_are_refused(alice, token):
-    for wrong in (f"chd_{'0' * 64}", f"{token[:-1]}{'0' if token[-1] != '0' else '1'}", "chd_", "x" * 500):
+    for wrong in (
+        f"chd_{'0' * 64}",
+        f"{token[:-1]}{'0' if token[-1] != '0' else '1'}",
+        "chd_",
+        "x" * 500,
+        "chd_\0",
+    ):
         answer = bearing(wrong, "Token").get(ORDERS)
         assert problem(answer)[::2] == (401, "This token is not known."), wrong
     for odd in ("Token", "Token a b"):
@@ -100,6 +106,11 @@ def test_bearers_of_other_secrets_are_left_alone_and_keys_are_none_of_these(alic
     assert bearing("another").get("/metrics").status_code == 401
     assert bearing(key_of(alice, "metrics:read").token).get("/metrics").status_code == 200
     assert bearing(key_of(alice, "orders:read").token).get("/metrics").status_code == 403
+
+
+def test_a_name_that_no_database_can_look_for_is_nobodys(alice):
+    answer = Client().post("/api/v1/auth/login", headers=basic("alice\0", PASSWORD))
+    assert problem(answer)[::2] == (401, "Invalid username/password.")
 
 
 def test_names_and_passwords_are_taken_only_to_sign_in_where_the_setting_says_so(alice, settings):

@@ -126,6 +126,12 @@ def test_a_password_that_cannot_be_is_refused_with_the_reason(alice, token, chan
     assert bearing(token).get(ORDERS).status_code == 200
 
 
+def test_a_guess_at_a_password_stays_on_record_whatever_key_it_comes_with(alice, token):
+    body, repeatable = {"old_password": "wrong", "new_password": ANOTHER}, {"Idempotency-Key": "k-1"}
+    assert send(bearing(token), "POST", "password", body, headers=repeatable).status_code == 400
+    assert deeds().count("login.failed") == 1
+
+
 def test_passwords_are_kept_as_argon2id_and_older_hashes_are_hashed_anew(alice, settings):
     from project.settings import base
 

@@ -47,6 +47,9 @@ def test_pages_follow_what_happens_without_being_loaded_again(visit):
     beside(lambda: dead(2))
     expect(number).to_have_text("2")
     expect(page.locator(".needs")).to_contain_text("2 dead runs")
+    # Read out, unlike what changes every few seconds.
+    expect(page.locator("#news")).to_have_text("2 things need you")
+    expect(page.locator("#freshness")).to_have_attribute("aria-live", "off")
     assert page.evaluate("window.same")
 
     page.goto("/")
@@ -61,5 +64,6 @@ def test_pages_follow_what_happens_without_being_loaded_again(visit):
     # The server is gone: that is said, and what is shown is not taken for the present.
     page.route("**/status.json", lambda route: route.abort())
     expect(page.locator("#freshness")).to_contain_text("out of date since")
+    expect(page.locator("#freshness")).to_have_attribute("aria-live", "polite")
     page.unroute("**/status.json")
     expect(page.locator("#freshness")).to_contain_text("as of")

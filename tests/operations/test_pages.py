@@ -160,6 +160,8 @@ def test_only_staff_get_the_part_that_changes_and_not_twice(client, admin_client
     assert text(first).count("<html") == 0
     again = admin_client.get("/admin/live", headers={"If-None-Match": first["ETag"]})
     assert again.status_code == 304
+    # Or no browser would ever have it.
+    assert "no-store" not in first["Cache-Control"]
 
 
 def test_an_area_that_is_not_known_says_why(admin_client, redis_away):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from django.db import connection
@@ -13,8 +14,9 @@ from django.utils import timezone
 from apps.candles.services import write_candles
 from apps.candles.timeframes import minute_of, to_ms
 from apps.core.ids import uuid7
+from apps.core.readiness import Probe, Watched
 from apps.notifications.models import Email
-from apps.operations import needs, selectors, snapshot
+from apps.operations import needs, reaching, selectors, snapshot, status
 from apps.operations.snapshot import take
 from apps.ratelimits.engine import engine
 from apps.ratelimits.tally import Denial, denials_key
@@ -135,6 +137,18 @@ def test_without_the_database_nothing_of_it_is_asked_and_the_rest_stays(database
     assert seen.on_sqs
     reasons = {one.reason for one in (seen.backlogs, seen.orders, seen.audit)}
     assert reasons == {"the database does not answer"}
+
+
+def test_a_database_that_hangs_keeps_nobody_waiting(monkeypatch):
+    going_on = Event()
+    hanging = Probe(name="database", ask=lambda: going_on.wait(60), essential=True, timeout=0.0)
+    monkeypatch.setattr(reaching, "_database", Watched(hanging))
+    with CaptureQueriesContext(connection) as captured:
+        told = status.status(None)
+    going_on.set()
+    assert len(captured) == 0
+    assert (told.overall, told.quotes) == ("down", ())
+    assert [one.reason for one in snapshot.snapshot().servers] == ["Database does not answer", "", ""]
 
 
 def test_a_defect_in_one_part_is_told_and_the_rest_stays(monkeypatch, caplog):

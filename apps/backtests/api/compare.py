@@ -22,6 +22,7 @@ class BacktestCompare(ApiView):
 
     @extend_schema(
         operation_id="backtests_compare",
+        summary="Metrics and equity of backtests side by side",
         parameters=[CompareQuerySerializer],
         responses={200: ComparisonSerializer, 400: PROBLEM, 404: PROBLEM, 409: PROBLEM},
         description=(

@@ -44,6 +44,7 @@ class StrategyDocumentSchema(ApiView):
 
     @extend_schema(
         operation_id="strategies_schema",
+        summary="The JSON Schema of strategy documents",
         responses=OpenApiTypes.OBJECT,
         description=(
             "The JSON Schema (2020-12) of strategy documents, for editors and for checks before sending. What"

@@ -56,6 +56,7 @@ class BacktestList(ApiView):
 
     @extend_schema(
         operation_id="backtests_create",
+        summary="Run a strategy over stored bars",
         parameters=[
             OpenApiParameter(
                 "Idempotency-Key",
@@ -109,6 +110,7 @@ class BacktestList(ApiView):
 
     @extend_schema(
         operation_id="backtests_list",
+        summary="Your backtests that fulfil all conditions",
         parameters=[BacktestListQuerySerializer],
         responses={200: BacktestSummarySerializer(many=True), 400: PROBLEM},
         description=(
@@ -142,6 +144,7 @@ class BacktestDetail(ApiView):
 
     @extend_schema(
         operation_id="backtests_retrieve",
+        summary="How a backtest stands, and its metrics and equity",
         responses={200: BacktestSerializer, 404: PROBLEM},
         description="How a backtest stands and, once it has succeeded, its metrics and equity.",
     )
@@ -190,6 +193,7 @@ class BacktestShare(ApiView):
 
     @extend_schema(
         operation_id="backtests_share",
+        summary="Make a link by which anybody may read this backtest",
         request=None,
         responses={201: ShareSerializer, 403: PROBLEM, 404: PROBLEM},
         description=(

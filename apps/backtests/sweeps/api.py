@@ -138,6 +138,7 @@ class SweepDetail(ApiView):
 
     @extend_schema(
         operation_id="sweeps_retrieve",
+        summary="How a sweep stands, and the best so far",
         responses={200: SweepSerializer, 404: PROBLEM},
         description="How a sweep stands, the best so far and, at the end, how much of it may be luck.",
     )

@@ -89,6 +89,7 @@ class InstrumentList(ApiView):
 
     @extend_schema(
         operation_id="instruments_list",
+        summary="The instruments that fulfil all conditions",
         parameters=[InstrumentQuerySerializer],
         responses={200: InstrumentSerializer(many=True), 400: PROBLEM},
         description=(

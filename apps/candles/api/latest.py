@@ -73,6 +73,7 @@ class LatestPrices(ApiView):
 
     @extend_schema(
         operation_id="candles_latest",
+        summary="The latest stored prices",
         parameters=[PriceQuerySerializer],
         responses={200: PriceListSerializer, 400: PROBLEM},
         description="The latest stored price of each instrument, its age, and its change over 24 hours.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from decimal import Decimal
 from io import StringIO
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 #: Rows that are read at a time.
 _CHUNK = 2000
 #: What spreadsheets take for the beginning of a formula.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def csv_of(*columns: str) -> Callable[..., StreamingHttpResponse]:
@@ -57,5 +58,7 @@ def _cell(value: Any) -> Any:
         return value.isoformat()
     if value is None or isinstance(value, bool | int | float):
         return value
-    text = f"{value:f}" if hasattr(value, "as_tuple") else str(value)
-    return f"'{text}" if text.startswith(_FORMULAS) and not hasattr(value, "as_tuple") else text
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    text = str(value)
+    return f"'{text}" if text.startswith(_FORMULAS) else text

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import NotFound
@@ -51,6 +53,7 @@ class KeyList(ApiView):
 
     @extend_schema(
         operation_id="keys_list",
+        summary="Your API keys and logins, newest first",
         parameters=[KeyQuerySerializer],
         responses={200: KeySerializer(many=True), 400: PROBLEM},
         description=(
@@ -73,6 +76,9 @@ class KeyDetail(ApiView):
     """One key or login."""
 
     takes_parameters = False
+
+    def locked(self, **kwargs: Any) -> QuerySet[Any]:
+        return selectors.keys(user=self.request.user).filter(pk=kwargs["key_id"])
 
     @extend_schema(
         operation_id="keys_retrieve",

@@ -109,7 +109,13 @@ class Me(ApiView):
 
 
 class Password(ApiView):
-    """Where a password is changed."""
+    """Where a password is changed.
+
+    Who repeats it is told that the old password is none: no answer is kept, since the record of a wrong guess
+    would be rolled back with it.
+    """
+
+    keeps_answers = False
 
     @extend_schema(
         operation_id="auth_password",

@@ -69,6 +69,7 @@ class PreferenceList(ApiView):
 
     @extend_schema(
         operation_id="notifications_preferences_update",
+        summary="Turn kinds of e-mails on and off",
         request=PreferencesSerializer,
         responses={200: PreferenceSerializer(many=True), 400: PROBLEM},
         description=(

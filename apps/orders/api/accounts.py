@@ -109,6 +109,7 @@ class AccountKeys(ApiView):
 
     @extend_schema(
         operation_id="accounts_set_keys",
+        summary="Store the keys of the exchange, encrypted",
         request=AccountKeysSerializer,
         responses={200: AccountSerializer, 400: PROBLEM, 403: PROBLEM, 404: PROBLEM},
         description=(
@@ -128,6 +129,7 @@ class AccountKeys(ApiView):
 
     @extend_schema(
         operation_id="accounts_clear_keys",
+        summary="Forget the keys of the exchange",
         responses={204: None, 403: PROBLEM, 404: PROBLEM},
         description="Forget the keys. Nothing is traded for real until there are others.",
     )

@@ -48,6 +48,7 @@ class OrderList(ApiView):
 
     @extend_schema(
         operation_id="orders_create",
+        summary="Place an order of an account of yours",
         parameters=[
             OpenApiParameter(
                 "Idempotency-Key",
@@ -160,6 +161,7 @@ class OrderLook(ApiView):
 
     @extend_schema(
         operation_id="orders_look",
+        summary="Have the broker asked what became of an order",
         request=None,
         responses={200: OrderSerializer, 403: PROBLEM, 404: PROBLEM, 409: PROBLEM},
         description=(
@@ -179,6 +181,7 @@ class OrderResolve(ApiView):
 
     @extend_schema(
         operation_id="orders_resolve",
+        summary="Say how an order ended that needs a review",
         request=OrderResolveSerializer,
         responses={200: OrderSerializer, 400: PROBLEM, 403: PROBLEM, 404: PROBLEM, 409: PROBLEM},
         description=(
@@ -201,6 +204,7 @@ class PositionList(ApiView):
 
     @extend_schema(
         operation_id="positions_list",
+        summary="What your accounts hold by their fills",
         parameters=[PositionListQuerySerializer],
         responses={200: PositionSerializer(many=True), 400: PROBLEM},
         description=(

@@ -2,16 +2,22 @@
 
 import django.db.models.fields.json
 import django.db.models.lookups
+from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+    # The table is large, and written to meanwhile.
+    atomic = False
+
     dependencies = [
         ("tasks", "0011_liveness"),
     ]
 
     operations = [
-        migrations.AddIndex(
+        # What is left of an attempt that failed.
+        migrations.RunSQL("DROP INDEX CONCURRENTLY IF EXISTS tasks_taskrun_actor", migrations.RunSQL.noop),
+        AddIndexConcurrently(
             model_name="taskrun",
             index=models.Index(
                 django.db.models.fields.json.KeyTextTransform("actor", "meta"),

@@ -20,6 +20,7 @@ class PeriodicTaskList(ApiView):
 
     @extend_schema(
         operation_id="periodic_list",
+        summary="All periodic tasks, with their last and next ticks",
         responses=PeriodicTaskSerializer(many=True),
         description="All periodic tasks, of the settings and of the admin, with their last and next ticks.",
     )

@@ -50,6 +50,7 @@ class EndpointList(ApiView):
 
     @extend_schema(
         operation_id="webhooks_create",
+        summary="Make an address that signals of an account are sent to",
         request=EndpointCreateSerializer,
         responses={201: IssuedSerializer, 400: PROBLEM},
         description=(
@@ -162,6 +163,7 @@ class EndpointTry(ApiView):
 
     @extend_schema(
         operation_id="webhooks_test",
+        summary="What each layer would say to a body",
         request=TrySerializer,
         responses={200: TrialSerializer, 400: PROBLEM, 403: PROBLEM, 404: PROBLEM},
         description="What each layer would say to this body. Nothing follows from it, and nothing is logged.",
@@ -191,6 +193,7 @@ class EndpointDeliveries(ApiView):
 
     @extend_schema(
         operation_id="webhooks_deliveries_list",
+        summary="What was sent to the endpoint, newest first",
         parameters=[DeliveryQuerySerializer],
         responses={200: DeliverySerializer(many=True), 400: PROBLEM, 404: PROBLEM},
         description="What was sent to the endpoint, newest first, within moments of its arrival." + PAGES,

@@ -3,7 +3,7 @@
 import { refresh } from "./refresh.js";
 
 const place = document.getElementById("dashboard");
-const words = document.getElementById("freshness");
+const news = document.getElementById("news");
 let shown = "";
 
 /** What tells an element with the keyboard's focus again in the next rendering. */
@@ -19,6 +19,18 @@ function focus([tag, href, label]) {
   same?.focus({ preventScroll: true });
 }
 
+/** How many things need a person. */
+function needs() {
+  return place.querySelectorAll(".needs li").length;
+}
+
+/** Says so where their number is another than before: all the rest changes too often to be read out. */
+function announce(before) {
+  const count = needs();
+  if (count === before) return;
+  news.textContent = count === 1 ? "1 thing needs you" : `${count || "No"} things need you`;
+}
+
 async function load(signal) {
   const response = await fetch(place.dataset.source, { signal, headers: { Accept: "text/html" } });
   if (response.redirected || response.status === 403) return false;
@@ -26,20 +38,15 @@ async function load(signal) {
   const text = await response.text();
   if (text !== shown) {
     const had = focused();
+    const before = needs();
     const fragment = document.createElement("template");
     fragment.innerHTML = text;
     place.replaceChildren(fragment.content);
     shown = text;
     if (had) focus(had);
+    announce(before);
   }
   return true;
 }
 
-refresh({
-  seconds: Number(place.dataset.every),
-  load,
-  tell(state, text) {
-    place.dataset.state = state;
-    words.textContent = text;
-  },
-});
+refresh({ seconds: Number(place.dataset.every), load, place, words: document.getElementById("freshness") });

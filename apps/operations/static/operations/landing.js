@@ -3,7 +3,6 @@
 import { refresh } from "./refresh.js";
 
 const status = document.getElementById("status");
-const words = document.getElementById("freshness");
 const TONES = { operational: "good", degraded: "late", down: "bad", up: "good" };
 
 /** The element of which an attribute has exactly this value, if the page has it. */
@@ -52,11 +51,5 @@ async function load(signal) {
   return true;
 }
 
-refresh({
-  seconds: Number(status.dataset.every),
-  load,
-  tell(state, text) {
-    status.dataset.state = state;
-    words.textContent = text;
-  },
-});
+const words = document.getElementById("freshness");
+refresh({ seconds: Number(status.dataset.every), load, place: status, words });

@@ -3,13 +3,20 @@
 const time = (moment) => `${moment.toISOString().slice(11, 19)} UTC`;
 
 /**
- * Calls `load` every `seconds`, and at once when the page is seen again. `tell` is told a state, "live" or
- * "late", and words for it. `load` returns false where asking again is of no use.
+ * Calls `load` every `seconds`, and at once when the page is seen again. `place` is marked as "live" or "late",
+ * and `words` say since when; they are read out where it is late, and not every few seconds.
+ * `load` returns false where asking again is of no use.
  */
-export function refresh({ seconds, load, tell }) {
+export function refresh({ seconds, load, place, words }) {
   let timer = 0;
   let asking = false;
   let fresh = new Date();
+
+  function tell(state, text) {
+    place.dataset.state = state;
+    words.ariaLive = state === "late" ? "polite" : "off";
+    if (words.textContent !== text) words.textContent = text;
+  }
 
   async function look() {
     clearTimeout(timer);
