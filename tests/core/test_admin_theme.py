@@ -1,4 +1,4 @@
-"""The admin's pages in a real browser: light and dark, wide and narrow, with a strict policy of contents."""
+"""The admin's pages in a real browser: light and dark, wide and narrow, under the policy that they have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser import Visit, beside, needs_chromium, visiting
 from tests.tasks.operating import dead, running, succeeded, waiting
@@ -30,9 +30,6 @@ PAGES = (
     reverse("admin:auth_user_changelist"),
     reverse("admin:audit_entry_changelist"),
 )
-#: No page needs more than this.
-POLICY = "default-src 'self'; style-src 'self'; script-src 'self'; img-src 'self' data:; object-src 'none'"
-
 #: Of each badge with text: its contrast by WCAG 2, with what the colours are on a canvas.
 CONTRASTS = """() => {
   const canvas = Object.assign(document.createElement("canvas"), {width: 1, height: 1});
@@ -54,13 +51,6 @@ OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clie
 GROUND = "getComputedStyle(document.body).backgroundColor"
 
 
-def with_policy(route: Route) -> None:
-    """Answer as the server does, with `POLICY` where it says none."""
-    response = route.fetch(max_redirects=0)
-    headers = {"content-security-policy": POLICY, **response.headers}
-    route.fulfill(response=response, headers=headers)
-
-
 @pytest.fixture
 def visits(live_server: Any, admin_user: Any) -> Callable[..., AbstractContextManager[Visit]]:
     """Makes pages of an administrator who is signed in."""
@@ -73,7 +63,6 @@ def visits(live_server: Any, admin_user: Any) -> Callable[..., AbstractContextMa
     def visit(**options: Any) -> Iterator[Visit]:
         with visiting(live_server.url, **options) as found:
             found.page.context.add_cookies([cookie])
-            found.page.route(re.compile(r"^[^/]+//[^/]+/admin/"), with_policy)
             yield found
 
     return visit
