@@ -1,4 +1,4 @@
-"""Middleware that only writes headers: the same work in stacks for threads and for coroutines."""
+"""Middleware that does the same in stacks for threads and for coroutines, without changing threads."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from django.http import HttpRequest, HttpResponse
 GetResponse = Callable[[HttpRequest], Any]
 
 
-class HeaderMiddleware:
-    """Has `before` look at each request and `after` at its answer. Neither may wait for anything.
-
-    In a stack of coroutines no thread is changed for it, unlike with Django's own kind of middleware.
-    """
+class EitherStack:
+    """Knows which kind of stack it stands in: `_is_async` says so."""
 
     sync_capable = True
     async_capable = True
@@ -25,6 +22,17 @@ class HeaderMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+        """The answer; in a stack of coroutines, one that gives it."""
+        raise NotImplementedError
+
+
+class HeaderMiddleware(EitherStack):
+    """Has `before` look at each request and `after` at its answer. Neither may wait for anything.
+
+    In a stack of coroutines no thread is changed for it, unlike with Django's own kind of middleware.
+    """
 
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         if self._is_async:

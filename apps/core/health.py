@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
+from apps.core.answering import EitherStack
 from apps.core.api import bears
 from apps.core.readiness import Status, readiness
 
@@ -50,21 +51,12 @@ def _answer(body: dict[str, Any], code: int) -> HttpResponse:
 _VIEWS: Mapping[str, View] = MappingProxyType({"/healthz": healthz, "/readyz": readyz})
 
 
-class HealthMiddleware:
+class HealthMiddleware(EitherStack):
     """Answers both before anything looks at the host, the session or the limits of a request.
 
     Who asks knows an address of this process and often no name, and asks by plain HTTP. Works in either kind
     of stack.
     """
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        self._is_async = iscoroutinefunction(get_response)
-        if self._is_async:
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         view = _VIEWS.get(request.path_info)

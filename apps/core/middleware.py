@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import Any, cast
+from typing import cast
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from apps.core import context
+from apps.core.answering import EitherStack
 from apps.core.clients import actor_of, client_address
 from apps.core.ids import uuid7
 
@@ -20,21 +20,12 @@ _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _USER_AGENT = 256
 
 
-class RequestContextMiddleware:
+class RequestContextMiddleware(EitherStack):
     """Gives every request an id, takes over a well-formed ``X-Request-ID``, and returns it.
 
     Stands before all others, so that every answer has the id. Works in either kind of stack without changing
     threads.
     """
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        self._is_async = iscoroutinefunction(get_response)
-        if self._is_async:
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         if self._is_async:
