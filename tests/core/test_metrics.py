@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from apps.core.collectors import DatabaseCollector
+from apps.ratelimits.engine import engine
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,8 +42,17 @@ def scraped(**headers: str) -> tuple[int, dict[str, dict[str, float]]]:
     return answer.status_code, found
 
 
+@pytest.fixture
+def limits(own_keys: None, settings: Any) -> Iterator[None]:
+    """Requests are counted, as they are everywhere but in tests."""
+    settings.RATELIMITS_ENABLED = True
+    settings.RATELIMITS_TIMEOUT = 5.0
+    yield
+    engine().keeper.stop()
+
+
 def test_without_its_database_it_tells_the_rest_and_that_figures_are_missing(
-    own_queues, settings, monkeypatch, caplog
+    own_queues, limits, settings, monkeypatch, caplog
 ):
     settings.METRICS_TOKEN = "scraper"
     there = scraped(Authorization="Bearer scraper")
