@@ -120,6 +120,9 @@ def test_from_a_user_links_lead_to_those_lists_alone_that_the_viewer_may_see(cli
     client.force_login(permitted(viewer, "auth.view_user", "orders.view_order", "audit.view_entry"))
     assert lists(opened(client, address)) == {"/admin/audit/entry/", "/admin/orders/order/"}
     assert len(lists(opened(admin_client, address))) == 6
+    # Without an address to look for, the link would lead to everybody's mails.
+    type(subject).objects.filter(pk=subject.pk).update(email="")
+    assert "/admin/notifications/email/" not in lists(opened(admin_client, address))
 
 
 def test_selected_rows_are_given_as_csv_in_which_nothing_is_a_formula(admin_client):

@@ -26,7 +26,10 @@ def _groups() -> list[tuple[str, str]]:
 
 
 def _elsewhere(request: HttpRequest, user: Any) -> SafeString:
-    """Links to those lists that *request*'s user may see, each of what has to do with *user*."""
+    """Links to those lists that *request*'s user may see, each of what has to do with *user*.
+
+    None to e-mails where the user has no address: without one, all would be listed.
+    """
     name = user.get_username()
     links = (
         ("audit_entry", "what they did", {"actor": f"user:{user.pk}"}),
@@ -36,7 +39,11 @@ def _elsewhere(request: HttpRequest, user: Any) -> SafeString:
         ("liveness_workersession", "worker sessions", {"q": name}),
         ("notifications_email", "e-mails", {"q": user.email}),
     )
-    shown = ((list_link(page, text, **query),) for page, text, query in links if may_see(request, page))
+    shown = (
+        (list_link(page, text, **query),)
+        for page, text, query in links
+        if all(query.values()) and may_see(request, page)
+    )
     return format_html_join(" · ", "{}", shown)
 
 
