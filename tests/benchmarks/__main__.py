@@ -145,7 +145,8 @@ def run(options: argparse.Namespace) -> int:
         bench = Bench(
             sqs=sqs.control,
             sqs_pid=sqs.pid,
-            environ=environment.inherited(**own),
+            # What processes would remove that are killed goes with the stack.
+            environ=environment.inherited(**own, TMPDIR=str(stack.folder)),
             folder=stack.folder,
             quick=options.quick,
             settle=options.settle,
