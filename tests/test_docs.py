@@ -148,6 +148,11 @@ def test_links_lead_somewhere():
             assert not anchor or anchor in anchors[there], (page, link)
 
 
+def test_no_code_breaks_over_lines():
+    text = re.sub(r"^```[^`]*?^```", "", PAGES, flags=re.MULTILINE)
+    assert [line for line in text.splitlines() if line.count("`") % 2] == []
+
+
 def test_every_state_and_every_event_of_batches_is_documented():
     assert first_column("batch state") == [state.value for state in BatchState]
     assert sorted(first_column("batch event")) == sorted(BATCH_TRANSITIONS)

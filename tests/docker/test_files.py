@@ -58,6 +58,17 @@ def test_every_variable_of_the_table_can_be_set():
         assert name == "secrets" or service["env_file"] == [{"path": ".env", "required": False}], name
 
 
+def test_the_app_of_the_first_hour_comes_into_an_image_of_its_own():
+    app = re.search(r"^```python (\w+)/tasks\.py$", README, re.MULTILINE)
+    assert app is not None
+    image = re.search(r"^```dockerfile\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert image is not None
+    base = SERVICES["web"]["image"].removeprefix("${CHANDLERY_IMAGE:-").removesuffix("}")
+    assert image.group(1).splitlines() == [
+        f"FROM {base}", f"COPY {app.group(1)} {app.group(1)}", f"ENV EXTRA_APPS={app.group(1)}",
+    ]  # fmt: skip
+
+
 def test_what_a_server_has_to_be_given_is_given_by_compose_and_named_for_aws():
     code = (
         (ROOT / "project" / "settings" / "prod.py").read_text().split("env.demand(", 1)[1].split("\n)", 1)[0]
