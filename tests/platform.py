@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pytest
@@ -44,6 +45,8 @@ class Platform:
             "DJANGO_SETTINGS_MODULE": "project.settings.test",
         }
         with ExitStack() as stack:
+            # What they would remove when they end, but tests kill them.
+            environ["TMPDIR"] = stack.enter_context(TemporaryDirectory(prefix="platform-"))
             yield cls(stack, environ)
 
     def relay(self) -> Relay:

@@ -14,9 +14,9 @@ class AuditConfig(AppConfig):
         from apps.audit import adminlog, logins
         from apps.audit.checks import check_keys
         from apps.audit.metrics import AuditCollector
-        from apps.core.collectors import registry
+        from apps.core.collectors import database
 
         logins.connect()
         adminlog.connect()
         checks.register(check_keys)
-        registry.register(AuditCollector())
+        database.register("audit", AuditCollector())

@@ -121,8 +121,3 @@ def _context() -> dict[str, str]:
         # Who acts may have to be asked of the database, which may be away.
         return {}
     return {**known.as_meta(), "address": known.address}
-
-
-def unrecorded() -> int:
-    """How many entries `record_afterwards` could not make in this process."""
-    return int(next(sample.value for family in UNRECORDED.metric.collect() for sample in family.samples))

@@ -14,20 +14,12 @@ from apps.backtests import selectors
 from apps.backtests.announcing import page_of
 from apps.backtests.models import Backtest
 from apps.backtests.report.sweeps.document import sweep_page_of
+from apps.backtests.requested import RequestedAdmin
 from apps.backtests.services import Ended, backtest_cancel, backtest_delete
 from apps.backtests.sweeps import admin as _sweeps  # noqa: F401  (of this app, which Django does not look for)
 from apps.candles.timeframes import TIMEFRAMES
 from apps.candles.wording import when
-from apps.core.admin.described import (
-    OwnedAdmin,
-    Subject,
-    answered,
-    chosen,
-    looking,
-    moment,
-    run_link,
-    stacked,
-)
+from apps.core.admin.described import Subject, answered, chosen, looking, run_link
 from apps.core.admin.filters import aged, among, yes_or_no
 from apps.tasks.admin.shown import run_badge
 from apps.tasks.states import State
@@ -75,7 +67,7 @@ def _table(values: dict[str, Any] | None) -> SafeString | str:
 
 
 @admin.register(Backtest)
-class BacktestAdmin(OwnedAdmin):
+class BacktestAdmin(RequestedAdmin):
     """Backtests: how they stand, and what came of them."""
 
     comes = "Users request backtests over the API and on the command line."
@@ -88,7 +80,6 @@ class BacktestAdmin(OwnedAdmin):
         "missing",
         "reused",
     )
-    sortable_by = ()
     id_fields = ("pk", "task_run", "fetch_run")
     search_fields = ("instruments", "strategy", "title", "owner__username", "=spec_hash")
     search_help_text = (
@@ -107,16 +98,6 @@ class BacktestAdmin(OwnedAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return looking(_describe)
-
-    @admin.display(description="from, to (UTC)")
-    def span(self, backtest: Backtest) -> SafeString:
-        """The range of its bars."""
-        return stacked(when(backtest.start), when(backtest.end))
-
-    @admin.display(description="requested (UTC)")
-    def created(self, backtest: Backtest) -> SafeString | str:
-        """When."""
-        return moment(backtest.created_at)
 
     @admin.display(description="state")
     def state(self, backtest: Backtest) -> SafeString | str:

@@ -10,6 +10,6 @@ class CandlesConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.candles.metrics import CandleCollector
-        from apps.core.collectors import registry
+        from apps.core.collectors import database
 
-        registry.register(CandleCollector())
+        database.register("candles", CandleCollector())

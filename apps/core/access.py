@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +16,7 @@ from django.utils.functional import SimpleLazyObject, empty
 from prometheus_client import Counter, Gauge, Histogram
 
 from apps.core import logs, redaction, tracing
+from apps.core.answering import EitherStack
 from apps.core.clients import client_address
 from apps.core.instruments import Instrument
 
@@ -42,42 +45,61 @@ _QUIET = frozenset({"healthz", "readyz", "metrics", "static"})
 #: Paths that are answered before anything is routed, by the names that they have without their slash.
 _UNROUTED = frozenset({"/healthz", "/readyz"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+#: Whatever in a path may be a token: those of this product have 43 characters and more. Ids are none.
+_TOKEN = re.compile(r"[\w:-]{24,}")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 #: Characters of a path that are logged.
 _LONGEST = 512
 
 
-class AccessMiddleware:
+class AccessMiddleware(EitherStack):
     """Tells of every request when it has been answered; stands right after the one that binds its ids."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
+    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+        if self._is_async:
+            return self._acall(request)
+        with _watched(request) as answered:
+            response = cast("HttpResponse", self.get_response(request))
+            answered(response)
+        return response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        begun = time.perf_counter()
-        method = request.method if request.method in _METHODS else "other"
-        in_progress = IN_PROGRESS.metric
-        in_progress.inc()
-        try:
-            with tracing.span(
-                method,
-                kind="SERVER",
-                parent=tracing.sound(request.headers.get("traceparent", "")),
-                http__request__method=method,
-            ) as span:
-                response = self.get_response(request)
-                route = _route(request)
+    async def _acall(self, request: HttpRequest) -> HttpResponse:
+        with _watched(request) as answered:
+            response = await cast("Awaitable[HttpResponse]", self.get_response(request))
+            answered(response)
+        return response
+
+
+@contextmanager
+def _watched(request: HttpRequest) -> Iterator[Callable[[HttpResponse], None]]:
+    """Within the block the request is being answered. What is given is to be called with the answer."""
+    begun = time.perf_counter()
+    method = str(request.method) if request.method in _METHODS else "other"
+    in_progress = IN_PROGRESS.metric
+    in_progress.inc()
+    try:
+        with tracing.span(
+            method,
+            kind="SERVER",
+            parent=tracing.sound(request.headers.get("traceparent", "")),
+            http__request__method=method,
+        ) as span:
+
+            def answered(response: HttpResponse) -> None:
+                route, status = _route(request), response.status_code
                 span.rename(f"{method} {route}")
-                span.set(http__route=route, http__response__status_code=response.status_code)
-                if response.status_code >= 500:
+                span.set(http__route=route, http__response__status_code=status)
+                if status >= 500:
                     span.fail()
                 seconds = time.perf_counter() - begun
-                if route not in _QUIET or response.status_code >= 500:
+                if route not in _QUIET or status >= 500:
                     _log(request, response, route, seconds)
-        finally:
-            in_progress.dec()
-        REQUESTS.of(method, route, str(response.status_code)).inc()
-        DURATION.of(method, route).observe(seconds)
-        return response
+                REQUESTS.of(method, route, str(status)).inc()
+                DURATION.of(method, route).observe(seconds)
+
+            yield answered
+    finally:
+        in_progress.dec()
 
 
 def _route(request: HttpRequest) -> str:
@@ -110,15 +132,24 @@ def _log(request: HttpRequest, response: HttpResponse, route: str, seconds: floa
 
 
 def _path(request: HttpRequest) -> str:
-    """The path without its query, and without what in it is a secret by the name that the route gives it."""
+    """The path without its query, and without what in it is a secret by the name that the route gives it.
+
+    Where there is no such address, whatever may be a token is masked: it may be good, and mistyped around it.
+    """
     path = request.path
-    # Who is refused at the door, or sent to TLS, was led nowhere, and may have had a secret in the path too.
-    with suppress(Resolver404):
+    try:
+        # Who is refused at the door, or sent to TLS, was led nowhere, and may have a secret in the path too.
         found = request.resolver_match or resolve(request.path_info)
-        for name, value in found.kwargs.items():
-            if redaction.is_secret(name):
-                path = path.replace(str(value), redaction.MASK)
+    except Resolver404:
+        return _TOKEN.sub(_masked, path)[:_LONGEST]
+    for name, value in found.kwargs.items():
+        if redaction.is_secret(name):
+            path = path.replace(str(value), redaction.MASK)
     return path[:_LONGEST]
+
+
+def _masked(word: re.Match[str]) -> str:
+    return word[0] if _UUID.fullmatch(word[0]) else redaction.MASK
 
 
 def _user(request: HttpRequest) -> int | None:

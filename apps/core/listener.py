@@ -1,4 +1,4 @@
-"""``/metrics`` and ``/healthz`` of processes that serve nothing else: workers, relays and beats."""
+"""``/metrics``, ``/healthz`` and ``/readyz`` of processes that serve nothing else: workers, relays, beats."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from prometheus_client.exposition import choose_encoder
@@ -26,23 +25,34 @@ _TRY_EVERY = 2.0
 _PATIENCE = 10.0
 
 
-def listen(trouble: Callable[[], str]) -> None:
+class Health(Protocol):
+    """How a process stands, in words that are fit to be shown; each is empty where all is well."""
+
+    def trouble(self) -> str:
+        """Why it should be started anew. That a server is away is no reason: nothing would be won."""
+
+    def hindrance(self) -> str:
+        """Why it cannot do its work now, whatever the cause."""
+
+
+def listen(health: Health) -> None:
     """Answer on ``METRICS_HOST`` and ``METRICS_PORT``, in a thread, for as long as the process lives.
 
-    *trouble* says why the process is not healthy, or nothing. Nothing happens without a port.
+    ``/healthz`` is 503 with a trouble, ``/readyz`` with a trouble or a hindrance. Nothing happens without a
+    port.
     """
     if settings.METRICS_PORT:
         # Here and not in the thread, which would hold the library's lock while this one forks.
         make_all()
-        threading.Thread(target=_serve, args=(trouble,), name="metrics", daemon=True).start()
+        threading.Thread(target=_serve, args=(health,), name="metrics", daemon=True).start()
 
 
-def _serve(trouble: Callable[[], str]) -> None:
+def _serve(health: Health) -> None:
     address = (settings.METRICS_HOST, settings.METRICS_PORT)
     said = False
     while True:
         try:
-            server = _Server(address, trouble)
+            server = _Server(address, health)
             break
         except OSError as exc:
             if not said:
@@ -58,8 +68,8 @@ def _serve(trouble: Callable[[], str]) -> None:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], trouble: Callable[[], str]) -> None:
-        self.trouble = trouble
+    def __init__(self, address: tuple[str, int], health: Health) -> None:
+        self.health = health
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
@@ -79,9 +89,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/healthz":
-            trouble = self.server.trouble()
-            status = HTTPStatus.SERVICE_UNAVAILABLE if trouble else HTTPStatus.OK
-            self._json(status, {"status": "failing", "reason": trouble} if trouble else {"status": "ok"})
+            self._told("ok", "failing", self.server.health.trouble())
+        elif path == "/readyz":
+            health = self.server.health
+            self._told("ready", "unready", health.trouble() or health.hindrance())
         elif path != "/metrics":
             self._json(HTTPStatus.NOT_FOUND, {"status": "not found"})
         elif not self._may_scrape():
@@ -94,6 +105,12 @@ class _Handler(BaseHTTPRequestHandler):
         token = settings.METRICS_TOKEN
         given = self.headers.get("Authorization", "")
         return not token or hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+
+    def _told(self, well: str, ill: str, reason: str) -> None:
+        if reason:
+            self._json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": ill, "reason": reason})
+        else:
+            self._json(HTTPStatus.OK, {"status": well})
 
     def _json(self, status: HTTPStatus, document: dict[str, str]) -> None:
         self._answer(status, "application/json", json.dumps(document).encode())

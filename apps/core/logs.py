@@ -105,6 +105,14 @@ def _on_console(logger: WrappedLogger, method: str, line: EventDict) -> str:
         told.pop("correlation_id", None)
     if "task" in told:
         told.pop("actor", None)
-    values = " ".join(f"{name}={value}" for name, value in told.items())
+    values = " ".join(f"{name}={_on_one_line(value)}" for name, value in told.items())
     words = f"{line['timestamp']} {line['level'].upper()} {line['logger']}: {line['event']}"
     return "\n".join(filter(None, (f"{words} {values}".rstrip(), line.get("exception"))))
+
+
+def _on_one_line(value: object) -> str:
+    """The value, which may be what somebody sent, without what begins a line or does more to a terminal."""
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

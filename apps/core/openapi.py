@@ -186,7 +186,7 @@ def _complete(operation: dict[str, Any], path: str, method: str, view: type[Any]
     if method == "POST" and ours and view.keeps_answers:
         parameter("IdempotencyKey")
         statuses |= {409, 413}
-    if method == "GET" and ours:
+    if method == "GET" and ours and not view.passing:
         parameter("IfNoneMatch")
         responses.setdefault("304", {"description": "The client has it.", "headers": _refs("ETag")})
     if method in ("PUT", "PATCH", "DELETE") and hasattr(view, "get"):

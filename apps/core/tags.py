@@ -27,15 +27,12 @@ def is_held(request: HttpRequest, tag: str) -> bool:
     return held == ["*"] or tag.removeprefix("W/") in {one.removeprefix("W/") for one in held}
 
 
-def tagged(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """*response*, whose content is known, with the tag of that unless it has one; or 304 in its place."""
-    if "ETag" not in response:
-        response["ETag"] = strong_tag(response.content)
+def tagged(request: HttpRequest, response: HttpResponse, tag: str, *, is_all: bool) -> HttpResponse:
+    """*response* with its *tag*, or 304 in its place where the client has it and the tag *is_all* of it."""
+    response["ETag"] = tag
     if "Cache-Control" not in response:
         response["Cache-Control"] = "private, no-cache"
-    if not is_held(request, response["ETag"]):
-        return response
-    return not_modified(response)
+    return not_modified(response) if is_all and is_held(request, tag) else response
 
 
 def not_modified(response: HttpResponse) -> HttpResponse:

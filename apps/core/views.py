@@ -12,6 +12,7 @@ from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -36,6 +37,9 @@ class ApiView(APIView):
     #: Whether a POST's answer is kept for whoever repeats it. Off where the view recognises repeats itself,
     #: or where repeating does nothing: the key is looked at there, and nothing is kept.
     keeps_answers = True
+    #: Fields of what is read that change without anybody changing it. The ``ETag`` says nothing of them, so
+    #: that ``If-Match`` holds, and reading is never answered 304.
+    passing: frozenset[str] = frozenset()
     #: Whether reading takes query parameters; where it does, the view refuses those that it does not know.
     takes_parameters = True
 
@@ -93,7 +97,8 @@ class ApiView(APIView):
         if request.method in _READS:
             response = handled()
             if response.status_code == 200 and not response.streaming:
-                return tags.tagged(request._request, response)
+                tag = self._tag(response)
+                return tags.tagged(request._request, response, tag, is_all=not self.passing)
             return response
         return handler(request, *args, **kwargs)
 
@@ -114,7 +119,16 @@ class ApiView(APIView):
         response = self._finished(reading(request, *args, **kwargs))
         if isinstance(response, Response):
             response.render()
-        tags.check_match(request._request, response.get("ETag") or tags.strong_tag(response.content))
+        tags.check_match(request._request, self._tag(response))
+
+    def _tag(self, response: HttpResponse) -> str:
+        """The tag of what was read: its own, or one of its content."""
+        if "ETag" in response:
+            return str(response["ETag"])
+        if self.passing and isinstance(response, Response):
+            lasting = {name: value for name, value in response.data.items() if name not in self.passing}
+            return tags.strong_tag(JSONRenderer().render(lasting))
+        return tags.strong_tag(response.content)
 
     def _check_parameters(self, request: Request) -> None:
         errors = {}

@@ -11,7 +11,8 @@ class IdentityConfig(AppConfig):
     def ready(self) -> None:
         from django.core import checks
 
-        from apps.identity import audit_actions  # noqa: F401
+        from apps.identity import audit_actions, passwords  # noqa: F401
         from apps.identity.checks import check_settings
 
         checks.register(check_settings)
+        passwords.connect()

@@ -13,13 +13,21 @@ from apps.identity.keys import (
     key_rotate,
     key_update,
 )
-from apps.identity.logins import login_begin, login_end, logins_end, password_change
+from apps.identity.logins import (
+    PasswordChanged,
+    login_begin,
+    login_end,
+    logins_end,
+    password_change,
+    password_was_set,
+)
 
 __all__ = [
     "LONGEST_OVERLAP",
     "InvalidKey",
     "Issued",
     "NotAKey",
+    "PasswordChanged",
     "key_check",
     "key_create",
     "key_revoke",
@@ -29,4 +37,5 @@ __all__ = [
     "login_end",
     "logins_end",
     "password_change",
+    "password_was_set",
 ]

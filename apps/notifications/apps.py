@@ -21,11 +21,11 @@ class NotificationsConfig(AppConfig):
         from celery import signals
         from django.core import checks
 
-        from apps.core.collectors import registry
+        from apps.core.collectors import database
         from apps.notifications.checks import check_operators, check_sender
         from apps.notifications.metrics import EmailCollector
 
         checks.register(check_operators)
         checks.register(check_sender)
-        registry.register(EmailCollector())
+        database.register("emails", EmailCollector())
         signals.worker_process_shutdown.connect(_end_connection)

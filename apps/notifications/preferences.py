@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.notifications.kinds import Kind, kind_of, user_kinds
 from apps.notifications.models import Preference
@@ -36,12 +39,18 @@ def wants(user_id: int, kind: Kind) -> bool:
     return not Preference.objects.filter(user=user_id, kind=kind.name, enabled=False).exists()
 
 
+def holder(user_id: int) -> QuerySet[User]:
+    """The row that is locked by whoever changes preferences of a user, which need not have rows yet."""
+    return get_user_model()._default_manager.filter(pk=user_id)
+
+
 @transaction.atomic
 def preferences_set(*, user_id: int, enabled: Mapping[str, bool], source: Preference.Source) -> None:
     """Turn mails of kinds on and off for a user: all of them or, where one is refused, none.
 
     Raises `LookupError` for an unknown kind, and `CannotTurnOff`.
     """
+    holder(user_id).select_for_update(no_key=True).first()
     for name, wanted in enabled.items():
         check(name, enabled=wanted)
         Preference.objects.update_or_create(

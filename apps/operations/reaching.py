@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -71,39 +70,24 @@ def _asked(name: str, ask: Callable[[], object], failures: tuple[type[Exception]
 
 
 class Fullness:
-    """How full the queues are, asked for beside whoever wants to know: SQS away takes its time to be so."""
+    """How full the queues are. For one thread at a time."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._found: Mapping[str, Depth | None] = {}
         self._latency: float | None = None
 
     def look(self) -> tuple[Server, Mapping[str, Depth | None]]:
         """Whether SQS answers, and how full each queue is as far as it says."""
-        with self._lock:
-            thread = self._thread
-            if thread is None or not thread.is_alive():
-                thread = self._thread = threading.Thread(target=self._ask, name="depths", daemon=True)
-                thread.start()
-        thread.join(_PATIENCE)
-        if thread.is_alive():
-            return Server(name="SQS", answers=False, reason=f"SQS does not answer within {_PATIENCE:g} s"), {}
-        found = self._found
-        if not found or all(depth is None for depth in found.values()):
-            return Server(name="SQS", answers=False, reason="SQS does not answer"), {}
-        return Server(name="SQS", answers=True, latency=self._latency), found
-
-    def _ask(self) -> None:
-        self._found = {}
         with suppress(*sqs.ERRORS):
             # Made once, which takes longer than any answer.
             queues.client()
         began = time.perf_counter()
-        self._found = depths.depths()
+        found = depths.depths(patience=_PATIENCE)
         took = time.perf_counter() - began
+        if all(depth is None for depth in found.values()):
+            return Server(name="SQS", answers=False, reason="SQS does not answer"), {}
         if took > _ASKED:
             self._latency = took
+        return Server(name="SQS", answers=True, latency=self._latency), found
 
 
 fullness = Fullness()

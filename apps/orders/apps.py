@@ -12,7 +12,7 @@ class OrdersConfig(AppConfig):
         from django.core import checks
 
         from apps.core import crypto
-        from apps.core.collectors import registry
+        from apps.core.collectors import database
         from apps.events import projections
         from apps.orders import audit_actions, events  # noqa: F401
         from apps.orders.accounts import SEALED_COLUMNS
@@ -23,6 +23,6 @@ class OrdersConfig(AppConfig):
         checks.register(check_settings)
         projections.register(OrderProjection())
         projections.register(PositionProjection())
-        registry.register(OrderCollector())
+        database.register("orders", OrderCollector())
         for column in SEALED_COLUMNS:
             crypto.register(column)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
 
 from apps.core.addresses import bucket_of
+from apps.core.answering import EitherStack, GetResponse
 from apps.core.clients import client_address
 from apps.ratelimits import answers, conf
 from apps.ratelimits.asking import aask, aconclude, asettle, ask, conclude, settle
@@ -21,7 +22,7 @@ from apps.ratelimits.throttles import finds_out
 Response = HttpResponse | Awaitable[HttpResponse]
 
 
-class RateLimitMiddleware:
+class RateLimitMiddleware(EitherStack):
     """Denies what is too much, and has every answer tell what is left.
 
     Stands behind nothing but what writes headers. Works in either kind of stack without changing threads.
@@ -29,16 +30,9 @@ class RateLimitMiddleware:
     follows is up to the group.
     """
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Response]) -> None:
-        self.get_response = get_response
-        self._is_async = iscoroutinefunction(get_response)
-        self.process_view: Any = self._view
-        if self._is_async:
-            markcoroutinefunction(self)
-            self.process_view = self._aview
+    def __init__(self, get_response: GetResponse) -> None:
+        super().__init__(get_response)
+        self.process_view: Any = self._aview if self._is_async else self._view
 
     def __call__(self, request: HttpRequest) -> Response:
         if self._is_async:

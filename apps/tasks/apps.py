@@ -9,19 +9,20 @@ class TasksConfig(AppConfig):
     verbose_name = "Tasks"
 
     def ready(self) -> None:
-        from apps.core.collectors import registry
+        from apps.core.collectors import database, registry
         from apps.core.readiness import Probe, readiness
         from apps.events import projections
         from apps.liveness import populations
         from apps.tasks import queues
         from apps.tasks.batchprojection import Batches
-        from apps.tasks.metrics import TaskCollector
+        from apps.tasks.metrics import QueueCollector, TaskCollector
         from apps.tasks.populations import Processes, Runs, runs_of_users
         from apps.tasks.projection import TaskRuns
 
         projections.register(TaskRuns())
         projections.register(Batches())
-        registry.register(TaskCollector())
+        database.register("tasks", TaskCollector())
+        registry.register(QueueCollector())
         populations.register(Processes())
         populations.register(Runs())
         populations.register_work_of_users(runs_of_users)

@@ -38,11 +38,20 @@ class DurableScheduler(Scheduler):
 
     _synced = False
     _pause = _BACKOFF[0]
+    _hindrance = "it has not looked yet"
 
     @cached_property
     def pulse(self) -> Pulse:
         """Beats with every look, also at a database that is away."""
         return Pulse(conf.poll_watchdog())
+
+    def trouble(self) -> str:
+        """Why it should be started anew; empty while it looks."""
+        return self.pulse.trouble()
+
+    def hindrance(self) -> str:
+        """Why it requests nothing now; empty while it does."""
+        return self._hindrance
 
     def setup_schedule(self) -> None:
         """Nothing: the settings are read with the first tick, when the database may be away."""
@@ -64,8 +73,10 @@ class DurableScheduler(Scheduler):
             logger.warning("beat: %s: %s; next attempt in %.1f s", type(exc).__name__, exc, pause)
             connection.close()
             TICKS.of("failed").inc()
+            self._hindrance = "the database is away"
             return pause
         TICKS.of("done").inc()
+        self._hindrance = ""
         self._pause = _BACKOFF[0]
         longest = float(self.max_interval)
         return longest if wait is None else min(max(wait, _SHORTEST_SLEEP), longest)

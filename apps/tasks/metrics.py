@@ -29,7 +29,7 @@ _LABELS = ("queue", "task")
 
 
 class TaskCollector(Collector):
-    """Reads the database, and asks SQS how full its queues are; without SQS those figures are absent."""
+    """Reads the database."""
 
     def collect(self) -> Iterator[Metric]:
         """Everything, as of now."""
@@ -39,8 +39,28 @@ class TaskCollector(Collector):
         yield from _ages(stats.by_queue(backlogs, conf.queues()))
         yield from _counters(stats.totals())
         yield from _events()
-        yield from _sqs()
         yield from _processes()
+
+
+class QueueCollector(Collector):
+    """Asks SQS how full its queues are; without it those figures are absent."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything, as of some seconds ago at most."""
+        messages = GaugeMetricFamily(
+            "chandlery_sqs_messages", "Messages on SQS, as SQS counts them", labels=["queue", "kind"]
+        )
+        reachable = GaugeMetricFamily(
+            "chandlery_sqs_reachable", "Whether SQS said how full a queue is", labels=["queue"]
+        )
+        names = [name for queue in conf.queues() for name in (queue, queues.dead_letter_name(queue))]
+        for queue, depth in depths.depths(names).items():
+            reachable.add_metric([queue], 0 if depth is None else 1)
+            if depth is not None:
+                for kind in ("visible", "in_flight", "delayed"):
+                    messages.add_metric([queue, kind], getattr(depth, kind))
+        yield messages
+        yield reachable
 
 
 def _backlog(found: Iterable[stats.Backlog]) -> Iterator[Metric]:
@@ -143,20 +163,3 @@ def _processes() -> Iterator[Metric]:
     yield CounterMetricFamily(
         "chandlery_worker_finished", "Runs that workers brought to an end", usage.get("finished", 0)
     )
-
-
-def _sqs() -> Iterator[Metric]:
-    messages = GaugeMetricFamily(
-        "chandlery_sqs_messages", "Messages on SQS, as SQS counts them", labels=["queue", "kind"]
-    )
-    reachable = GaugeMetricFamily(
-        "chandlery_sqs_reachable", "Whether SQS said how full a queue is", labels=["queue"]
-    )
-    names = [name for queue in conf.queues() for name in (queue, queues.dead_letter_name(queue))]
-    for queue, depth in depths.depths(names).items():
-        reachable.add_metric([queue], 0 if depth is None else 1)
-        if depth is not None:
-            for kind in ("visible", "in_flight", "delayed"):
-                messages.add_metric([queue, kind], getattr(depth, kind))
-    yield messages
-    yield reachable

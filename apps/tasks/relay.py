@@ -280,6 +280,7 @@ class Relay:
     def __init__(self) -> None:
         #: Beats with every round, also while the database or SQS is away.
         self.pulse = Pulse(conf.poll_watchdog())
+        self._hindrance = "it has not looked yet"
         self._stop = threading.Event()
         self._lost = LostMessages()
         self._gated = {queue: GatedRuns(queue) for queue in conf.queues()}
@@ -288,6 +289,14 @@ class Relay:
         self._second = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="relay")
         self._listener: psycopg.Connection[Any] | None = None
         self._next_look = 0.0
+
+    def trouble(self) -> str:
+        """Why it should be started anew; empty while it looks."""
+        return self.pulse.trouble()
+
+    def hindrance(self) -> str:
+        """Why it publishes nothing now, or not everything; empty while it does."""
+        return self._hindrance or ("SQS does not take everything" if self._pauses else "")
 
     def stop(self, *_: Any) -> None:
         """End the loop after what is being sent; fit to be a signal handler."""
@@ -316,6 +325,7 @@ class Relay:
                     ready = True
                 busy = self._round()
                 ROUNDS.of("done").inc()
+                self._hindrance = ""
                 if not busy:
                     self._sleep()
                 wait = _BACKOFF[0]
@@ -324,6 +334,7 @@ class Relay:
                 self._unlisten()
                 connection.close()
                 ROUNDS.of("failed").inc()
+                self._hindrance = "SQS is away" if isinstance(exc, sqs.ERRORS) else "the database is away"
                 ready = False
                 self._stop.wait(wait)
                 wait = min(wait * 2, _BACKOFF[1])

@@ -11,10 +11,10 @@ class WebhooksConfig(AppConfig):
     def ready(self) -> None:
         from django.core import checks
 
-        from apps.core.collectors import registry
+        from apps.core.collectors import database
         from apps.webhooks import audit_actions  # noqa: F401
         from apps.webhooks.checks import check_settings
         from apps.webhooks.metrics import WebhookCollector
 
         checks.register(check_settings)
-        registry.register(WebhookCollector())
+        database.register("webhooks", WebhookCollector())

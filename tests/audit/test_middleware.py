@@ -139,9 +139,9 @@ def test_an_answer_stays_as_it_is_where_no_entry_can_be_made(api, monkeypatch, c
         raise DatabaseError("away")
 
     monkeypatch.setattr(recording.write_entries, "put", away)
-    count = recording.unrecorded()
+    count = recording.UNRECORDED.metric._value.get()
     assert api.post("/api/v1/echo/7", {"status": 201}, content_type="application/json").status_code == 201
-    assert recording.unrecorded() == count + 1
+    assert recording.UNRECORDED.metric._value.get() == count + 1
     assert "/api/v1/echo/7" in caplog.text
     assert "away" in caplog.text
 

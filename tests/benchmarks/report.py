@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -24,7 +25,9 @@ _SETTINGS = (
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on: cores, how busy they are, Python, and how PostgreSQL is configured."""
+    """What the figures depend on: processor and memory, how busy they are, Python, and PostgreSQL with how it
+    is configured.
+    """
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -32,13 +35,26 @@ def machine() -> dict[str, Any]:
             "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS name", [list(_SETTINGS)]
         )
         settings = dict(cursor.fetchall())
+        cursor.execute("SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'")
+        timescaledb = cursor.fetchone()
     return {
+        "processor": _processor(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
         "system": platform.system(),
         "python": platform.python_version(),
         "postgresql": settings,
+        "timescaledb": timescaledb[0] if timescaledb else None,
     }
+
+
+def _processor() -> str:
+    """Its maker's name for it where the system tells, else its architecture."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def number(value: float) -> str:
@@ -96,5 +112,9 @@ def conditions(found: dict[str, Any]) -> str:
     settings = dict(found["postgresql"])
     version = settings.pop("server_version")
     listed = ", ".join(f"{name} {value}" for name, value in settings.items())
-    cores = f"{found['cores']} cores (load {found['load']:g})"
-    return f"{cores}, Python {found['python']}, PostgreSQL {version} ({listed})"
+    cores = f"{found['cores']} cores of {found['processor']} (load {found['load']:g})"
+    extension = f", TimescaleDB {found['timescaledb']}" if found["timescaledb"] else ""
+    return (
+        f"{cores}, {found['memory_gib']} GiB, Python {found['python']}, "
+        f"PostgreSQL {version} ({listed}){extension}"
+    )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 from project.settings.base import *  # noqa: F403
 from project.settings.base import INSTALLED_APPS
+from project.settings.base import LOGGING as _LOGGING
 from project.settings.base import RATELIMITS_GROUPS as _GROUPS
 
 SECRET_KEY = "benchmarks"
@@ -19,3 +23,17 @@ RATELIMITS_GROUPS = [
     }
     for group in _GROUPS
 ]
+# Lines of requests are made as ever, for they are part of what a request costs, and seen by nobody.
+LOGGING: dict[str, Any] = {
+    **_LOGGING,
+    "handlers": {
+        **_LOGGING["handlers"],
+        "unseen": {
+            "class": "logging.FileHandler",
+            "filename": os.devnull,
+            "formatter": "lines",
+            "filters": ["tokens"],
+        },
+    },
+    "loggers": {**_LOGGING["loggers"], "apps.core.access": {"handlers": ["unseen"], "propagate": False}},
+}

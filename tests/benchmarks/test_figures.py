@@ -171,10 +171,13 @@ def test_a_quick_run_measures_every_figure_of_tasks():
 
 
 MACHINE = {
+    "processor": "Abacus 5000",
+    "memory_gib": 24,
     "cores": 2,
     "load": 0.5,
     "python": "3.11.7",
     "postgresql": {"server_version": "18.6", "fsync": "on"},
+    "timescaledb": "2.29.2",
 }
 
 
@@ -200,7 +203,10 @@ def test_the_figures_of_all_areas_are_in_one_table_with_the_machine():
     )
     assert both["missed"] == ["tasks/slow"]
     text = every.markdown(both | {"broken": ["trading"]})
-    assert text.startswith("Medians of 3 on 2 cores (load 0.5), Python 3.11.7, PostgreSQL 18.6 (fsync on).")
+    assert text.startswith(
+        "Medians of 3 on 2 cores of Abacus 5000 (load 0.5), 24 GiB, Python 3.11.7, "
+        "PostgreSQL 18.6 (fsync on), TimescaleDB 2.29.2. "
+    )
     assert "| candles | `fast`: how fast | 9 | 3 | tasks/s | 3.00 | ratio ≥ 2 | yes | a snail |" in text
     assert "| tasks | `slow`: how fast | 1 | 1 | tasks/s | 1.00 | ratio ≥ 2 | **no** | a snail |" in text
     assert "Left out: candles/orders: needs a peer." in text

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import logging
+import secrets
+import threading
 from typing import Any
 
 import pytest
-from django.test import Client
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.http import HttpResponse
+from django.test import AsyncRequestFactory, Client
+from django.utils.module_loading import import_string
 
-from apps.core.access import DURATION, IN_PROGRESS, REQUESTS
+from apps.core.access import DURATION, IN_PROGRESS, REQUESTS, AccessMiddleware
+from apps.core.ids import uuid7
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +63,21 @@ def test_what_a_route_calls_a_token_is_masked(client, told):
     assert [one["path"] for one in told()] == ["/backtests/shared/***/report.json"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/backtests/shared/{}/", "/backtests/shared/{}/report.jsn", "/backtest/shared/{}", "/{}",
+        "/api/v1/shared/backtests/{}/trade", "/notifications/unsubscribe/{}/", "/webhooks/tradingvew/{}",
+    ],
+)  # fmt: skip
+def test_a_token_in_an_address_that_there_is_not_is_masked_and_an_id_is_not(client, told, path):
+    token = secrets.token_urlsafe(32)
+    assert client.get(path.format(token)).status_code == 404
+    assert [one["path"] for one in told()] == [path.format("***")]
+    assert client.get(f"/nowhere/{(one := uuid7())}").status_code == 404
+    assert [line["path"] for line in told()] == [f"/nowhere/{one}"]
+
+
 def test_a_token_is_masked_of_a_request_that_is_led_nowhere(client, told, settings):
     settings.SECURE_SSL_REDIRECT = True
     assert client.get("/backtests/shared/this-is-secret").status_code == 301
@@ -94,3 +116,36 @@ def test_a_request_that_is_refused_at_the_door_has_its_line_and_its_id(told, set
     assert response.status_code == 403
     assert response["X-Request-ID"] == "abcdefgh"
     assert [(one["status"], one["route"]) for one in told()] == [(403, "none")]
+
+
+def test_coroutines_are_told_of_without_changing_threads(told):
+    threads, fails = [], []
+
+    async def rest(request: Any) -> HttpResponse:
+        threads.append(threading.get_ident())
+        if fails:
+            raise ZeroDivisionError
+        return HttpResponse("rest", status=503)
+
+    async def ask() -> tuple[HttpResponse, int]:
+        request = AsyncRequestFactory().get("/nowhere")
+        return await AccessMiddleware(rest)(request), threading.get_ident()
+
+    answer, thread = async_to_sync(ask)()
+    assert (answer.content, threads) == (b"rest", [thread])
+    assert [(one["level"], one["status"], one["path"]) for one in told()] == [("ERROR", 503, "/nowhere")]
+    assert REQUESTS.of("GET", "none", "503")._value.get() >= 1
+    fails.append(True)
+    with pytest.raises(ZeroDivisionError):
+        async_to_sync(ask)()
+    assert IN_PROGRESS.metric._value.get() == 0
+
+
+def test_asgi_hands_no_request_to_a_thread_before_its_middleware_needs_one():
+    """Those up to the limits fit into a stack of coroutines as they are."""
+    before = settings.MIDDLEWARE[
+        : settings.MIDDLEWARE.index("apps.ratelimits.middleware.RateLimitMiddleware")
+    ]
+    ours = [import_string(name) for name in before if name.startswith("apps.")]
+    assert AccessMiddleware in ours
+    assert [kind for kind in ours if not getattr(kind, "async_capable", False)] == []

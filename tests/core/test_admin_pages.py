@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from apps.orders.models import Account, Order, Position
 from apps.tasks.models import Batch
 from project.operating import SECTIONS, navigation
 from tests.core.rows import make
+from tests.operations.helpers import permitted
 
 admin.autodiscover()
 
@@ -104,6 +106,20 @@ def test_the_navigation_holds_every_list_once_and_marks_the_page(rf, admin_user,
     assert [place["label"] for one in sections for place in one["places"] if place["here"]] == ["Queues"]
     request.user = new_user(is_staff=True)
     assert navigation(admin.site.get_app_list(request), "/") == []
+
+
+def test_from_a_user_links_lead_to_those_lists_alone_that_the_viewer_may_see(client, admin_client, new_user):
+    subject, viewer = new_user("eve"), new_user(is_staff=True)
+    address = reverse("admin:auth_user_change", args=[subject.pk])
+
+    def lists(page: Any) -> set[str]:
+        links = re.findall(r'href="(/admin/[^"?]+)\?(?:q|actor)=', page.content.decode())
+        assert all(opened(page.client, link) for link in links)
+        return set(links)
+
+    client.force_login(permitted(viewer, "auth.view_user", "orders.view_order", "audit.view_entry"))
+    assert lists(opened(client, address)) == {"/admin/audit/entry/", "/admin/orders/order/"}
+    assert len(lists(opened(admin_client, address))) == 6
 
 
 def test_selected_rows_are_given_as_csv_in_which_nothing_is_a_formula(admin_client):

@@ -89,6 +89,13 @@ def test_tokens_of_webhooks_are_masked_wherever_a_handler_finds_them(capsys):
     assert text.count("/webhooks/tradingview/***") == 3
 
 
+def test_no_value_begins_a_line_of_its_own_or_commands_a_terminal():
+    forged = "/x\n2026-01-01T00:00:00Z ERROR forged\x1b[2Jé"
+    text = written(record(**logs.fields(path=forged)), "console")
+    assert text.endswith(r"path=/x\n2026-01-01T00:00:00Z ERROR forged\x1b[2Jé")
+    assert json.loads(written(record(**logs.fields(path=forged))))["path"] == forged
+
+
 def test_another_form_is_refused():
     with pytest.raises(ValueError, match="LOG_FORMAT must be json or console, not 'xml'"):
         logs.formatter(form="xml", version="")

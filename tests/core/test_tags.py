@@ -73,15 +73,27 @@ def test_nothing_is_changed_that_the_client_has_not_seen(api, account):
     assert Account.objects.get().name == "third"
 
 
-def test_what_is_compared_is_locked_until_it_is_changed(api, account):
-    tag = api.get(account)["ETag"]
-    with CaptureQueriesContext(connection) as queries:
-        send(api, "PATCH", account, {"name": "other"}, **{"If-Match": tag})
-    said = [one["sql"] for one in queries if "orders_account" in one["sql"]]
-    locks = [place for place, text in enumerate(said) if "FOR NO KEY UPDATE" in text]
-    reads = [place for place, text in enumerate(said) if "SELECT" in text and place not in locks]
-    # Before it is read for the comparison, and by the change itself.
-    assert locks[0] < reads[0]
+@pytest.mark.parametrize("table", ["orders_account", "notifications_preference"])
+def test_what_is_compared_is_locked_until_it_is_changed(api, account, table):
+    """Accounts by their row; preferences, of which there may be none yet, by that of their user."""
+    address, changes, holder = {
+        "orders_account": (account, ({"name": "b"}, {"name": "c"}), "orders_account"),
+        "notifications_preference": (
+            PREFERENCES, ({"backtest_finished": False}, {"backtest_finished": True}), "auth_user",
+        ),
+    }[table]  # fmt: skip
+    for change, conditions in zip(changes, ({"If-Match": api.get(address)["ETag"]}, {}), strict=True):
+        with CaptureQueriesContext(connection) as queries:
+            assert send(api, "PATCH", address, change, **conditions).status_code == 200
+        said = [one["sql"] for one in queries]
+        locks = [at for at, text in enumerate(said) if holder in text and "FOR NO KEY UPDATE" in text]
+        reads = [at for at, text in enumerate(said) if f'FROM "{table}"' in text and at not in locks]
+        writes = [
+            at for at, text in enumerate(said) if text.startswith(("INSERT", "UPDATE")) and table in text
+        ]
+        # By the change itself, and before it is read for the comparison.
+        assert locks[0] < writes[0]
+        assert not conditions or locks[0] < reads[0]
 
 
 def test_what_cannot_be_read_has_no_tag_to_match(api, account):

@@ -66,6 +66,22 @@ def test_the_life_of_a_key(web, alice):
     assert not any(told in str(waiting()) for told in (secret, last, rotated["token"]))
 
 
+def test_a_key_is_changed_as_it_was_seen_however_often_it_is_used(web, alice):
+    issued = key_of(alice)
+    one = f"keys/{issued.key.pk}"
+    seen = send(web, "GET", one)
+    assert bearing(issued.token).get(ORDERS).status_code == 200
+    # Its use is shown to whoever has the tag, which is the same.
+    again = send(web, "GET", one, headers={"If-None-Match": seen["ETag"]})
+    assert (again.status_code, again["ETag"]) == (200, seen["ETag"])
+    assert again.json()["last_used_at"] != seen.json()["last_used_at"]
+    matching = {"If-Match": seen["ETag"]}
+    assert send(web, "PATCH", one, {"name": "bot"}, headers=matching).status_code == 200
+    assert send(web, "DELETE", one, headers=matching).status_code == 412
+    matching = {"If-Match": send(web, "GET", one)["ETag"]}
+    assert send(web, "DELETE", one, headers=matching).status_code == 204
+
+
 def test_the_token_before_a_rotation_is_good_for_no_longer_than_it_was(alice):
     issued = key_of(alice, expires_in_days=1)
     before = issued.key.expiry

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import check_password, identify_hasher, make_password
-from django.test import Client
+from django.db import connection
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.identity import places
 from apps.identity.models import ApiKey
+from apps.identity.services import login_begin
 from tests.audit.chaining import waiting
 from tests.identity.helpers import PASSWORD, basic, bearing, key_of, problem, send
 
@@ -108,6 +113,61 @@ def test_another_password_ends_all_logins_but_the_one_that_it_came_with(alice, s
     assert (bearing(again).get(ORDERS).status_code, session.get(ORDERS).status_code) == (200, 401)
 
 
+def by_the_admin(alice: Any, admin_client: Client) -> None:
+    form = {"password1": ANOTHER, "password2": ANOTHER, "usable_password": "true"}
+    assert admin_client.post(f"/admin/auth/user/{alice.pk}/password/", form).status_code == 302
+
+
+def by_the_admin_none(alice: Any, admin_client: Client) -> None:
+    form = {"usable_password": "false", "unset-password": "1"}
+    assert admin_client.post(f"/admin/auth/user/{alice.pk}/password/", form).status_code == 302
+
+
+def by_a_script(alice: Any, _: Client) -> None:
+    alice.set_password(ANOTHER)
+    alice.save(update_fields=["password"])
+
+
+def by_a_hash(alice: Any, _: Client) -> None:
+    alice.password = make_password(ANOTHER)
+    alice.save()
+
+
+@pytest.mark.parametrize("set_password", [by_the_admin, by_the_admin_none, by_a_script, by_a_hash])
+def test_a_password_that_is_set_anywhere_ends_logins_and_leaves_keys(
+    alice, session, token, admin_client, new_user, set_password
+):
+    issued, strangers = key_of(alice), login_begin(user=new_user(), request=RequestFactory().get("/"))
+    before = alice.password
+    set_password(alice, admin_client)
+    alice.refresh_from_db()
+    assert alice.password != before
+    assert [web.get(ORDERS).status_code for web in (session, bearing(token))] == [401, 401]
+    assert [bearing(one.token).get(ORDERS).status_code for one in (issued, strangers)] == [200, 200]
+    assert ApiKey.objects.get(kind="login", user=alice).state == "revoked"
+    assert deeds().count("login.ended_everywhere") == 1
+
+
+def test_a_user_who_is_saved_with_the_same_password_stays_signed_in(alice, token, django_assert_num_queries):
+    alice.email = "new@example.com"
+    alice.save()
+    with django_assert_num_queries(1):
+        alice.save(update_fields=["email"])
+    assert bearing(token).get(ORDERS).status_code == 200
+
+
+def test_who_was_verified_by_a_password_that_was_changed_meanwhile_gets_no_token(alice, monkeypatch):
+    def change(**_: Any) -> None:
+        by_a_script(type(alice).objects.get(pk=alice.pk), Client())
+
+    monkeypatch.setattr(places, "place_remember", change)
+    with CaptureQueriesContext(connection) as queries:
+        answer = send(Client(), "POST", "login", {"username": "alice", "password": PASSWORD})
+    assert problem(answer)[::2] == (401, "Invalid username/password.")
+    assert not ApiKey.objects.exists()
+    assert any("auth_user" in one["sql"] and "FOR NO KEY UPDATE" in one["sql"] for one in queries)
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -138,8 +198,11 @@ def test_passwords_are_kept_as_argon2id_and_older_hashes_are_hashed_anew(alice, 
     settings.PASSWORD_HASHERS = base.PASSWORD_HASHERS
     alice.password = make_password(PASSWORD, hasher="pbkdf2_sha256")
     alice.save()
+    other = ApiKey.objects.create(alice)[1]
     assert send(Client(), "POST", "login", {"username": "alice", "password": PASSWORD}).status_code == 200
     alice.refresh_from_db()
     assert alice.password.startswith("argon2$argon2id$v=19$m=47104,t=1,p=1$")
     assert not identify_hasher(alice.password).must_update(alice.password)
     assert check_password(PASSWORD, alice.password)
+    # It is the same password, and ends nothing.
+    assert bearing(other).get(ORDERS).status_code == 200

@@ -272,8 +272,11 @@ def test_beat_waits_out_an_outage_of_the_database(monkeypatch, caplog, of_settin
         patched.setattr(services, "sync", _refuse)
         assert [scheduler.tick() for _ in range(7)] == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
     assert "OperationalError: the server is away" in caplog.text
+    # Started anew it would do no better.
+    assert (scheduler.trouble(), scheduler.hindrance()) == ("", "the database is away")
     of_settings["s"] = {"task": "periodic.ticked", "schedule": 60}
     scheduler.tick()
+    assert scheduler.hindrance() == ""
     assert PeriodicTask.objects.get().name == "s"
 
 

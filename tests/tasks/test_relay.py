@@ -8,7 +8,8 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from django.db import connection, transaction
+from botocore.exceptions import EndpointConnectionError
+from django.db import OperationalError, connection, transaction
 
 from apps.events.models import Event
 from apps.stack import environment
@@ -36,6 +37,38 @@ def test_one_round_publishes_a_backlog_whole_and_once(committed, own_queues, que
     published = Counter(Event.objects.filter(type="task.published").values_list("stream", flat=True))
     assert len(published) == 350
     assert set(published.values()) == {1}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("exc", "away"),
+    [
+        (OperationalError("away"), "the database is away"),
+        (EndpointConnectionError(endpoint_url="http://sqs"), "SQS is away"),
+    ],
+)
+def test_a_relay_that_waits_for_a_server_lives_and_is_not_ready(own_queues, monkeypatch, exc, away):
+    relay, told = Relay(), []
+    rounds = iter((exc, None))
+
+    def look() -> bool:
+        told.append((relay.trouble(), relay.hindrance()))
+        if (fault := next(rounds)) is not None:
+            raise fault
+        return False
+
+    def rest() -> None:
+        told.append((relay.trouble(), relay.hindrance()))
+        relay.stop()
+
+    monkeypatch.setattr(relay, "_round", look)
+    monkeypatch.setattr(relay, "_sleep", rest)
+    # Its pause between two attempts is of no use here.
+    monkeypatch.setattr(relay._stop, "wait", lambda seconds: None)
+    relay._run()
+    assert told == [("", "it has not looked yet"), ("", away), ("", "")]
+    relay._pauses.longer("default")
+    assert (relay.trouble(), relay.hindrance()) == ("", "SQS does not take everything")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -173,5 +173,6 @@ def test_a_request_is_followed_through_all_processes(platform: Platform, new_use
         assert scrape(beat_url).of("chandlery_beat_ticks_total", "done")
     for url in listening:
         assert ask(f"{url}/healthz") == (200, '{"status": "ok"}')
+        assert ask(f"{url}/readyz") == (200, '{"status": "ready"}')
         assert ask(f"{url}/metrics")[0] == 401
         assert ask(f"{url}/elsewhere")[0] == 404

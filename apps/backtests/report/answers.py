@@ -11,9 +11,8 @@ import orjson
 from csp.constants import NONE
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.utils.cache import patch_vary_headers
-from django.utils.http import parse_etags
 
-from apps.core import csp
+from apps.core import csp, tags
 
 _GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[\d.]+\s*)?(?:,|$)", re.IGNORECASE)
 # Fast: it is compressed anew for every answer.
@@ -47,9 +46,8 @@ def json(request: HttpRequest, value: Any, *, status: int = 200) -> HttpResponse
 def tagged(request: HttpRequest, tag: str, make: Callable[[], dict[str, Any]]) -> HttpResponse:
     """What *make* returns as JSON, made only if the client does not have it under this *tag* yet."""
     etag = f'W/"{tag}"'
-    has = parse_etags(request.headers.get("If-None-Match", ""))
     response: HttpResponse
-    if etag in has or f'"{tag}"' in has:
+    if tags.is_held(request, etag):
         response = HttpResponseNotModified()
         patch_vary_headers(response, ["Accept-Encoding"])
     else:

@@ -9,28 +9,20 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from apps.backtests.requested import RequestedAdmin
 from apps.backtests.sweeps import selectors
 from apps.backtests.sweeps.announcing import page_of
 from apps.backtests.sweeps.ending import Ended, sweep_cancel, sweep_delete
 from apps.backtests.sweeps.models import Sweep
 from apps.candles.timeframes import TIMEFRAMES
 from apps.candles.wording import when
-from apps.core.admin.described import (
-    OwnedAdmin,
-    Subject,
-    answered,
-    chosen,
-    looking,
-    moment,
-    run_link,
-    stacked,
-)
+from apps.core.admin.described import Subject, answered, chosen, looking, run_link
 from apps.core.admin.filters import aged, among, yes_or_no
 from apps.tasks.admin.shown import run_badge
 
 
 @admin.register(Sweep)
-class SweepAdmin(OwnedAdmin):
+class SweepAdmin(RequestedAdmin):
     """Sweeps: how they stand, and what they found."""
 
     comes = "Users request sweeps over the API and on the command line."
@@ -42,7 +34,6 @@ class SweepAdmin(OwnedAdmin):
         yes_or_no("finished", "finished", finished_at__isnull=False),
     )
     list_select_related = ("owner",)
-    sortable_by = ()
     id_fields = ("pk", "finish_run")
     search_fields = ("instruments", "strategy", "owner__username")
     search_help_text = "A sweep's id, or part of an instrument, a strategy or an owner's name"
@@ -66,16 +57,6 @@ class SweepAdmin(OwnedAdmin):
         matched = request.resolver_match
         listed = matched is not None and str(matched.url_name).endswith("changelist")
         return found.defer("summary") if listed else found
-
-    @admin.display(description="from, to (UTC)")
-    def span(self, sweep: Sweep) -> SafeString:
-        """The range of its bars."""
-        return stacked(when(sweep.start), when(sweep.end))
-
-    @admin.display(description="requested (UTC)")
-    def created(self, sweep: Sweep) -> SafeString | str:
-        """When."""
-        return moment(sweep.created_at)
 
     @admin.display(description="state")
     def state(self, sweep: Sweep) -> SafeString | str:

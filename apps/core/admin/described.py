@@ -206,15 +206,21 @@ def list_link(page: str, text: str, **query: object) -> SafeString:
     return format_html('<a href="{}?{}">{}</a>', address, urlencode(query), text)
 
 
+def may_see(request: HttpRequest, page: str) -> bool:
+    """Whether *request*'s user may see the list and the rows of the model ``app_model``."""
+    app, _, model = page.partition("_")
+    return any(request.user.has_perm(f"{app}.{deed}_{model}") for deed in ("view", "change"))
+
+
 def elsewhere(request: HttpRequest, *, stream: str = "", **audit: object) -> SafeString:
     """Where else something is told: the events of its *stream*, and the audit's entries that *audit* finds.
 
     What *request*'s user may not see is left out.
     """
     found = []
-    if stream and request.user.has_perm("events.view_event"):
+    if stream and may_see(request, "events_event"):
         found.append(list_link("events_event", "its events", q=stream))
-    if any(audit.values()) and request.user.has_perm("audit.view_entry"):
+    if any(audit.values()) and may_see(request, "audit_entry"):
         found.append(list_link("audit_entry", "in the audit", **audit))
     return format_html_join(" · ", "{}", ((one,) for one in found))
 

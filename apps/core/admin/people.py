@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from apps.core.admin.described import Tone, badge, list_link, moment, stacked
+from apps.core.admin.described import Tone, badge, list_link, may_see, moment, stacked
 from apps.core.admin.filters import aged, among, yes_or_no
 from apps.core.admin.paging import BoundedPaginator
 
@@ -23,6 +23,21 @@ User = get_user_model()
 
 def _groups() -> list[tuple[str, str]]:
     return [(str(pk), name) for pk, name in Group.objects.order_by("name").values_list("pk", "name")]
+
+
+def _elsewhere(request: HttpRequest, user: Any) -> SafeString:
+    """Links to those lists that *request*'s user may see, each of what has to do with *user*."""
+    name = user.get_username()
+    links = (
+        ("audit_entry", "what they did", {"actor": f"user:{user.pk}"}),
+        ("orders_account", "accounts", {"q": name}),
+        ("orders_order", "orders", {"q": name}),
+        ("backtests_backtest", "backtests", {"q": name}),
+        ("liveness_workersession", "worker sessions", {"q": name}),
+        ("notifications_email", "e-mails", {"q": user.email}),
+    )
+    shown = ((list_link(page, text, **query),) for page, text, query in links if may_see(request, page))
+    return format_html_join(" · ", "{}", shown)
 
 
 class UserAdmin(DjangoUserAdmin[Any]):
@@ -47,6 +62,12 @@ class UserAdmin(DjangoUserAdmin[Any]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("groups")
+
+    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        found = super().get_object(request, *args, **kwargs)
+        if found is not None:
+            vars(found)["elsewhere"] = _elsewhere(request, found)
+        return found
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         found = super().get_fieldsets(request, obj)
@@ -91,16 +112,8 @@ class UserAdmin(DjangoUserAdmin[Any]):
     @admin.display(description="pages")
     def elsewhere(self, user: Any) -> SafeString:
         """What they did, and what is theirs."""
-        name = user.get_username()
-        links = (
-            list_link("audit_entry", "what they did", actor=f"user:{user.pk}"),
-            list_link("orders_account", "accounts", q=name),
-            list_link("orders_order", "orders", q=name),
-            list_link("backtests_backtest", "backtests", q=name),
-            list_link("liveness_workersession", "worker sessions", q=name),
-            list_link("notifications_email", "e-mails", q=user.email),
-        )
-        return format_html_join(" · ", "{}", ((link,) for link in links))
+        links: SafeString = vars(user)["elsewhere"]
+        return links
 
 
 class GroupAdmin(DjangoGroupAdmin):

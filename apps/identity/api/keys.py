@@ -75,6 +75,7 @@ class KeyList(ApiView):
 class KeyDetail(ApiView):
     """One key or login."""
 
+    passing = frozenset({"last_used_at", "last_used_address"})
     takes_parameters = False
 
     def locked(self, **kwargs: Any) -> QuerySet[Any]:

@@ -23,6 +23,9 @@ from apps.identity.api.shown import EndedSerializer, LoginAnswerSerializer, MeSe
 from apps.identity.authentication import LoginAuthentication
 from apps.identity.models import ApiKey
 
+#: As DRF says it of HTTP Basic.
+_WRONG = "Invalid username/password."
+
 
 class Login(ApiView):
     """Where a password is exchanged for a token; everything else takes the token.
@@ -46,7 +49,10 @@ class Login(ApiView):
     )
     def post(self, request: Request) -> Response:
         user = request.user if request.user.is_authenticated else _verified(request)
-        issued = services.login_begin(user=user, request=request._request)
+        try:
+            issued = services.login_begin(user=user, request=request._request)
+        except services.PasswordChanged:
+            raise AuthenticationFailed(_WRONG) from None
         answer = {"token": issued.token, "expiry": issued.key.expiry, "user": user}
         return Response(LoginAnswerSerializer(answer).data, headers={"Cache-Control": "no-store"})
 
@@ -161,7 +167,7 @@ def _verified(request: Request) -> Any:
     with guesses.answered():
         user = authenticate(request._request, **body.validated_data)
     if user is None:
-        raise AuthenticationFailed("Invalid username/password.")
+        raise AuthenticationFailed(_WRONG)
     return user
 
 

@@ -56,4 +56,5 @@ class PreferenceAdmin(admin.ModelAdmin[Preference]):
 
     def save_model(self, request: HttpRequest, obj: Preference, form: Any, change: bool) -> None:
         obj.source = Preference.Source.ADMIN
+        preferences.holder(obj.user_id).select_for_update(no_key=True).first()
         super().save_model(request, obj, form, change)

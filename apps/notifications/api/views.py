@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -58,6 +59,9 @@ class PreferenceList(ApiView):
     """Which mails the caller wants."""
 
     takes_parameters = False
+
+    def locked(self, **kwargs: Any) -> QuerySet[Any]:
+        return preferences.holder(_user_id(self.request))
 
     @extend_schema(
         operation_id="notifications_preferences_retrieve",

@@ -107,6 +107,11 @@ class Agent:
         self._jobs.append((job, otherwise))
         self.wake()
 
+    @property
+    def away(self) -> bool:
+        """Whether the database is away, as far as is known."""
+        return bool(self._away)
+
     def database_away(self) -> None:
         """The database could not be reached: receive nothing until it can."""
         if not self._away:

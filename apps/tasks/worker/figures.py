@@ -1,4 +1,4 @@
-"""What a worker's main process tells of itself: its figures, and whether it is healthy."""
+"""What a worker's main process tells of itself: its figures, and how it stands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from apps.tasks.polling import polls
-from apps.tasks.usage import usage
 from apps.tasks.worker.agent import Agent
 from apps.tasks.worker.requests import in_hand
 
@@ -31,16 +30,31 @@ class WorkerCollector(Collector):
 
 
 class Health:
-    """Whether a worker does what it is there for: its agent looks after runs, and its queues are polled."""
+    """How a worker stands: see `apps.core.listener.Health`."""
 
     def __init__(self, agent: Agent, *, polling: bool) -> None:
         self._agent = agent
         self._polling = polling
 
     def trouble(self) -> str:
-        """Why it is not healthy; empty while it is."""
+        """That its agent does not look after runs any more, or that its queues are not polled at all.
+
+        A poll that fails is one: while SQS is away a new process would do no better, and the runs that this
+        one executes would be interrupted.
+        """
         if agent := self._agent.pulse.trouble():
             return f"agent: {agent}"
-        if self._polling and (silent := polls.pulse.trouble()):
+        # Where it is ending, it polls no more on purpose.
+        polling = self._polling and not self._agent.shutdown.under_way
+        if polling and (silent := polls.pulse.trouble()):
             return f"polls: {silent}"
-        return str(usage.facts().get("trouble", ""))
+        return ""
+
+    def hindrance(self) -> str:
+        """What keeps it from receiving runs: its end, the database, or SQS."""
+        if self._agent.shutdown.under_way:
+            return "it is ending"
+        if self._agent.away:
+            return "the database is away"
+        failing = sorted(dict(polls.failures))
+        return f"polls fail: {', '.join(failing)}" if failing else ""

@@ -62,7 +62,7 @@ class Upkeep(bootsteps.StartStopStep):
             watchdog.start()
         polls.pulse = Pulse(conf.poll_watchdog())
         registry.register(WorkerCollector())
-        listener.listen(Health(agent, polling=loop.has_event_loop).trouble)
+        listener.listen(Health(agent, polling=loop.has_event_loop))
         if threading.current_thread() is threading.main_thread():
             self._take_signals(parent)
         signals.worker_shutdown.connect(self._ended, weak=False)
@@ -140,6 +140,6 @@ def _begin_beat(sender: Any, **_: Any) -> None:
 
     process.begin("beat")
     if isinstance(sender.scheduler, DurableScheduler):
-        listener.listen(sender.scheduler.pulse.trouble)
+        listener.listen(sender.scheduler)
     report = Report(Process.Kind.BEAT).start()
     atexit.register(report.stop)

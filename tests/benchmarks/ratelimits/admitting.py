@@ -62,14 +62,14 @@ def _child(ask: Asking, subject: str, seconds: float, start: Barrier, answer: Co
     answer.send(ask(subject, seconds))
 
 
-def admitted(ask: Asking, seconds: float) -> list[float]:
-    """When whoever asked was admitted, in milliseconds, of all processes. Raises `Failed`."""
+def admitted(ask: Asking, processes: int, seconds: float) -> list[float]:
+    """When whoever asked was admitted, in milliseconds, of all *processes*. Raises `Failed`."""
     context = get_context("spawn")
     subject = f"admitted:{next(_number)}"
-    start = context.Barrier(_PROCESSES)
+    start = context.Barrier(processes)
     running: list[tuple[Any, Connection]] = []
     try:
-        for _ in range(_PROCESSES):
+        for _ in range(processes):
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=_child, args=(ask, subject, seconds, start, sender), daemon=True)
             process.start()
@@ -99,7 +99,8 @@ class _Admitting(Experiment):
         """Each repetition has processes and a subject of its own."""
 
     def measure(self, turn: int) -> Samples:
-        worst = worst_window(admitted(type(self)._ask, self.bench.size(4, 2)), _WINDOW)
+        asked = admitted(type(self)._ask, self.bench.size(_PROCESSES, 3), self.bench.size(4, 2))
+        worst = worst_window(asked, _WINDOW)
         if worst < _LIMIT:
             raise Failed(f"of {_LIMIT} that may, {worst} were admitted")
         return {self.figures[0].name: (worst, _LIMIT)}

@@ -21,5 +21,5 @@ class Command(BaseCommand):
         relay = Relay()
         signal.signal(signal.SIGTERM, relay.stop)
         signal.signal(signal.SIGINT, relay.stop)
-        listener.listen(relay.pulse.trouble)
+        listener.listen(relay)
         relay.run()
