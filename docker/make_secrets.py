@@ -55,7 +55,8 @@ def _write(path: Path, text: str, mode: int = 0o400) -> bool:
     """Write *text*, unless there is a file already; whether it was written. All or nothing."""
     if path.exists():
         return False
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    # A name that nobody had: whoever was killed here has left a file, and processes of containers share ids.
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(text)

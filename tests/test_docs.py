@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from django.conf import settings as project
+from django.core.management import get_commands, load_command_class
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from apps.audit import all_actions
@@ -38,6 +41,11 @@ from project.settings import base
 ROOT = Path(project.BASE_DIR)
 README = (ROOT / "README.md").read_text()
 SETTINGS = "".join(path.read_text() for path in (ROOT / "project" / "settings").glob("*.py"))
+PAGES = README + (ROOT / "docker" / "README.md").read_text()
+#: Variables of Python's, Django's, boto3's and OpenTelemetry's own, and of the tests.
+OTHERS_VARIABLES = re.compile(
+    r"OTEL_|REQUESTS_CA_BUNDLE|DJANGO_SETTINGS_MODULE|CELERY_SKIP_CHECKS|TEST_|PG|_"
+)
 
 
 def first_column(heading: str) -> list[str]:
@@ -64,6 +72,23 @@ def words(cell: str) -> set[str]:
 def test_every_environment_variable_is_documented_and_every_documented_one_is_read():
     read = set(re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', SETTINGS))
     assert set(first_column("variable")) == read
+
+
+def test_every_variable_that_is_read_past_the_settings_is_documented():
+    code = "".join(
+        path.read_text()
+        for folder in ("apps", "project")
+        for path in (ROOT / folder).rglob("*.py")
+        if "stack" not in path.parts
+    )
+    read = set(re.findall(r'os\.environ(?:\.get\(|\.setdefault\(|\[)"([A-Z0-9_]+)"', code))
+    assert "WEB_THREADS" in read
+    for variable in read:
+        assert OTHERS_VARIABLES.match(variable) or re.search(rf"`{variable}[=`]", README), variable
+
+
+def test_every_event_is_documented():
+    assert {kind.name for kind in all_types() if f"`{kind.name}`" not in README} == set()
 
 
 def test_every_state_and_every_event_is_documented():
@@ -105,17 +130,27 @@ def test_every_queue_every_periodic_task_and_every_alert_is_documented():
 
 
 def test_links_lead_somewhere():
-    for page in (ROOT / "README.md", ROOT / "docker" / "README.md"):
-        text = page.read_text()
-        anchors = {
+    pages = (ROOT / "README.md", ROOT / "docker" / "README.md")
+    anchors = {
+        page: {
             re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
-            for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+            for title in re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
         }
-        for link in re.findall(r"\]\(([^)\s]+)\)", text):
-            if link.startswith("#"):
-                assert link[1:] in anchors, (page, link)
-            elif "://" not in link:
-                assert (page.parent / link).exists(), (page, link)
+        for page in pages
+    }
+    for page in pages:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            if "://" in link:
+                continue
+            file, _, anchor = link.partition("#")
+            there = (page.parent / file).resolve() if file else page
+            assert there.exists(), (page, link)
+            assert not anchor or anchor in anchors[there], (page, link)
+
+
+def test_no_code_breaks_over_lines():
+    text = re.sub(r"^```[^`]*?^```", "", PAGES, flags=re.MULTILINE)
+    assert [line for line in text.splitlines() if line.count("`") % 2] == []
 
 
 def test_every_state_and_every_event_of_batches_is_documented():
@@ -180,6 +215,48 @@ def test_every_address_is_documented():
 def test_every_command_is_documented():
     ours = {path.stem for path in ROOT.glob("apps/*/management/commands/[a-z]*.py")}
     assert {command.split()[0] for command in first_column("command")} == ours
+
+
+def _options(parser: ArgumentParser, words: list[str]) -> set[str]:
+    """The options that *parser* takes: with the subcommand that *words* begin with, or with any."""
+    found = set(parser._option_string_actions)
+    for action in parser._actions:
+        if isinstance(action, _SubParsersAction):
+            chosen = {name: each for name, each in action.choices.items() if name in words[:1]}
+            for each in (chosen or action.choices).values():
+                found |= _options(each, words[1:])
+    return found
+
+
+def _typed() -> Iterator[list[str]]:
+    """The words of every command line that the pages show, from the command's name on."""
+    fenced = re.findall(r"^```[^`]*?^```", PAGES, re.MULTILINE)
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```[^`]*?^```", "", PAGES, flags=re.MULTILINE))
+    ours = {path.stem for path in ROOT.glob("apps/*/management/commands/[a-z]*.py")}
+    for line in (line for block in [*fenced, *spans] for line in block.splitlines()):
+        before, found, after = line.partition("manage.py ")
+        words = re.split(r"[\s)]+", after if found else before)
+        if words[0] in ours:
+            yield words
+
+
+def test_commands_that_are_shown_can_be_typed():
+    shown = [words for words in _typed() if any(word.startswith("--") for word in words)]
+    assert len(shown) > 20
+    for name, *words in shown:
+        parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
+        asked = {re.match(r"[a-z-]+", word).group() for word in words if word.startswith("--")}  # type: ignore[union-attr]
+        assert asked <= _options(parser, words), (name, words)
+
+
+def test_options_of_the_table_of_commands_are_those_of_the_commands():
+    table = README.split("| command |", 1)[1].split("\n\n", 1)[0]
+    for line in re.findall(r"^\| `.+", table, re.MULTILINE):
+        name = line.split("`")[1].split()[0]
+        if name == "bench":  # hands everything over to another program
+            continue
+        parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
+        assert set(re.findall(r"(?<![\w-])--[a-z-]+", line)) <= _options(parser, []), line
 
 
 def test_every_timeframe_is_documented():

@@ -219,7 +219,8 @@ def test_the_figures_of_all_areas_are_in_one_table_with_the_machine():
 def test_an_area_that_cannot_be_measured_does_not_keep_the_others_from_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    answers = {"candles": (2, ""), "tasks": (0, json.dumps(document("tasks", row([1.0], [1.0]))))}
+    measured = json.dumps(document("tasks", row([1.0], [1.0])))
+    answers = {"backtests": (1, ""), "candles": (2, ""), "tasks": (0, measured)}
     program = tmp_path / "python"
     program.write_text(
         "#!/bin/sh\n"
@@ -233,7 +234,8 @@ def test_an_area_that_cannot_be_measured_does_not_keep_the_others_from_it(
         (tmp_path / area).write_text(text)
     monkeypatch.setattr(sys, "executable", str(program))
     said: list[str] = []
-    found, status = every.run(["candles", "tasks"], ["--quick"], said.append)
-    assert (found["broken"], status, [each["area"] for each in found["rows"]]) == (["candles"], 2, ["tasks"])
-    assert said == ["candles (1 of 2)", "tasks (2 of 2)"]
+    found, status = every.run(list(answers), ["--quick"], said.append)
+    assert (found["broken"], status) == (["backtests", "candles"], 2)
+    assert [each["area"] for each in found["rows"]] == ["tasks"]
+    assert said == ["backtests (1 of 3)", "candles (2 of 3)", "tasks (3 of 3)"]
     assert every.run(["tasks"], [], said.append)[1] == 0

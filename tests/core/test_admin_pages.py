@@ -118,7 +118,9 @@ def test_from_a_user_links_lead_to_those_lists_alone_that_the_viewer_may_see(cli
         assert all(opened(page.client, link) for link in links)
         return set(links)
 
-    client.force_login(permitted(viewer, "auth.view_user", "orders.view_order", "audit.view_entry"))
+    client.force_login(permitted(viewer, "auth.view_user"))
+    assert "See also" not in opened(client, address).content.decode()
+    client.force_login(permitted(viewer, "orders.view_order", "audit.view_entry"))
     assert lists(opened(client, address)) == {"/admin/audit/entry/", "/admin/orders/order/"}
     assert len(lists(opened(admin_client, address))) == 6
     # Without an address to look for, the link would lead to everybody's mails.

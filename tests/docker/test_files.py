@@ -47,6 +47,50 @@ def test_every_variable_that_is_set_is_documented():
     assert {each for each in asked if f"`{each}`" not in README} == set()
 
 
+def test_every_variable_of_the_table_can_be_set():
+    table = (DOCKER / "README.md").read_text().split("| variable | default |", 1)[1].split("\n\n", 1)[0]
+    listed = {
+        name for line in table.splitlines() for name in re.findall(r"`([A-Z_]+)`", line.split(" | ")[0])
+    }
+    assert "WEB_THREADS" in listed
+    assert listed == {name for name in listed if f"${{{name}:-" in (DOCKER / "compose.yaml").read_text()}
+    for name, service in OURS.items():
+        assert name == "secrets" or service["env_file"] == [{"path": ".env", "required": False}], name
+
+
+def test_the_app_of_the_first_hour_comes_into_an_image_of_its_own():
+    app = re.search(r"^```python (\w+)/tasks\.py$", README, re.MULTILINE)
+    assert app is not None
+    image = re.search(r"^```dockerfile\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert image is not None
+    base = SERVICES["web"]["image"].removeprefix("${CHANDLERY_IMAGE:-").removesuffix("}")
+    assert image.group(1).splitlines() == [
+        f"FROM {base}", f"COPY {app.group(1)} {app.group(1)}", f"ENV EXTRA_APPS={app.group(1)}",
+    ]  # fmt: skip
+
+
+def test_what_a_server_has_to_be_given_is_given_by_compose_and_named_for_aws():
+    code = (
+        (ROOT / "project" / "settings" / "prod.py").read_text().split("env.demand(", 1)[1].split("\n)", 1)[0]
+    )
+    demanded = [each.split("|") for each in re.findall(r'"([A-Z_|]+)"', code)]
+    assert len(demanded) > 5
+    aws = (DOCKER / "README.md").read_text().split("## On AWS", 1)[1].split("\n## ", 1)[0]
+    given = {name.removesuffix("_FILE") for name in SERVICES["web"]["environment"]}
+    for names in demanded:
+        assert given & set(names), names
+        assert any(f"`{name}`" in aws for name in names), names
+
+
+def test_the_proxy_speaks_to_web_in_the_network_that_is_trusted():
+    upstream = re.search(r"reverse_proxy ([\w-]+):8000", (DOCKER / "Caddyfile").read_text())
+    assert upstream is not None
+    assert SERVICES["web"]["networks"]["inside"] == {"aliases": [upstream.group(1)]}
+    assert "inside" in SERVICES["proxy"]["networks"]
+    (network,) = COMPOSE["networks"]["inside"]["ipam"]["config"]
+    assert network["subnet"] in SERVICES["web"]["environment"]["TRUSTED_PROXIES"]
+
+
 def test_our_containers_may_do_little_and_say_how_they_are():
     assert set(OURS) == {"secrets", "migrate", "web", "worker", "worker-heavy", "beat", "relay"}
     for name, service in OURS.items():

@@ -56,6 +56,10 @@ def test_secrets_are_made_once_and_for_their_owner_alone(tmp_path: Path):
     ("arguments", "expected"),
     [
         (["web", "--workers", "3"], f"{GUNICORN} --workers 3 project.wsgi:application"),
+        (
+            ["asgi", "--workers", "2"],
+            f"{GUNICORN} --worker-class uvicorn_worker.UvicornWorker --workers 2 project.asgi:application",
+        ),
         (["worker", "-Q", "email"], f"{WORKER} -Q email"),
         (["beat"], "celery -A project beat --loglevel INFO --pidfile "),
         (["relay"], "python manage.py relay"),

@@ -63,7 +63,9 @@ class UserAdmin(LeadingAdmin, DjangoUserAdmin[Any]):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         found = super().get_fieldsets(request, obj)
-        return found if obj is None else (*found, ("See also", {"fields": ("elsewhere",)}))
+        if obj is None or not vars(obj).get("elsewhere"):
+            return found
+        return (*found, ("See also", {"fields": ("elsewhere",)}))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         found = super().get_readonly_fields(request, obj)

@@ -39,7 +39,8 @@ class Relay(Running):
 
     def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
         super().__init__(folder)
-        self._environ = environment.inherited(**environ)
+        # With temporary files that it cannot remove when it is killed.
+        self._environ = environment.inherited(**environ, TMPDIR=str(folder))
 
     def _service(self) -> Service:
         return product.relay(self._environ)
@@ -60,7 +61,8 @@ class CeleryWorker(Running):
             *("--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"),
             *arguments,
         )
-        self._environ = environment.inherited(**environ)
+        # With temporary files that it cannot remove when it is killed.
+        self._environ = environment.inherited(**{**environ, "TMPDIR": str(folder)})
 
     def _service(self) -> Service:
         return Service(
