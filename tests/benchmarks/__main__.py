@@ -145,8 +145,7 @@ def run(options: argparse.Namespace) -> int:
         bench = Bench(
             sqs=sqs.control,
             sqs_pid=sqs.pid,
-            # What processes would remove that are killed goes with the stack.
-            environ=environment.inherited(**own, TMPDIR=str(stack.folder)),
+            environ=environment.inherited(**own),
             folder=stack.folder,
             quick=options.quick,
             settle=options.settle,
