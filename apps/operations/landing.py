@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError
-from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
-from django.utils.http import parse_etags
 from django.views.decorators.http import require_safe
 
+from apps.core import tags
 from apps.operations import conf
 from apps.operations.status import status
 
@@ -55,16 +54,9 @@ def status_json(request: HttpRequest) -> HttpResponse:
     followed instruments; ``states``, of servers and processes, is for staff unless ``STATUS_PUBLIC``.
     """
     body = json.dumps(status(_user(request)).document(), separators=(",", ":")).encode()
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    response: HttpResponse
-    if tag in parse_etags(request.headers.get("If-None-Match", "")):
-        response = HttpResponseNotModified()
-    else:
-        response = HttpResponse(body, content_type="application/json")
-    response["ETag"] = tag
-    response["Cache-Control"] = "private, no-cache"
+    response = HttpResponse(body, content_type="application/json")
     patch_vary_headers(response, ["Cookie"])
-    return response
+    return tags.tagged(request, response, tags.strong_tag(body), is_all=True)
 
 
 @require_safe

@@ -11,7 +11,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -208,7 +208,9 @@ class LostMessages:
     message between them, while runs published before the first look still wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, beat: Callable[[], object] = lambda: None) -> None:
+        #: Called with each batch, of which there may be many.
+        self._beat = beat
         self._empty_since: dict[str, tuple[float, Any]] = {}
 
     def look(self) -> int:
@@ -230,6 +232,7 @@ class LostMessages:
         found = 0
         while count := publish_lost(queue=queue, before=before):
             found += count
+            self._beat()
         if found:
             logger.warning("queue %s had lost its messages: published %d runs again", queue, found)
         self._empty_since.pop(queue, None)
@@ -278,11 +281,12 @@ class Relay:
     """The loop of `manage.py relay`."""
 
     def __init__(self) -> None:
-        #: Beats with every round, also while the database or SQS is away.
+        #: Beats with every round and every batch, also while the database or SQS is away: each request that
+        #: SQS hangs with may take half a minute.
         self.pulse = Pulse(conf.poll_watchdog())
         self._hindrance = "it has not looked yet"
         self._stop = threading.Event()
-        self._lost = LostMessages()
+        self._lost = LostMessages(self.pulse.beat)
         self._gated = {queue: GatedRuns(queue) for queue in conf.queues()}
         self._pauses = _Pauses()
         self._entries = microbatches.Collector()
@@ -350,6 +354,7 @@ class Relay:
         more = _more_due()
         for queue, (due, sent) in found.items():
             if queue in more:
+                self.pulse.beat()
                 let_through, sent_too = self._gated[queue].publish()
                 due, sent = due + let_through, sent + sent_too
             else:
@@ -360,7 +365,7 @@ class Relay:
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + max(conf.lost_after() / 2, conf.relay_poll())
             while claims.expire():
-                pass
+                self.pulse.beat()
             self._lost.look()
         return busy
 
@@ -370,6 +375,7 @@ class Relay:
         One waits for the database while the other talks to SQS. Not so on FIFO queues: two would mix up
         the order of a group. Returns how many of the last batches were due and sent.
         """
+        self.pulse.beat()
         due, sent = publish_due(queue=queue)
         if sent < _BATCH:
             return due, sent
@@ -386,6 +392,7 @@ class Relay:
         """Publish batches until one is not full, or others have their turn. Returns the last's figures."""
         due = sent = 0
         for _ in range(_TURN):
+            self.pulse.beat()
             due, sent = publish_due(queue=queue)
             if sent < _BATCH or self._stop.is_set():
                 break

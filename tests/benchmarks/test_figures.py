@@ -119,10 +119,11 @@ def test_every_area_says_what_it_needs_of_the_peers():
 # The command -------------------------------------------------------------------------------------
 
 
-def bench(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def bench(*arguments: str, timeout: float = 60, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "manage.py", "bench", *arguments],
         cwd=CHECKOUT,
+        env={**os.environ, **environ},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -148,10 +149,12 @@ def test_a_figure_that_does_not_exist_is_an_error():
 
 
 @pytest.mark.timeout(400)
-def test_a_quick_run_measures_every_figure_of_tasks():
+def test_a_quick_run_measures_every_figure_of_tasks(tmp_path: Path):
     """What comes out is not looked at: small numbers on a busy machine say nothing."""
-    answer = bench("tasks", "--quick", "--repeat", "1", "--json", timeout=380)
+    answer = bench("tasks", "--quick", "--repeat", "1", "--json", timeout=380, TMPDIR=str(tmp_path))
     assert answer.returncode in (0, 1), answer.stderr
+    # Its workers are killed, and leave nothing behind.
+    assert not list(tmp_path.glob("pymp-*"))
     document = json.loads(answer.stdout)
     assert (document["area"], document["quick"], document["repeat"]) == ("tasks", True, 1)
     assert document["machine"]["postgresql"]["fsync"] == "on"

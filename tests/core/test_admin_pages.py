@@ -19,6 +19,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
+from apps.candles.models import Instrument
 from apps.core.admin.exporting import _cell
 from apps.core.ids import first_of, uuid7_of
 from apps.orders.models import Account, Order, Position
@@ -122,6 +123,31 @@ def test_from_a_user_links_lead_to_those_lists_alone_that_the_viewer_may_see(cli
     client.force_login(permitted(viewer, "orders.view_order", "audit.view_entry"))
     assert lists(opened(client, address)) == {"/admin/audit/entry/", "/admin/orders/order/"}
     assert len(lists(opened(admin_client, address))) == 6
+    # Without an address to look for, the link would lead to everybody's mails.
+    type(subject).objects.filter(pk=subject.pk).update(email="")
+    assert "/admin/notifications/email/" not in lists(opened(admin_client, address))
+
+
+@pytest.mark.parametrize(
+    ("model", "may", "lists"),
+    [
+        (Account, "orders.change_fill", {"/admin/orders/fill/"}),
+        (Account, "audit.view_entry", {"/admin/audit/entry/"}),
+        (Position, "events.view_event", {"/admin/events/event/"}),
+        (Position, "orders.view_account", set()),
+        (Instrument, "candles.view_gap", {"/admin/candles/gap/"}),
+    ],
+)
+def test_from_a_row_links_lead_to_those_lists_alone_that_the_viewer_may_see(
+    model, may, lists, client, new_user
+):
+    (row,) = make(model, 1)
+    app, name = model._meta.app_label, model._meta.model_name
+    client.force_login(permitted(new_user(is_staff=True), f"{app}.view_{name}", may))
+    page = opened(client, reverse(f"admin:{app}_{name}_change", args=[row.pk])).content.decode()
+    found = set(re.findall(r'href="(/admin/[^"?]+)\?[a-z_]+=', page[page.index("field-elsewhere") :]))
+    assert found == lists
+    assert all(opened(client, link) for link in found)
 
 
 def test_selected_rows_are_given_as_csv_in_which_nothing_is_a_formula(admin_client):

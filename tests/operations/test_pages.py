@@ -73,6 +73,9 @@ def test_the_status_is_not_sent_twice(client):
     again = client.get("/status.json", headers={"If-None-Match": first["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert "Cookie" in again["Vary"]
+    # As a proxy names it that compresses.
+    weak = client.get("/status.json", headers={"If-None-Match": f"W/{first['ETag']}"})
+    assert weak.status_code == 304
 
 
 def test_without_the_database_the_page_says_that_it_is_down(client, staff, database_away):
@@ -152,6 +155,15 @@ def test_staff_see_the_cards_and_needs_that_their_permissions_are_for(client, st
     assert "audit/verification" not in page
 
 
+def test_who_may_change_what_an_area_is_about_sees_it_as_on_its_pages(client, staff):
+    dead()
+    client.force_login(permitted(staff, "tasks.change_taskrun"))
+    page = text(client.get("/admin/live"))
+    assert _CARD.findall(page) == ["runs", "queues", "dead"]
+    assert "1 dead run" in page
+    assert client.get("/admin/tasks/taskrun/").status_code == 200
+
+
 def test_only_staff_get_the_part_that_changes_and_not_twice(client, admin_client, new_user):
     client.force_login(new_user())
     assert client.get("/admin/live").status_code == 302
@@ -160,6 +172,8 @@ def test_only_staff_get_the_part_that_changes_and_not_twice(client, admin_client
     assert text(first).count("<html") == 0
     again = admin_client.get("/admin/live", headers={"If-None-Match": first["ETag"]})
     assert again.status_code == 304
+    weak = admin_client.get("/admin/live", headers={"If-None-Match": f"W/{first['ETag']}"})
+    assert weak.status_code == 304
     # Or no browser would ever have it.
     assert "no-store" not in first["Cache-Control"]
 

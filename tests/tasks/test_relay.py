@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections import Counter
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from django.db import OperationalError, connection, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from apps.events.models import Event
 from apps.stack import environment
-from apps.tasks import claims, publishing
+from apps.tasks import claims, conf, publishing
 from apps.tasks.models import TaskRun
 from apps.tasks.relay import GatedRuns, Relay, publish_due
 from apps.tasks.states import State
@@ -69,6 +73,52 @@ def test_a_relay_that_waits_for_a_server_lives_and_is_not_ready(own_queues, monk
     assert told == [("", "it has not looked yet"), ("", away), ("", "")]
     relay._pauses.longer("default")
     assert (relay.trouble(), relay.hindrance()) == ("", "SQS does not take everything")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock of pulses, to be set forward."""
+    now = [time.monotonic()]
+    monkeypatch.setattr("apps.core.pulse.time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_relay_that_sqs_keeps_waiting_lives_however_many_queues_there_are(
+    committed, own_queues, monkeypatch, clock
+):
+    for queue in ("default", "email", "ingest"):
+        work.note.apply_async(args=[queue], queue=queue)
+        work.note.apply_async(args=[queue], queue=queue, concurrency_key="k", concurrency_limit=1)
+    relay, told = Relay(), []
+
+    def hang(wakeups):
+        clock[0] += conf.poll_watchdog() * 0.9
+        told.append(relay.trouble())
+        return {}
+
+    monkeypatch.setattr(publishing, "send", hang)
+    relay._round()
+    assert told == [""] * 6
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_relay_that_has_much_to_send_again_lives(committed, own_queues, monkeypatch, clock):
+    work.note.delay("lost")
+    publish_due(queue="default")
+    relay, told = Relay(), []
+    TaskRun.objects.update(published_at=Now() - timedelta(hours=1))
+    relay._lost._empty_since["default"] = (0.0, timezone.now())
+    monkeypatch.setattr("apps.tasks.relay._is_empty", lambda queue: True)
+
+    def again(**_):
+        clock[0] += conf.poll_watchdog() * 0.9
+        told.append(relay.trouble())
+        return 100 if len(told) < 3 else 0
+
+    monkeypatch.setattr("apps.tasks.relay.publish_lost", again)
+    assert relay._lost.look() == 200
+    assert told == [""] * 3
 
 
 @pytest.mark.django_db(transaction=True)

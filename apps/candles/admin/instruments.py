@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +26,7 @@ from apps.candles.sources import Span
 from apps.candles.venues import VenueError
 from apps.candles.wording import count, when
 from apps.core import context
-from apps.core.admin.described import MOST, Subject, answered, chosen, looking
+from apps.core.admin.described import MOST, LeadingAdmin, Place, Subject, answered, chosen, looking
 from apps.tasks import wording
 
 #: A followed instrument whose newest minute is older than this is late.
@@ -33,7 +34,7 @@ _LATE = timedelta(minutes=10)
 
 _FIELDS = (
     "text", "venue_id", "kind", "base", "quote", "settle", "contract_size", "price_scale", "volume_scale",
-    "listed_at", "active", "stored", "elsewhere", "followed",
+    "listed_at", "active", "stored", "chart", "elsewhere", "followed",
 )  # fmt: skip
 
 
@@ -86,7 +87,7 @@ def _span(instrument: Instrument) -> Span | None:
 
 
 @admin.register(Instrument)
-class InstrumentAdmin(StoreAdmin):
+class InstrumentAdmin(LeadingAdmin, StoreAdmin):
     """Instruments come from exchanges; whether to follow one is decided here."""
 
     form = InstrumentForm
@@ -141,16 +142,17 @@ class InstrumentAdmin(StoreAdmin):
         span = _span(instrument)
         return f"{when(span.first)} to {when(span.last)} UTC" if span else "none"
 
-    @admin.display(description="see also")
-    def elsewhere(self, instrument: Instrument) -> SafeString:
-        """Its chart, gaps and quarantine."""
-        found = f"?instrument__id__exact={instrument.pk}"
+    def places(self, row: Any) -> Sequence[Place]:
+        """What is missing of it, and what was refused."""
+        of = {"instrument__id__exact": row.pk}
+        return (Place("candles_gap", "gaps", of), Place("candles_quarantinedcandle", "quarantine", of))
+
+    @admin.display(description="chart")
+    def chart(self, instrument: Instrument) -> SafeString:
+        """The page that everybody may see."""
         return format_html(
-            '<a href="{}">chart</a> · <a href="{}{}">gaps</a> · <a href="{}{}">quarantine</a>',
-            reverse("chart", args=[instrument.exchange, instrument.symbol]),
-            reverse("admin:candles_gap_changelist"), found,
-            reverse("admin:candles_quarantinedcandle_changelist"), found,
-        )  # fmt: skip
+            '<a href="{}">{}</a>', reverse("chart", args=[instrument.exchange, instrument.symbol]), instrument
+        )
 
     # What can be done -----------------------------------------------------------------------------
 

@@ -132,6 +132,34 @@ class DescribedAdmin(admin.ModelAdmin[Any]):
             self.message_user(request, f"And {len(lines) - _TOLD:,} more like these.", level)
 
 
+class Place(NamedTuple):
+    """A list that has more on something: of the model ``app_model``, with these parameters."""
+
+    page: str
+    text: str
+    query: dict[str, object]
+
+
+class LeadingAdmin(admin.ModelAdmin[Any]):
+    """Has ``elsewhere`` for the page of a row: links to those of its `places` that the viewer may see."""
+
+    def places(self, row: Any) -> Sequence[Place]:
+        """What else there is on *row*. To be given; those with an empty parameter are left out."""
+        return ()
+
+    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        found = super().get_object(request, *args, **kwargs)
+        if found is not None:
+            vars(found)["elsewhere"] = _links(request, self.places(found))
+        return found
+
+    @admin.display(description="see also")
+    def elsewhere(self, row: Any) -> SafeString:
+        """Where else it is met."""
+        links: SafeString = vars(row)["elsewhere"]
+        return links
+
+
 class OwnedAdmin(DescribedAdmin):
     """Rows of an owner, deleted by whoever may operate them; each by its service, which cancels what runs.
 
@@ -206,10 +234,15 @@ def list_link(page: str, text: str, **query: object) -> SafeString:
     return format_html('<a href="{}?{}">{}</a>', address, urlencode(query), text)
 
 
-def may_see(request: HttpRequest, page: str) -> bool:
-    """Whether *request*'s user may see the list and the rows of the model ``app_model``."""
+def _may_see(request: HttpRequest, page: str) -> bool:
     app, _, model = page.partition("_")
     return any(request.user.has_perm(f"{app}.{deed}_{model}") for deed in ("view", "change"))
+
+
+def _links(request: HttpRequest, places: Sequence[Place]) -> SafeString:
+    """Links to those of *places* that *request*'s user may see, without those that would lead to all rows."""
+    shown = [one for one in places if all(one.query.values()) and _may_see(request, one.page)]
+    return format_html_join(" · ", "{}", ((list_link(one.page, one.text, **one.query),) for one in shown))
 
 
 def elsewhere(request: HttpRequest, *, stream: str = "", **audit: object) -> SafeString:
@@ -217,12 +250,8 @@ def elsewhere(request: HttpRequest, *, stream: str = "", **audit: object) -> Saf
 
     What *request*'s user may not see is left out.
     """
-    found = []
-    if stream and may_see(request, "events_event"):
-        found.append(list_link("events_event", "its events", q=stream))
-    if any(audit.values()) and may_see(request, "audit_entry"):
-        found.append(list_link("audit_entry", "in the audit", **audit))
-    return format_html_join(" · ", "{}", ((one,) for one in found))
+    its_events = Place("events_event", "its events", {"q": stream})
+    return _links(request, [its_events, *([Place("audit_entry", "in the audit", audit)] if audit else [])])
 
 
 def run_link(run: UUID, text: str) -> SafeString:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -14,7 +15,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from apps.core.admin.described import Tone, badge, list_link, may_see, moment, stacked
+from apps.core.admin.described import LeadingAdmin, Place, Tone, badge, list_link, moment, stacked
 from apps.core.admin.filters import aged, among, yes_or_no
 from apps.core.admin.paging import BoundedPaginator
 
@@ -25,22 +26,7 @@ def _groups() -> list[tuple[str, str]]:
     return [(str(pk), name) for pk, name in Group.objects.order_by("name").values_list("pk", "name")]
 
 
-def _elsewhere(request: HttpRequest, user: Any) -> SafeString:
-    """Links to those lists that *request*'s user may see, each of what has to do with *user*."""
-    name = user.get_username()
-    links = (
-        ("audit_entry", "what they did", {"actor": f"user:{user.pk}"}),
-        ("orders_account", "accounts", {"q": name}),
-        ("orders_order", "orders", {"q": name}),
-        ("backtests_backtest", "backtests", {"q": name}),
-        ("liveness_workersession", "worker sessions", {"q": name}),
-        ("notifications_email", "e-mails", {"q": user.email}),
-    )
-    shown = ((list_link(page, text, **query),) for page, text, query in links if may_see(request, page))
-    return format_html_join(" · ", "{}", shown)
-
-
-class UserAdmin(DjangoUserAdmin[Any]):
+class UserAdmin(LeadingAdmin, DjangoUserAdmin[Any]):
     """Users with their standing; and where else each is met."""
 
     comes = "Users are added here."
@@ -63,11 +49,17 @@ class UserAdmin(DjangoUserAdmin[Any]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("groups")
 
-    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        found = super().get_object(request, *args, **kwargs)
-        if found is not None:
-            vars(found)["elsewhere"] = _elsewhere(request, found)
-        return found
+    def places(self, row: Any) -> Sequence[Place]:
+        """What they did, and what is theirs."""
+        name = row.get_username()
+        return (
+            Place("audit_entry", "what they did", {"actor": f"user:{row.pk}"}),
+            Place("orders_account", "accounts", {"q": name}),
+            Place("orders_order", "orders", {"q": name}),
+            Place("backtests_backtest", "backtests", {"q": name}),
+            Place("liveness_workersession", "worker sessions", {"q": name}),
+            Place("notifications_email", "e-mails", {"q": row.email}),
+        )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         found = super().get_fieldsets(request, obj)
@@ -110,12 +102,6 @@ class UserAdmin(DjangoUserAdmin[Any]):
     def joined(self, user: Any) -> SafeString | str:
         """When."""
         return moment(user.date_joined)
-
-    @admin.display(description="pages")
-    def elsewhere(self, user: Any) -> SafeString:
-        """What they did, and what is theirs."""
-        links: SafeString = vars(user)["elsewhere"]
-        return links
 
 
 class GroupAdmin(DjangoGroupAdmin):

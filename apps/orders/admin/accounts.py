@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -11,10 +12,18 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.core.admin.described import DescribedAdmin, Subject, answered, chosen, list_link, stacked
+from apps.core.admin.described import (
+    DescribedAdmin,
+    LeadingAdmin,
+    Place,
+    Subject,
+    answered,
+    chosen,
+    stacked,
+)
 from apps.core.admin.filters import among
 from apps.core.crypto import NoKey
 from apps.orders import conf, services
@@ -64,7 +73,7 @@ class KeysForm(forms.Form):
 
 
 @admin.register(Account)
-class AccountAdmin(DescribedAdmin):
+class AccountAdmin(LeadingAdmin, DescribedAdmin):
     """Accounts of users at exchanges."""
 
     form = AccountForm
@@ -186,15 +195,16 @@ class AccountAdmin(DescribedAdmin):
         """As many as it may ask for."""
         return f"{daily_limit(account):,}"
 
-    @admin.display(description="see also")
-    def elsewhere(self, account: Account) -> SafeString:
+    def places(self, row: Any) -> Sequence[Place]:
         """What is of this account."""
-        of = {"account__id__exact": account.pk}
-        pages = (("orders_order", "orders"), ("orders_fill", "fills"), ("orders_position", "positions"))
-        links = [(list_link(page, text, **of),) for page, text in pages]
-        links += [(list_link("webhooks_endpoint", "endpoints", **of),)]
-        links += [(list_link("audit_entry", "in the audit", account=account.pk),)]
-        return format_html_join(" · ", "{}", links)
+        of = {"account__id__exact": row.pk}
+        return (
+            Place("orders_order", "orders", of),
+            Place("orders_fill", "fills", of),
+            Place("orders_position", "positions", of),
+            Place("webhooks_endpoint", "endpoints", of),
+            Place("audit_entry", "in the audit", {"account": row.pk}),
+        )
 
     @admin.display(description="traded")
     def mode(self, account: Account) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -10,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from apps.core.admin.described import DescribedAdmin, list_link, stacked
+from apps.core.admin.described import DescribedAdmin, LeadingAdmin, Place, stacked
 from apps.core.admin.exporting import csv_of
 from apps.orders.admin.shown import EXCHANGE, ModeFilter, amount, at, link, mode, traded_by
 from apps.orders.models import Position
@@ -31,7 +32,7 @@ class HeldFilter(admin.SimpleListFilter):
 
 
 @admin.register(Position)
-class PositionAdmin(DescribedAdmin):
+class PositionAdmin(LeadingAdmin, DescribedAdmin):
     """What accounts hold by their fills."""
 
     list_display = ("what", "held", "realised_shown", "fees_shown", "whose", "changed")
@@ -49,7 +50,7 @@ class PositionAdmin(DescribedAdmin):
     )  # fmt: skip
     fields = readonly_fields = (
         "id", "whose", "instrument", "simulation", "quantity", "cost", "average_price", "realised",
-        "fees_shown", "updated_at", "events",
+        "fees_shown", "updated_at", "elsewhere",
     )  # fmt: skip
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
@@ -61,10 +62,9 @@ class PositionAdmin(DescribedAdmin):
     ) -> tuple[QuerySet[Position], bool]:
         return queryset.filter(traded_by(term)), False
 
-    @admin.display(description="see also")
-    def events(self, position: Position) -> SafeString:
+    def places(self, row: Any) -> Sequence[Place]:
         """Everything that changed it."""
-        return list_link("events_event", "its events", q=f"position:{position.pk}")
+        return (Place("events_event", "its events", {"q": f"position:{row.pk}"}),)
 
     @admin.display(description="instrument")
     def what(self, position: Position) -> SafeString:

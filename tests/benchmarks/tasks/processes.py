@@ -40,7 +40,7 @@ class Relay(Running):
     def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
         super().__init__(folder)
         # With temporary files that it cannot remove when it is killed.
-        self._environ = environment.inherited(**environ, TMPDIR=str(folder))
+        self._environ = environment.inherited(**{**environ, "TMPDIR": str(folder)})
 
     def _service(self) -> Service:
         return product.relay(self._environ)
