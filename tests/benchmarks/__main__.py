@@ -180,9 +180,12 @@ def run_all(options: argparse.Namespace) -> int:
     """All areas, and one table of their figures; the exit status."""
     arguments = [f"--repeat={options.repeat}", f"--settle={options.settle}"]
     arguments += ["--quick"] * options.quick + ["--no-install"] * (not options.install)
-    document, status = every.run(sorted(AREAS), arguments, say)
-    if options.output is not None:
-        write(options.output, document)
+
+    def keep(so_far: Mapping[str, Any]) -> None:
+        if options.output is not None:
+            write(options.output, so_far)
+
+    document, status = every.run(sorted(AREAS), arguments, say, keep)
     print(json.dumps(document, indent=2) if options.json else every.markdown(document))
     return status
 

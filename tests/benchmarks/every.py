@@ -15,14 +15,19 @@ _MISSED, _BROKEN = 1, 2
 
 
 def run(
-    areas: Sequence[str], arguments: Sequence[str], say: Callable[[str], None]
+    areas: Sequence[str],
+    arguments: Sequence[str],
+    say: Callable[[str], None],
+    keep: Callable[[dict[str, Any]], None],
 ) -> tuple[dict[str, Any], int]:
     """Measure *areas*; the document of all of them, and the exit status: 0, 1 (a goal is missed) or 2.
 
     An area that cannot be measured is named in the document, and the others are measured all the same.
+    *keep* is given the document as it is after each area, so that an interruption costs that area alone.
     """
     documents: list[Mapping[str, Any]] = []
     broken: list[str] = []
+    document = together(documents)
     for number, area in enumerate(areas, 1):
         say(f"{area} ({number} of {len(areas)})")
         command = [sys.executable, "-m", "tests.benchmarks", area, "--json", *arguments]
@@ -32,7 +37,8 @@ def run(
             documents.append(json.loads(answer.stdout))
         else:
             broken.append(area)
-    document = together(documents) | {"broken": broken}
+        document = together(documents) | {"broken": [*broken]}
+        keep(document)
     return document, _BROKEN if broken else _MISSED if document["missed"] else 0
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -220,7 +221,7 @@ def test_an_area_that_cannot_be_measured_does_not_keep_the_others_from_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     measured = json.dumps(document("tasks", row([1.0], [1.0])))
-    answers = {"backtests": (1, ""), "candles": (2, ""), "tasks": (0, measured)}
+    answers = {"backtests": (1, ""), "tasks": (0, measured), "trading": (2, "")}
     program = tmp_path / "python"
     program.write_text(
         "#!/bin/sh\n"
@@ -234,8 +235,12 @@ def test_an_area_that_cannot_be_measured_does_not_keep_the_others_from_it(
         (tmp_path / area).write_text(text)
     monkeypatch.setattr(sys, "executable", str(program))
     said: list[str] = []
-    found, status = every.run(list(answers), ["--quick"], said.append)
-    assert (found["broken"], status) == (["backtests", "candles"], 2)
+    kept: list[dict[str, Any]] = []
+    found, status = every.run(list(answers), ["--quick"], said.append, kept.append)
+    assert (found["broken"], status) == (["backtests", "trading"], 2)
     assert [each["area"] for each in found["rows"]] == ["tasks"]
-    assert said == ["backtests (1 of 3)", "candles (2 of 3)", "tasks (3 of 3)"]
-    assert every.run(["tasks"], [], said.append)[1] == 0
+    assert said == ["backtests (1 of 3)", "tasks (2 of 3)", "trading (3 of 3)"]
+    assert [(each["broken"], len(each["rows"])) for each in kept] == [
+        (["backtests"], 0), (["backtests"], 1), (["backtests", "trading"], 1),
+    ]  # fmt: skip
+    assert every.run(["tasks"], [], said.append, kept.append)[1] == 0
