@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import BadRequest, SuspiciousOperation
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, QueryDict, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.urls import ResolverMatch
@@ -79,7 +79,7 @@ class AuditMiddleware:
 def _actor(request: HttpRequest) -> str:
     try:
         return context.current().actor or actor_of(request)
-    except DatabaseError:
+    except Error:
         # The view did not come to ask either.
         logger.exception("who made the request %s cannot be found out", request.path)
         return ""

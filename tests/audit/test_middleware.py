@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.http import HttpResponse, JsonResponse
 from django.test import Client
 from django.urls import include, path
@@ -146,11 +146,12 @@ def test_an_answer_stays_as_it_is_where_no_entry_can_be_made(api, monkeypatch, c
     assert "away" in caplog.text
 
 
-def test_who_acts_is_not_asked_of_a_database_that_is_away(api, monkeypatch, caplog):
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_who_acts_is_not_asked_of_a_database_that_is_away(api, monkeypatch, caplog, error):
     """Where the session cannot be read, the answer stays as it is, and the entry names nobody."""
 
     def away(self: object) -> None:
-        raise DatabaseError("away")
+        raise error("away")
 
     del api.defaults["HTTP_AUTHORIZATION"]
     api.force_login(api.user)
