@@ -114,7 +114,7 @@ def test_a_request_that_is_refused_at_the_door_has_its_line_and_its_id(told, set
     settings.RATELIMITS_DENY = ["192.0.2.0/24"]
     response = Client().get("/api/v1/", REMOTE_ADDR="192.0.2.7", headers={"X-Request-ID": "abcdefgh"})
     assert response.status_code == 403
-    assert response["X-Request-ID"] == "abcdefgh"
+    assert response["X-Request-ID"] == response.json()["request_id"] == "abcdefgh"
     assert [(one["status"], one["route"]) for one in told()] == [(403, "none")]
 
 
