@@ -129,6 +129,13 @@ def test_a_write_that_was_rolled_back_is_told_of(api):
     assert not get_user_model().objects.filter(username="nobody").exists()
 
 
+def test_a_token_in_an_address_is_not_told(api):
+    assert api.post(f"/api/v1/shared/backtests/{SECRET}").status_code == 405
+    (told,) = waiting()
+    assert (told["detail"]["path"], told["object_id"]) == ("/api/v1/shared/backtests/***", "***")
+    assert SECRET not in json.dumps(told)
+
+
 def test_beats_of_workers_are_not_told_of(api):
     assert api.post("/api/v1/workers/heartbeat", {}, content_type="application/json").status_code < 500
     assert waiting() == []
