@@ -58,7 +58,7 @@ def _record(action: str, request: Any, user: Any) -> None:
 
 def _is_answering() -> bool:
     """Whether a request is being answered. Sessions that scripts and tests make are nobody's deed."""
-    return bool(context.current().request_id)
+    return bool(context.known().request_id)
 
 
 def _path(request: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import BadRequest, SuspiciousOperation
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, QueryDict, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.urls import ResolverMatch
@@ -16,7 +16,7 @@ from django.urls import ResolverMatch
 from apps.audit import audit_actions, conf, values
 from apps.audit.entries import Outcome
 from apps.audit.recording import record_afterwards
-from apps.core import context
+from apps.core import context, paths, redaction
 from apps.core.clients import actor_of
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class AuditMiddleware:
         detail: dict[str, Any] = {
             "method": request.method,
             "route": match.view_name,
-            "path": values.line(request.path),
+            "path": values.line(paths.told(request)),
             "status": response.status_code,
             **(_of_form(request) if is_admin else _of_body(response)),
         }
@@ -79,9 +79,9 @@ class AuditMiddleware:
 def _actor(request: HttpRequest) -> str:
     try:
         return context.current().actor or actor_of(request)
-    except DatabaseError:
+    except Error:
         # The view did not come to ask either.
-        logger.exception("who made the request %s cannot be found out", request.path)
+        logger.exception("who made the request %s cannot be found out", paths.told(request))
         return ""
 
 
@@ -101,8 +101,10 @@ def _outcome(response: HttpResponse, *, actor: str, is_admin: bool) -> Outcome:
 
 
 def _object_of(match: ResolverMatch) -> tuple[str, str]:
-    """Type and key of what the address is of."""
+    """Type and key of what the address is of; a key that is a secret is masked."""
     name, key = next(reversed(match.kwargs.items()), ("", ""))
+    if redaction.is_secret(name):
+        key = redaction.MASK
     if match.namespaces == ["admin"]:
         for page in _PAGES:
             model = (match.url_name or "").removesuffix(f"_{page}")

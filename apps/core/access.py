@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +10,10 @@ from typing import cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.urls import Resolver404, resolve
 from django.utils.functional import SimpleLazyObject, empty
 from prometheus_client import Counter, Gauge, Histogram
 
-from apps.core import logs, redaction, tracing
+from apps.core import logs, paths, tracing
 from apps.core.answering import EitherStack
 from apps.core.clients import client_address
 from apps.core.instruments import Instrument
@@ -45,11 +43,6 @@ _QUIET = frozenset({"healthz", "readyz", "metrics", "static"})
 #: Paths that are answered before anything is routed, by the names that they have without their slash.
 _UNROUTED = frozenset({"/healthz", "/readyz"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-#: Whatever in a path may be a token: those of this product have 43 characters and more. Ids are none.
-_TOKEN = re.compile(r"[\w:-]{24,}")
-_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-#: Characters of a path that are logged.
-_LONGEST = 512
 
 
 class AccessMiddleware(EitherStack):
@@ -121,7 +114,7 @@ def _log(request: HttpRequest, response: HttpResponse, route: str, seconds: floa
         extra=logs.fields(
             method=request.method,
             route=route,
-            path=_path(request),
+            path=paths.told(request),
             status=status,
             duration_ms=round(seconds * 1000, 1),
             bytes=None if response.streaming else len(response.content),
@@ -129,27 +122,6 @@ def _log(request: HttpRequest, response: HttpResponse, route: str, seconds: floa
             user=_user(request),
         ),
     )
-
-
-def _path(request: HttpRequest) -> str:
-    """The path without its query, and without what in it is a secret by the name that the route gives it.
-
-    Where there is no such address, whatever may be a token is masked: it may be good, and mistyped around it.
-    """
-    path = request.path
-    try:
-        # Who is refused at the door, or sent to TLS, was led nowhere, and may have a secret in the path too.
-        found = request.resolver_match or resolve(request.path_info)
-    except Resolver404:
-        return _TOKEN.sub(_masked, path)[:_LONGEST]
-    for name, value in found.kwargs.items():
-        if redaction.is_secret(name):
-            path = path.replace(str(value), redaction.MASK)
-    return path[:_LONGEST]
-
-
-def _masked(word: re.Match[str]) -> str:
-    return word[0] if _UUID.fullmatch(word[0]) else redaction.MASK
 
 
 def _user(request: HttpRequest) -> int | None:

@@ -16,10 +16,7 @@ from apps.core.views import ApiView
 #: Tag -> what it is about, and the first parts of the addresses that it has.
 AREAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Start": ("Where everything else is.", ("",)),
-    "Identity": (
-        "Who you are: signing in, and keys for programs.",
-        ("auth", "me", "keys", "sessions", "users"),
-    ),
+    "Identity": ("Who you are: signing in, and keys for programs.", ("auth",)),
     "Market data": (
         "Instruments, their candles, and fetching more of them. Reading is open to everybody.",
         ("instruments", "candles", "backfills"),

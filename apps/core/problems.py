@@ -98,7 +98,7 @@ def problem(name: str, code: int, detail: str, errors: list[dict[str, str]] | No
         "status": code,
         "detail": detail,
     }
-    if request_id := core_context.current().request_id:
+    if request_id := core_context.known().request_id:
         body["request_id"] = request_id
     if errors:
         body["errors"] = errors

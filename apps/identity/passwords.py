@@ -1,4 +1,8 @@
-"""Passwords that are set anywhere (admin, command, script) end logins, as they end sessions of Django."""
+"""Passwords that are set anywhere (admin, command, script) end logins, as they end sessions of Django.
+
+Not those that are written past `save`, nor a ready-made hash that is saved as the only field: so is the same
+password when whoever has checked it hashes it anew.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
+from apps.core import paths
 from apps.ratelimits import answers
 from apps.ratelimits.engine import Engine
 from apps.ratelimits.identity import ANONYMOUS, Identity, credential_of, identity_of, is_nobody
@@ -176,12 +177,8 @@ class Gate:
         self.refusal = answers.denied(self._request, decision, self._shown())
 
     def _count(self, decision: Decision) -> None:
-        request = self._request
         self.engine.tally.decided(
-            decision,
-            method=request.method or "",
-            path=request.path_info,
-            address=self.address.removeprefix("address:"),
+            decision, request=self._request, address=self.address.removeprefix("address:")
         )
 
 
@@ -207,7 +204,7 @@ def cost_of(group: Group, request: HttpRequest) -> int:
         return max(1, group.cost(request))
     except Exception:
         # It is not what the client is to suffer from.
-        logger.exception("the cost of %s could not be told", request.path)
+        logger.exception("the cost of %s could not be told", paths.told(request))
         return 1
 
 

@@ -100,7 +100,7 @@ def _gate(limits: Engine, rules: Ruleset, request: HttpRequest) -> tuple[Gate | 
     bucket = bucket_of(address, limits.config.ipv6_prefix)
     if not bucket:
         # Nobody's name would be everybody's.
-        limits.tally.unidentified(request.path_info)
+        limits.tally.unidentified(request)
     counted = bucket and address not in group.exempt_addresses
     gate = Gate(limits, group, request, subject("address", bucket) if counted else "")
     request.ratelimits = gate  # type: ignore[attr-defined]

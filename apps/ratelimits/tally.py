@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
+from django.http import HttpRequest
+
+from apps.core import paths
 from apps.ratelimits.limiter import Decision, Reason, Result, Unavailable
 from apps.ratelimits.limiter.asking import Keys
 from apps.ratelimits.limiter.scripts import script
@@ -74,13 +77,14 @@ class Tally:
         with self._lock:
             self._counts[field] += 1
 
-    def decided(self, decision: Decision, *, method: str = "", path: str = "", address: str = "") -> None:
-        """What policies said: who used how much of which, and who was denied what."""
+    def decided(self, decision: Decision, *, request: HttpRequest | None = None, address: str = "") -> None:
+        """What policies said: who used how much of which, and who was denied what, by which request."""
         if decision.allowed:
             self._used(decision, decision.cost)
         told = [one for one in decision.results if one.full and (one.denied or decision.allowed)]
         if not told:
             return
+        method, path = ("", "") if request is None else (request.method or "", paths.told(request))
         with self._lock:
             for one in told:
                 mode = "shadow" if one.policy.shadow else "enforced"
@@ -110,11 +114,14 @@ class Tally:
         if key in self._consumers or len(self._consumers) < _MOST_HELD:
             self._consumers[key] += units
 
-    def unidentified(self, path: str) -> None:
+    def unidentified(self, request: HttpRequest) -> None:
         """A request whose address nobody knows, so that no rule by address applies to it."""
         self.count("unidentified")
         if self._is_news(("", "")):
-            logger.warning("a request has no address, and is not counted by one (TRUSTED_PROXIES?): %s", path)
+            logger.warning(
+                "a request has no address, and is not counted by one (TRUSTED_PROXIES?): %s",
+                paths.told(request),
+            )
 
     def failed(self, failure: Unavailable) -> None:
         """Redis gave no answer, or was not asked for one."""

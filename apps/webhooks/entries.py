@@ -69,7 +69,7 @@ def entry(*, facts: Facts, result: Result, at: datetime, started: float) -> dict
         "body_digest": hashlib.sha256(body).hexdigest(),
         "size": facts.arrival.size,
         "milliseconds": round(1000 * (time.perf_counter() - started), 3),
-        "request_id": context.current().request_id,
+        "request_id": context.known().request_id,
     }
 
 

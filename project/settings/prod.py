@@ -17,7 +17,7 @@ if "SECRET_KEY" not in env.faults and (
     or len(set(SECRET_KEY)) < 10
     or any(word in SECRET_KEY.lower() for word in ("insecure", "changeme", "change-me", "development"))
 ):
-    # Sessions, links in mails and cursors of lists are signed with it.
+    # Sessions and links in mails are signed with it.
     env.faults |= {"SECRET_KEY": "known or easy to guess: it takes 50 random characters at least"}
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="json")

@@ -56,10 +56,13 @@ LOGGING: dict[str, Any] = {
         "lines": {"()": "apps.core.logs.formatter", "form": LOG_FORMAT, "version": VERSION},
     },
     "filters": {
+        "paths": {"()": "apps.core.paths.PathFilter"},
         "tokens": {"()": "apps.webhooks.masking.TokenFilter"},
         "runs": {"()": "apps.tasks.logs.OtherThanRuns"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["tokens"]}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["paths", "tokens"]}
+    },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "botocore": {"level": "WARNING"},
@@ -71,6 +74,6 @@ LOGGING: dict[str, Any] = {
         # Anybody may send any Host, and is answered 400: no traceback for each.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         # Django's own handlers stand nearer to it than ours. What it tells as an error has a trace.
-        "django.request": {"level": "ERROR", "filters": ["tokens"]},
+        "django.request": {"level": "ERROR", "filters": ["paths", "tokens"]},
     },
 }

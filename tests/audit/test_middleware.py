@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.http import HttpResponse, JsonResponse
 from django.test import Client
 from django.urls import include, path
@@ -129,6 +129,13 @@ def test_a_write_that_was_rolled_back_is_told_of(api):
     assert not get_user_model().objects.filter(username="nobody").exists()
 
 
+def test_a_token_in_an_address_is_not_told(api):
+    assert api.post(f"/api/v1/shared/backtests/{SECRET}").status_code == 405
+    (told,) = waiting()
+    assert (told["detail"]["path"], told["object_id"]) == ("/api/v1/shared/backtests/***", "***")
+    assert SECRET not in json.dumps(told)
+
+
 def test_beats_of_workers_are_not_told_of(api):
     assert api.post("/api/v1/workers/heartbeat", {}, content_type="application/json").status_code < 500
     assert waiting() == []
@@ -146,11 +153,12 @@ def test_an_answer_stays_as_it_is_where_no_entry_can_be_made(api, monkeypatch, c
     assert "away" in caplog.text
 
 
-def test_who_acts_is_not_asked_of_a_database_that_is_away(api, monkeypatch, caplog):
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_who_acts_is_not_asked_of_a_database_that_is_away(api, monkeypatch, caplog, error):
     """Where the session cannot be read, the answer stays as it is, and the entry names nobody."""
 
     def away(self: object) -> None:
-        raise DatabaseError("away")
+        raise error("away")
 
     del api.defaults["HTTP_AUTHORIZATION"]
     api.force_login(api.user)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -78,6 +79,24 @@ def test_a_token_in_an_address_that_there_is_not_is_masked_and_an_id_is_not(clie
     assert [line["path"] for line in told()] == [f"/nowhere/{one}"]
 
 
+def test_a_token_is_masked_where_django_tells_of_a_failure(client, monkeypatch):
+    (console,) = (one for one in logging.getLogger().handlers if type(one) is logging.StreamHandler)
+    shown, token = StringIO(), secrets.token_urlsafe(32)
+    monkeypatch.setattr("apps.backtests.report.views._shared", lambda *_, **__: 1 / 0)
+    client.raise_request_exception = False
+    before = console.setStream(shown)
+    # As Django's own handlers do, this one comes before ours.
+    own = logging.StreamHandler(shown)
+    logging.getLogger("django").addHandler(own)
+    try:
+        assert client.get(f"/backtests/shared/{token}").status_code == 500
+    finally:
+        console.setStream(before)
+        logging.getLogger("django").removeHandler(own)
+    assert shown.getvalue().count("Internal Server Error: /backtests/shared/***") == 2
+    assert token not in shown.getvalue()
+
+
 def test_a_token_is_masked_of_a_request_that_is_led_nowhere(client, told, settings):
     settings.SECURE_SSL_REDIRECT = True
     assert client.get("/backtests/shared/this-is-secret").status_code == 301
@@ -114,7 +133,7 @@ def test_a_request_that_is_refused_at_the_door_has_its_line_and_its_id(told, set
     settings.RATELIMITS_DENY = ["192.0.2.0/24"]
     response = Client().get("/api/v1/", REMOTE_ADDR="192.0.2.7", headers={"X-Request-ID": "abcdefgh"})
     assert response.status_code == 403
-    assert response["X-Request-ID"] == "abcdefgh"
+    assert response["X-Request-ID"] == response.json()["request_id"] == "abcdefgh"
     assert [(one["status"], one["route"]) for one in told()] == [(403, "none")]
 
 

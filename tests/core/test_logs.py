@@ -74,10 +74,10 @@ def test_secrets_are_masked_in_words_fields_and_traces(form: str):
 
 
 def test_tokens_of_webhooks_are_masked_wherever_a_handler_finds_them(capsys):
-    """Whatever handlers there are: the ones of the settings have the filter."""
+    """Whatever handlers there are: the ones of the settings have the filters."""
     address = f"/webhooks/tradingview/{SECRET}"
     handlers = settings.LOGGING["handlers"].values()
-    assert all("tokens" in handler["filters"] for handler in handlers)
+    assert all(handler["filters"] == ["paths", "tokens"] for handler in handlers)
     (console,) = (one for one in logging.getLogger().handlers if type(one) is logging.StreamHandler)
     try:
         raise ValueError(address)

@@ -34,6 +34,12 @@ def test_an_address_that_does_not_exist(client: Client):
     assert "/api/v1/nothing" in assert_problem(client.get("/api/v1/nothing"), 404, "not-found")["detail"]
 
 
+def test_a_problem_needs_nobody_to_know_who_asks(client: Client, new_user, django_assert_num_queries):
+    client.force_login(new_user())
+    with django_assert_num_queries(0):
+        assert_problem(client.get("/api/v1/nothing"), 404, "not-found")
+
+
 def test_missing_and_wrong_credentials(client: Client):
     assert_problem(client.get("/api/v1/backtests"), 401, "not-authenticated")
     assert_problem(

@@ -7,6 +7,7 @@ from html import unescape
 from typing import Any
 
 from django.http import HttpResponseBase
+from django.test import RequestFactory
 from django.urls import reverse
 
 from apps.audit.tasks import write_entries
@@ -71,6 +72,6 @@ def charge(rule: str, subject: str, units: int = 1, plan: str = "") -> Decision:
     assert policy is not None
     decision = limits.hit([Charge(policy, subject)], units)
     limits.tally.count("decisions", rule.partition("/")[0], "allowed" if decision.allowed else "denied")
-    limits.tally.decided(decision, method="GET", path="/plain", address="203.0.113.7")
+    limits.tally.decided(decision, request=RequestFactory().get("/plain"), address="203.0.113.7")
     limits.tally.flush(limits.limiter.transport)
     return decision

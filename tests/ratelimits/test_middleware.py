@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 
 import pytest
 from django.test import Client
@@ -42,6 +43,19 @@ def test_every_answer_tells_what_is_left(limited, client: Client):
     assert left(denied) == {"default/address": 0, "default/all": 97}
     # Nobody is told that there is room before there is.
     assert int(denied.headers["Retry-After"]) >= int(denied.headers["RateLimit"].split("t=")[1].split(",")[0])
+
+
+def test_a_token_in_an_address_is_told_to_nobody(limited, client: Client, caplog):
+    limited(group("default", {"address": by_address("1/m")}))
+    caplog.set_level("INFO", "apps.ratelimits")
+    token = secrets.token_urlsafe(32)
+    for web in (client, client, Client(REMOTE_ADDR="")):
+        web.get(f"/shared/{token}")
+    engine().look_after()
+    assert [one.path for one in selectors.denials()] == ["/shared/***"]
+    told = [one.getMessage() for one in caplog.records if one.name == "apps.ratelimits"]
+    assert [line.rpartition(" ")[2] for line in told] == ["/shared/***"] * 2
+    assert token not in caplog.text
 
 
 def test_a_denial_is_remembered_and_says_the_same_without_redis_being_asked(limited, client: Client):
