@@ -19,6 +19,8 @@ from tests.benchmarks.ratelimits.serving import OURS, Stack, limited, make_rows
 
 #: Of the product, in milliseconds.
 _TIMEOUT = 50.0
+#: Requests of one look at each side: what waits for a quiet moment waits once for so many.
+_AT_ONCE = 20
 
 
 class _Server:
@@ -84,10 +86,9 @@ class Stalling(Experiment):
                 first = _milliseconds(self._stalled)
                 later, bare = self.by_turns(
                     turn,
-                    lambda: _milliseconds(self._stalled),
-                    lambda: _milliseconds(self._bare),
-                    self.bench.size(200, 5),
-                    of=median,
+                    lambda: median(_milliseconds(self._stalled) for _ in range(_AT_ONCE)),
+                    lambda: median(_milliseconds(self._bare) for _ in range(_AT_ONCE)),
+                    self.bench.size(10, 1),
                 )
             if limits.breaker.failure is None:
                 raise Failed("Redis was not taken to be away")
