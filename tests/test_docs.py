@@ -74,21 +74,29 @@ def test_every_environment_variable_is_documented_and_every_documented_one_is_re
     assert set(first_column("variable")) == read
 
 
-def test_every_variable_that_is_read_past_the_settings_is_documented():
-    code = "".join(
+def product_code() -> str:
+    """All of the product's own, without the embedded stack."""
+    return "".join(
         path.read_text()
         for folder in ("apps", "project")
         for path in (ROOT / folder).rglob("*.py")
         if "stack" not in path.parts
     )
-    read = set(re.findall(r'os\.environ(?:\.get\(|\.setdefault\(|\[)"([A-Z0-9_]+)"', code))
+
+
+def test_every_variable_that_is_read_past_the_settings_is_documented():
+    read = set(re.findall(r'os\.environ(?:\.get\(|\.setdefault\(|\[)"([A-Z0-9_]+)"', product_code()))
     assert "WEB_THREADS" in read
     for variable in read:
         assert OTHERS_VARIABLES.match(variable) or re.search(rf"`{variable}[=`]", README), variable
 
 
 def test_every_event_is_documented():
-    assert {kind.name for kind in all_types() if f"`{kind.name}`" not in README} == set()
+    # Other tests have registered some of their own meanwhile.
+    code = product_code()
+    kinds = {kind.name for kind in all_types() if f'"{kind.name}"' in code}
+    assert kinds >= {"task.requested", "position.changed"}
+    assert {name for name in kinds if f"`{name}`" not in README} == set()
 
 
 def test_every_state_and_every_event_is_documented():

@@ -14,7 +14,9 @@ import pytest
 
 from apps.stack.folders import CHECKOUT
 from tests.benchmarks import every, peers, report
+from tests.benchmarks.__main__ import chosen, parse
 from tests.benchmarks.areas import AREAS, PEERS
+from tests.benchmarks.experiment import Failed
 from tests.benchmarks.figures import Figure, Goal, Kind, Row, missed
 from tests.stack.test_bootstrap import wheels
 
@@ -137,16 +139,19 @@ def test_the_command_says_what_it_takes():
     assert answer.returncode == 0
     for option in ("tasks", "--json", "--only NAME", "--repeat N", "--settle", "--quick", "--no-install"):
         assert option in answer.stdout
-    for wrong in (["tea"], ["tasks", "--repeat", "0"]):
-        answer = bench(*wrong)
-        assert answer.returncode == 2
-        assert "error" in answer.stderr
+
+
+@pytest.mark.parametrize("wrong", [["tea"], ["tasks", "--repeat", "0"], ["--only", "e2e"]])
+def test_what_it_does_not_take_is_an_error(wrong: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        parse(wrong)
+    assert ended.value.code == 2
+    assert "error" in capsys.readouterr().err
 
 
 def test_a_figure_that_does_not_exist_is_an_error():
-    answer = bench("tasks", "--only", "tea")
-    assert answer.returncode == 2
-    assert "no figure of tasks begins with tea; there are publish-0ms" in answer.stderr
+    with pytest.raises(Failed, match="no figure of liveness begins with tea; there are "):
+        chosen("liveness", ["tea"])
 
 
 @pytest.mark.timeout(400)
