@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 GetResponse = Callable[[HttpRequest], Any]
 
 
-class EitherStack:
+class EitherStack(ABC):
     """Knows which kind of stack it stands in: `_is_async` says so."""
 
     sync_capable = True
@@ -23,9 +24,9 @@ class EitherStack:
         if self._is_async:
             markcoroutinefunction(self)
 
+    @abstractmethod
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         """The answer; in a stack of coroutines, one that gives it."""
-        raise NotImplementedError
 
 
 class HeaderMiddleware(EitherStack):
